@@ -1,0 +1,207 @@
+"""Laws of the mixing weight λ.
+
+A law is a function `(key, shape) -> f32[shape]` with values in [0, 1], where λ is the share of the
+row's own example. Samplers take `alpha`, which means `symmetric_beta`, or any law as `lam_law=`.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
+
+from jax_mixup import _checks
+
+Law = Callable[[PRNGKeyArray, tuple[int, ...]], Float[Array, "..."]]
+
+
+def symmetric_beta(
+    key: PRNGKeyArray, alpha: ArrayLike, shape: tuple[int, ...] = ()
+) -> Float[Array, "..."]:
+    """Draw λ ~ Beta(α, α) exactly, without a rejection loop.
+
+        E = U^(1/α), p = (1 - E) cos²(2πV), r = √(p + E), min(λ, 1-λ) = E / (2 r (r + √p))
+
+    with U, V uniform, and the side by the sign of the cosine. This is the polar form of Student's t
+    (Bailey 1994), of which Beta(α, α) is a function (Devroye 1986, p. 437): cost and compile time
+    do not depend on α. The smaller share comes without cancellation, in float32, whatever dtype α
+    has. Differentiable in α. Below α = 1e-6 the law of α = 1e-6 is drawn, all but a one-point law.
+
+    Args:
+      key: a PRNG key.
+      alpha: concentration, from 0 to 1e4; may be traced, and of any shape that broadcasts to
+        `shape`. `alpha <= 0` is off: λ = 1.
+      shape: shape of the result.
+
+    Returns:
+      f32[shape] in [0, 1]. For α <= 0.1 many draws are exactly 0 or 1: never take log λ.
+
+    Raises:
+      ValueError: for a static negative `alpha`.
+
+    Example:
+      >>> lam = jm.symmetric_beta(jax.random.key(0), 0.2, (100_000,))
+      >>> print(f"{lam.var():.2f}")  # Var λ = 1 / (4 (2α + 1)) = 0.1786
+      0.18
+    """
+    _checks.alpha("symmetric_beta", "alpha", alpha)
+    a = _float32(alpha, shape)
+    key_u, key_v = jax.random.split(key)
+    tiny = jnp.finfo(jnp.float32).tiny
+    log_e = jnp.log(jax.random.uniform(key_u, shape, jnp.float32, tiny)) / jnp.maximum(a, 1e-6)
+    cosine = jnp.cos(2 * jnp.pi * jax.random.uniform(key_v, shape, jnp.float32))
+    e = jnp.exp(log_e)
+    p = -jnp.expm1(log_e) * jnp.square(cosine)
+    r = jnp.sqrt(p + e)
+    smaller = e / (2 * r * (r + jnp.sqrt(p)))
+    return jnp.where(a > 0, jnp.where(cosine > 0, 1 - smaller, smaller), 1.0)
+
+
+def beta(a: ArrayLike, b: ArrayLike) -> Law:
+    """Make the law λ ~ Beta(a, b) for a ≠ b.
+
+        density ∝ λ^(a-1) (1-λ)^(b-1)
+
+    Beta(α+1, α) with the row's own label alone is the one-label form of mixup. Uses the rejection
+    sampler of `jax.random.beta`; for a = b `symmetric_beta` is faster and needs no loop.
+
+    Args:
+      a, b: the two concentrations, > 0; may be traced. Where one is not positive, λ = 1.
+
+    Returns:
+      A law.
+
+    Raises:
+      ValueError: for a static `a` or `b` that is not positive.
+
+    Example:
+      >>> lam = jm.beta(2.0, 1.0)(jax.random.key(0), (10_000,))
+      >>> print(f"{lam.mean():.2f}")  # a / (a + b)
+      0.67
+    """
+    for name, value in (("a", a), ("b", b)):
+        number = _checks.static_number(value)
+        if number is not None and not number > 0:
+            raise ValueError(f"beta got {name}={number}; it needs a number > 0.")
+
+    def law(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        first, second = _float32(a, shape), _float32(b, shape)
+        on = (first > 0) & (second > 0)
+        drawn = jax.random.beta(
+            key, jnp.where(on, first, 1.0), jnp.where(on, second, 1.0), shape, jnp.float32
+        )
+        return jnp.where(on, drawn, 1.0)
+
+    return law
+
+
+def uniform(low: ArrayLike, high: ArrayLike) -> Law:
+    """Make the law λ ~ U(low, high).
+
+        density 1 / (high - low) on [low, high)
+
+    U(0, 1) is Beta(1, 1): for that, `alpha=1.0` says the same.
+
+    Args:
+      low, high: bounds in [0, 1], low <= high; may be traced.
+
+    Returns:
+      A law.
+
+    Raises:
+      ValueError: for static bounds outside [0, 1] or in the wrong order.
+
+    Example:
+      >>> lam = jm.uniform(0.25, 0.75)(jax.random.key(0), (1000,))
+      >>> bool(((lam >= 0.25) & (lam < 0.75)).all())
+      True
+    """
+    _checks.share("uniform", "low", low)
+    _checks.share("uniform", "high", high)
+    bounds = _checks.static_number(low), _checks.static_number(high)
+    if bounds[0] is not None and bounds[1] is not None and bounds[0] > bounds[1]:
+        raise ValueError(f"uniform got low={bounds[0]} and high={bounds[1]}; it needs low <= high.")
+
+    def law(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        start, stop = _float32(low, shape), _float32(high, shape)
+        return start + (stop - start) * jax.random.uniform(key, shape, jnp.float32)
+
+    return law
+
+
+def constant(value: ArrayLike) -> Law:
+    """Make the law that always gives `value`.
+
+        λ = value
+
+    `constant(0.5)` averages every pair. That is heavy mixing, not mixup with α = 0.5; with a mutual
+    pairing such as `reverse()` both rows of a pair become the same example. `constant(1.0)` is off.
+
+    Args:
+      value: in [0, 1]; may be traced.
+
+    Returns:
+      A law.
+
+    Raises:
+      ValueError: for a static value outside [0, 1].
+
+    Example:
+      >>> jm.constant(0.5)(jax.random.key(0), (2,)).tolist()
+      [0.5, 0.5]
+    """
+    _checks.share("constant", "value", value)
+
+    def law(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        return _float32(value, shape)
+
+    return law
+
+
+def affine_uniform(alpha: ArrayLike) -> Law:
+    """Make the law of the weight w = λ(1-α) + α(1-λ) with λ ~ U(0, 1).
+
+        w = α + λ(1 - 2α)
+
+    an affine map of λ, hence uniform on [min(α, 1-α), max(α, 1-α)], with mean ½ and variance
+    (1-2α)²/12. α and 1-α give the same law; α = 0 is U(0, 1); at α = ½ the draw cancels and w = ½
+    always. This α is not the concentration of Beta(α, α): no symmetric Beta gives such a law, but
+    for α in {0, ½, 1} (Beta(1, 1), the limit of Beta(a, a) for a → ∞, Beta(1, 1)).
+
+    Args:
+      alpha: in [0, 1]; may be traced.
+
+    Returns:
+      A law.
+
+    Raises:
+      ValueError: for a static `alpha` outside [0, 1].
+
+    Example:
+      >>> w = jm.affine_uniform(0.9)(jax.random.key(0), (10_000,))
+      >>> print(f"{w.min():.2f} {w.max():.2f}")
+      0.10 0.90
+      >>> jm.affine_uniform(0.5)(jax.random.key(0), (3,)).tolist()
+      [0.5, 0.5, 0.5]
+    """
+    _checks.share("affine_uniform", "alpha", alpha)
+
+    def law(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        a = _float32(alpha, shape)
+        return a + (1 - 2 * a) * jax.random.uniform(key, shape, jnp.float32)
+
+    return law
+
+
+def law_of(alpha: ArrayLike, lam_law: Law | None) -> Law:
+    """The law that a sampler's options name."""
+    return lam_law or (lambda key, shape: symmetric_beta(key, alpha, shape))
+
+
+def bernoulli(key: PRNGKeyArray, prob: ArrayLike, shape: tuple[int, ...]) -> Bool[Array, "..."]:
+    """True with probability `prob`, which may be traced and of any float dtype."""
+    return jax.random.uniform(key, shape, jnp.float32) < _float32(prob, shape)
+
+
+def _float32(value: ArrayLike, shape: tuple[int, ...]) -> Float[Array, "..."]:
+    return jnp.broadcast_to(jnp.asarray(value).astype(jnp.float32), shape)

@@ -1,0 +1,77 @@
+"""Geometry: integer corners of n-dimensional boxes, the mask they make, and its exact share.
+
+An interval in 1-D, a box in 2-D, a cuboid in 3-D. `n` is 1 for one box a batch, or B.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+BOXES = ("clipped", "inside")
+
+
+def box_corners(
+    lam: Float[Array, "n"], centre: Float[Array, "n d"], spatial: tuple[int, ...], *, box: str
+) -> tuple[Int[Array, "n d"], Int[Array, "n d"]]:
+    """Place boxes of share 1-λ, side (1-λ)^(1/d) of each axis, rounded to whole positions.
+
+    `centre` is uniform in [0, 1)^d. "clipped": the box's centre is uniform over the whole input and
+    what lies beyond the border is cut off, as in the paper's code. "inside": every place where the
+    whole box fits is equally likely.
+    """
+    # Corners are whole numbers: they have no gradient, and that of the root at 0 is infinite.
+    lam = jax.lax.stop_gradient(lam)
+    sizes = jnp.asarray(spatial, jnp.float32)[None, :]
+    side = jnp.round(sizes * (1 - lam[:, None]) ** (1 / len(spatial)))
+    if box == "clipped":
+        start = jnp.floor(centre * sizes - side / 2 + 0.5)
+    else:  # the minimum guards against a product that float32 rounds up to the next place
+        start = jnp.minimum(jnp.floor(centre * (sizes - side + 1)), sizes - side)
+    stop = start + side
+    return tuple(jnp.clip(c, 0, sizes).astype(jnp.int32) for c in (start, stop))
+
+
+def outside_box(
+    start: Int[Array, "n d"], stop: Int[Array, "n d"], spatial: tuple[int, ...]
+) -> Bool[Array, "n *spatial"]:
+    """True at the positions outside the box, which the row keeps."""
+    rank = len(spatial)
+    inside = jnp.ones((1,) * (rank + 1), bool)
+    for axis, size in enumerate(spatial):
+        place = jnp.arange(size, dtype=jnp.int32)[None, :]
+        within = (place >= start[:, axis, None]) & (place < stop[:, axis, None])
+        inside &= within.reshape((-1,) + (1,) * axis + (size,) + (1,) * (rank - axis - 1))
+    return ~inside
+
+
+def share_outside(
+    start: Int[Array, "n d"], stop: Int[Array, "n d"], spatial: tuple[int, ...]
+) -> Float[Array, "n"]:
+    """The share of positions outside the box, from the corners: the mask is never summed."""
+    total = math.prod(spatial)
+    kept = (total - (stop - start).prod(axis=-1)).astype(jnp.float32)
+    # Written so that the divisor is no constant: XLA turns a division by one into a product with
+    # its rounded reciprocal, which is not the float32 nearest to kept / total.
+    return kept / (total + 0 * kept)
+
+
+def area_average(
+    mask: Float[Array, "n *spatial"], spatial: tuple[int, ...]
+) -> Float[Array, "n *new"]:
+    """Average a mask over the cells of another grid, cut positions counting by their overlap."""
+    for axis, (old, new) in enumerate(zip(mask.shape[1:], spatial, strict=True), start=1):
+        if old == new:
+            continue
+        edges = np.arange(new + 1) * (old / new)
+        low = np.maximum(edges[:-1, None], np.arange(old)[None, :])
+        high = np.minimum(edges[1:, None], np.arange(1, old + 1)[None, :])
+        overlap = jnp.asarray(np.maximum(high - low, 0) * (new / old), jnp.float32)
+        # HIGHEST: TPUs would otherwise multiply in bfloat16.
+        averaged = jnp.tensordot(
+            mask, overlap, axes=((axis,), (1,)), precision=jax.lax.Precision.HIGHEST
+        )
+        mask = jnp.moveaxis(averaged, -1, axis)
+    return mask

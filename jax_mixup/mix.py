@@ -1,0 +1,457 @@
+"""The `Mix` value and the verbs that apply it.
+
+A mix is drawn once and then applied to all that belongs to the batch: inputs, labels, dense maps,
+hidden features, losses, metrics. In every verb the mix comes first, then arrays or PyTrees of
+arrays with the batch first. Row i is mixed with row p = partner[i].
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, ArrayLike, Bool, Float, PyTree, Shaped
+
+from jax_mixup import _checks, masks
+from jax_mixup.pairing import Pairing, move_rows
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Mix:
+    """What is mixed with what, and in which shares: a PyTree of arrays.
+
+        x̃ᵢ = mᵢ ⊙ xᵢ + (1 - mᵢ) ⊙ xₚ,  ỹᵢ = λᵢ yᵢ + (1 - λᵢ) yₚ
+
+    Samplers draw one. It can be made by hand, logged, returned from jit, scanned and vmapped;
+    `dataclasses.replace(mix, lam=...)` gives another label weight, say one from attention.
+
+    Attributes:
+      partner: i32[B], or a static pairing: the row p that each row is mixed with.
+      mask: the share m of the row's own input at each position, `[B or 1]` or `[B or 1, *spatial]`;
+        float32 in [0, 1], or bool where the method is hard, so that ids can follow it.
+      lam: f32[B] in [0, 1]: the share λ of the row's own label. For geometric methods it is the
+        share of positions that were taken from the row.
+
+    Example:
+      >>> mix = jm.Mix(jm.reverse(), mask=jnp.array([0.75]), lam=jnp.array([0.75, 0.75]))
+      >>> jm.blend(mix, jnp.array([[0.0, 4.0], [8.0, 8.0]])).tolist()
+      [[2.0, 5.0], [6.0, 7.0]]
+    """
+
+    partner: Pairing
+    mask: Array
+    lam: Array
+
+
+def take_partner(mix: Mix, x: PyTree) -> PyTree:
+    """Move each row's partner into its place.
+
+        out[i] = x[partner[i]]
+
+    The one place where rows move. Static pairings move them without a gather; index arrays gather.
+
+    Args:
+      mix: a mix of B rows.
+      x: arrays [B, ...] of any dtype, or a PyTree of them.
+
+    Returns:
+      The same shapes and dtypes.
+
+    Raises:
+      ValueError: if an array does not have B rows, or the pairing cannot serve B rows.
+
+    Example:
+      >>> mix = jm.sample_mixup(jax.random.key(0), (3,))
+      >>> jm.take_partner(mix, {"id": jnp.array([10, 11, 12])})
+      {'id': Array([12, 11, 10], dtype=int32)}
+    """
+
+    def take(x: ArrayLike) -> Array:
+        return move_rows(mix.partner, _rows("take_partner", mix, "x", x))
+
+    return jax.tree.map(take, x)
+
+
+def blend(
+    mix: Mix, x: PyTree, *, other: PyTree | None = None, dtype: DTypeLike | None = None
+) -> PyTree:
+    """Blend each row with its partner by the mask: inputs, features, dense soft maps.
+
+        x̃ᵢ = mᵢ ⊙ xᵢ + (1 - mᵢ) ⊙ oᵢ,  oᵢ = xₚ unless `other` is given
+
+    The mask is right-padded with 1s to x's rank. A soft mask is applied in float32 (float64 and
+    complex inputs in their own dtype), so m = 0 and m = 1 copy finite values exactly; a bool mask
+    selects, and what it hides has no influence, NaN neither. Integers are rounded to nearest; they
+    are exact below 2^24. Mix first and normalise after: the weights sum to 1, so it is the same,
+    and uint8 rows move.
+
+    Args:
+      mix: a mix of B rows.
+      x: arrays [B, *spatial, ...], or a PyTree of them.
+      other: what to blend with in place of the partners' rows; same structure and shapes as x.
+      dtype: of the result, default x's; an integer x needs it: a float dtype, or its own.
+
+    Returns:
+      Arrays of x's shapes.
+
+    Raises:
+      TypeError: for integer or bool x without `dtype`, or an integer `dtype` that is not x's.
+      ValueError: for another B, a mask that does not fit x, or an `other` of another shape.
+
+    Example:
+      >>> mix = jm.Mix(jm.reverse(), jnp.array([0.25]), jnp.full(2, 0.25))
+      >>> images = jnp.array([[0, 100], [200, 255]], jnp.uint8)
+      >>> jm.blend(mix, images, dtype=jnp.float32).tolist()
+      [[150.0, 216.25], [50.0, 138.75]]
+      >>> jm.blend(mix, images, dtype=jnp.uint8).tolist()
+      [[150, 216], [50, 139]]
+    """
+
+    def leaf(x: ArrayLike, other: ArrayLike | None = None) -> Array:
+        x = _rows("blend", mix, "x", x)
+        out = _blend_dtype(x.dtype, dtype)
+        return _weighted(_mask_for("blend", mix, x), x, _partner_of("blend", mix, x, other), out)
+
+    return jax.tree.map(leaf, x) if other is None else jax.tree.map(leaf, x, other)
+
+
+def select(mix: Mix, x: PyTree, *, other: PyTree | None = None) -> PyTree:
+    """Take each position from the row or from its partner: segmentation ids, tokens.
+
+        out[i] = x[i] where mᵢ else other[i],  other = the partner's rows unless given
+
+    Nothing is averaged: every id survives exactly, an ignore id too.
+
+    Args:
+      mix: a mix of B rows whose mask is bool.
+      x: arrays [B, *spatial, ...] of any dtype, or a PyTree of them.
+      other: as in `blend`, of x's dtypes.
+
+    Returns:
+      Arrays of x's shapes and dtypes.
+
+    Raises:
+      TypeError: if the mask is not bool.
+      ValueError: for another B, a mask that does not fit x, or an `other` of another shape.
+
+    Example:
+      >>> mask = jnp.array([[True, True, False]])
+      >>> mix = jm.Mix(jm.reverse(), mask, lam=jnp.full(2, 2 / 3))
+      >>> jm.select(mix, jnp.array([[1, 255, 3], [4, 5, 255]])).tolist()
+      [[1, 255, 255], [4, 5, 3]]
+    """
+    if mix.mask.dtype != jnp.bool_:
+        raise TypeError(
+            f"select got a mix with a {mix.mask.dtype} mask; it needs a bool one, as sample_cutmix "
+            "draws: for a soft mask call blend on one-hot maps, or pair_loss(by='mask') on the ids."
+        )
+
+    def leaf(x: ArrayLike, other: ArrayLike | None = None) -> Array:
+        x = _rows("select", mix, "x", x)
+        weight = _mask_for("select", mix, x)
+        return _weighted(weight, x, _partner_of("select", mix, x, other), x.dtype)
+
+    return jax.tree.map(leaf, x) if other is None else jax.tree.map(leaf, x, other)
+
+
+def blend_labels(
+    mix: Mix, labels: PyTree, *, num_classes: int | None = None, smoothing: ArrayLike = 0.0
+) -> PyTree:
+    """Blend labels by `lam`: class ids, soft or multi-hot labels, targets, sample weights.
+
+        ỹᵢ = λᵢ s(yᵢ) + (1 - λᵢ) s(yₚ),  s(y) = (1 - ε) y + (ε / K) Σ y
+
+    Args:
+      mix: a mix of B rows.
+      labels: integer class ids i[B] (with `num_classes`), or floats [B, ...], or a PyTree of them.
+        An id outside [0, K), such as an ignore id, becomes a row of zeros.
+      num_classes: K. Float labels that have a class axis are checked against it.
+      smoothing: ε of label smoothing on the last axis, before mixing; may be traced.
+
+    Returns:
+      f32[B, K] for ids; the same shape and dtype for floats.
+
+    Raises:
+      TypeError: for bool labels, or integers that are not ids of shape (B,).
+      ValueError: for ids without `num_classes`, another B or K, a static `smoothing` outside
+        [0, 1], or smoothing of labels without a class axis.
+
+    Example:
+      >>> mix = jm.Mix(jm.reverse(), jnp.array([0.75]), lam=jnp.full(2, 0.75))
+      >>> jm.blend_labels(mix, jnp.array([0, 2]), num_classes=3).tolist()
+      [[0.75, 0.0, 0.25], [0.25, 0.0, 0.75]]
+      >>> jm.blend_labels(mix, jnp.array([10.0, 20.0])).tolist()  # regression targets, weights
+      [12.5, 17.5]
+    """
+    _checks.share("blend_labels", "smoothing", smoothing)
+    smooth = _checks.static_number(smoothing) != 0
+
+    smooth = _checks.static_number(smoothing) != 0
+
+    def dense(labels: Array) -> Array:
+        if jnp.issubdtype(labels.dtype, jnp.integer):
+            labels = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)
+        if not smooth:
+            return labels
+        epsilon = jnp.asarray(smoothing).astype(jnp.float32)
+        labels = labels.astype(jnp.float32)
+        return (1 - epsilon) * labels + epsilon * labels.mean(axis=-1, keepdims=True)
+
+    def leaf(labels: ArrayLike) -> Array:
+        labels = _rows("blend_labels", mix, "labels", labels)
+        _checks.label_kind(labels, num_classes, smooth)
+        own, other = dense(labels), dense(move_rows(mix.partner, labels))
+        out = labels.dtype if jnp.issubdtype(labels.dtype, jnp.inexact) else jnp.float32
+        return _weighted(_pad(mix.lam, own.ndim), own, other, out)
+
+    return jax.tree.map(leaf, labels)
+
+
+def pair_loss(
+    mix: Mix,
+    loss_fn: Callable[[Any, Any], PyTree],
+    outputs: PyTree,
+    targets: PyTree,
+    *,
+    by: str = "lam",
+) -> PyTree:
+    """Weigh the losses to the row's own target and to its partner's: no one-hot is made.
+
+        Lᵢ = λᵢ ℓ(oᵢ, tᵢ) + (1 - λᵢ) ℓ(oᵢ, tₚ)
+
+    For losses that are linear in the target, cross-entropy and BCE among them, this is the loss to
+    the blended label.
+
+    Args:
+      mix: a mix of B rows.
+      loss_fn: `(outputs, targets) -> losses`, one loss a row [B, ...], or one a position
+        [B, *spatial, ...] for `by="mask"`; any float dtype, or a PyTree.
+      outputs: what the model gave for the blended inputs; any PyTree.
+      targets: of the unmixed rows: arrays [B, ...] of any dtype, or a PyTree of them.
+      by: "lam" weighs by the label weight, "mask" by the mask at each position.
+
+    Returns:
+      Losses of loss_fn's shape and dtype, not reduced.
+
+    Raises:
+      TypeError: for losses that are not floats.
+      ValueError: for another `by` or B, reduced losses, or a mask that does not fit the losses.
+
+    Example:
+      Cross-entropy on ids, and segmentation with an ignore id: losses and their normaliser are
+      mixed by the same verb, so neither half is divided by a count of its own, and an ignored
+      position stays ignored whichever row it came from.
+
+      >>> mix = jm.sample_cutmix(jax.random.key(0), (2, 4, 4))
+      >>> def cross_entropy(logits, ids):
+      ...     log_p = jax.nn.log_softmax(logits)
+      ...     return -jnp.take_along_axis(log_p, jnp.maximum(ids, 0)[..., None], -1)[..., 0]
+      >>> jm.pair_loss(mix, cross_entropy, jnp.zeros((2, 3)), jnp.array([0, 2])).shape
+      (2,)
+      >>> ids = jnp.zeros((2, 4, 4), jnp.int32).at[:, :2].set(-1)  # -1: ignore
+      >>> def valid(_, ids):
+      ...     return (ids >= 0).astype(jnp.float32)
+      >>> def masked(logits, ids):
+      ...     return cross_entropy(logits, ids) * valid(logits, ids)
+      >>> logits = jnp.zeros((2, 4, 4, 3))
+      >>> total = jm.pair_loss(mix, masked, logits, ids, by="mask").sum()
+      >>> count = jm.pair_loss(mix, valid, logits, ids, by="mask").sum()
+      >>> print(f"{total / jnp.maximum(count, 1):.4f} = log 3")
+      1.0986 = log 3
+    """
+    _checks.option("pair_loss", "by", by, ("lam", "mask"))
+
+    def leaf(own: ArrayLike, other: ArrayLike) -> Array:
+        own = _rows("pair_loss", mix, "losses (not reduced)", own)
+        if not jnp.issubdtype(own.dtype, jnp.floating):
+            raise TypeError(
+                f"pair_loss got losses of dtype {own.dtype}; it needs floats: cast in loss_fn."
+            )
+        weight = _pad(mix.lam, own.ndim) if by == "lam" else _mask_for("pair_loss", mix, own)
+        return _weighted(weight, own, jnp.asarray(other), own.dtype)
+
+    partner_targets = take_partner(mix, targets)
+    return jax.tree.map(leaf, loss_fn(outputs, targets), loss_fn(outputs, partner_targets))
+
+
+def mixed_accuracy(
+    mix: Mix, logits: Float[Array, "b *dims k"], labels: Shaped[ArrayLike, "b ..."]
+) -> Float[Array, "b *dims"]:
+    """Score predictions on mixed inputs against both labels, each by its weight.
+
+        accᵢ = λᵢ [argmax oᵢ = yᵢ] + (1 - λᵢ) [argmax oᵢ = yₚ]
+
+    Accuracy against the row's own label alone, or against the argmax of mixed labels, is another
+    number: a perfect model would miss it.
+
+    Args:
+      mix: a mix of B rows.
+      logits: f[B, ..., K].
+      labels: integer ids i[B, ...], or floats f[B, ..., K] whose argmax is taken.
+
+    Returns:
+      f32[B, ...], not reduced: take the mean, over real rows where some are padding.
+
+    Raises:
+      ValueError: for labels or logits of another B, or labels that do not fit the logits.
+
+    Example:
+      >>> mix = jm.Mix(jm.reverse(), jnp.array([0.75]), jnp.full(2, 0.75))
+      >>> logits = jnp.array([[9.0, 0.0], [9.0, 0.0]])
+      >>> jm.mixed_accuracy(mix, logits, jnp.array([0, 1])).tolist()
+      [0.75, 0.25]
+    """
+    labels = jnp.asarray(labels)
+    if jnp.issubdtype(labels.dtype, jnp.inexact):
+        labels = jnp.argmax(labels, axis=-1)
+    if labels.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"mixed_accuracy got logits of shape {logits.shape} and labels of ids' shape "
+            f"{labels.shape}; it needs ids of shape {logits.shape[:-1]}, one for each prediction."
+        )
+
+    def hit(predicted: Array, ids: Array) -> Array:
+        return (predicted == ids).astype(jnp.float32)
+
+    return pair_loss(mix, hit, jnp.argmax(logits, axis=-1).astype(labels.dtype), labels)
+
+
+def resize_mix(mix: Mix, spatial: tuple[int, ...]) -> Mix:
+    """Bring the mask to another resolution, for features or label maps of another stride.
+
+        m'(cell) = the average of m over the cell's area
+
+    Means are kept, so `lam` stays what it was.
+
+    Args:
+      mix: a mix; a mask without positions, as mixup's, comes back as it is.
+      spatial: the new sizes, one for each spatial axis of the mask.
+
+    Returns:
+      A mix whose mask is `[B or 1, *spatial]`: float32, but bool where a bool mask only repeats its
+      positions (each new size a multiple of the old), so that `select` works there. For `select` at
+      a coarser stride choose a threshold: `replace(mix, mask=mix.mask >= 0.5)`.
+
+    Raises:
+      ValueError: if `spatial` has another number of axes than the mask, or a size below 1.
+
+    Example:
+      >>> mask = jnp.array([[True, True, True, False]])
+      >>> mix = jm.Mix(jm.reverse(), mask, lam=jnp.full(2, 0.75))
+      >>> jm.resize_mix(mix, (2,)).mask.tolist()
+      [[1.0, 0.5]]
+    """
+    old = mix.mask.shape[1:]
+    spatial = tuple(spatial)
+    if not old or spatial == old:
+        return mix
+    if len(spatial) != len(old) or min(spatial) < 1:
+        raise ValueError(
+            f"resize_mix got spatial={spatial} for a mask of shape {mix.mask.shape}; it needs "
+            f"{len(old)} sizes of 1 or more."
+        )
+    mask = masks.area_average(mix.mask.astype(jnp.float32), spatial)
+    if mix.mask.dtype == jnp.bool_ and all(n % o == 0 for n, o in zip(spatial, old, strict=True)):
+        mask = mask > 0.5
+    return dataclasses.replace(mix, mask=mask)
+
+
+def keep(mix: Mix, where: Shaped[ArrayLike, "b"]) -> Mix:
+    """Leave rows as they are: padding, and examples that must not be mixed.
+
+        mᵢ = 1 and λᵢ = 1 unless where[i] and where[partner[i]]
+
+    Args:
+      mix: a mix of B rows.
+      where: bool[B]; rows where it is False stay as they are, and so do the rows whose partner is
+        such a row, so that nothing of padding reaches a real example.
+
+    Returns:
+      A mix of the same rows, its mask with a leading B.
+
+    Raises:
+      TypeError: if `where` is not bool.
+      ValueError: if it is not of shape (B,).
+
+    Example:
+      >>> mix = jm.sample_mixup(jax.random.key(0), (3,), pairing=jm.roll(), lam_law=jm.constant(0.5))
+      >>> jm.keep(mix, jnp.array([True, True, False])).lam.tolist()
+      [1.0, 0.5, 1.0]
+    """
+    where = _rows("keep", mix, "where", where)
+    if where.dtype != jnp.bool_:
+        raise TypeError(f"keep got where of dtype {where.dtype}; it needs bool: write weights > 0.")
+    if where.ndim != 1:
+        raise ValueError(f"keep got where of shape {where.shape}; it needs one bool a row, (B,).")
+    return mix_where(where & move_rows(mix.partner, where), mix)
+
+
+def mix_where(on: Bool[Array, "n"], mix: Mix) -> Mix:
+    """The mix where `on` (one bool, or B), and no mixing elsewhere."""
+    own = jnp.ones((), mix.mask.dtype)
+    mask = jnp.where(_pad(on, mix.mask.ndim), mix.mask, own)
+    return dataclasses.replace(mix, mask=mask, lam=jnp.where(on, mix.lam, 1.0))
+
+
+def _rows(function: str, mix: Mix, name: str, x: ArrayLike) -> Array:
+    x = jnp.asarray(x)
+    if mix.lam.ndim != 1:
+        raise ValueError(
+            f"{function} got a mix whose lam has shape {mix.lam.shape}; it needs (B,): apply verbs to "
+            "mixes that were drawn under vmap under vmap too."
+        )
+    _checks.rows(function, name, x, mix.lam.shape[0])
+    return x
+
+
+def _partner_of(function: str, mix: Mix, x: Array, other: ArrayLike | None) -> Array:
+    if other is None:
+        return move_rows(mix.partner, x)
+    other = jnp.asarray(other)
+    if other.shape != x.shape or other.dtype != x.dtype:
+        raise ValueError(
+            f"{function} got other of shape {other.shape} and dtype {other.dtype} for x of shape "
+            f"{x.shape} and dtype {x.dtype}; it needs the same: resize or cast other first."
+        )
+    return other
+
+
+def _mask_for(function: str, mix: Mix, x: Array) -> Array:
+    _checks.mask_fits(function, mix.mask.shape, x)
+    return _pad(mix.mask, x.ndim)
+
+
+def _pad(weight: Array, ndim: int) -> Array:
+    return weight.reshape(weight.shape + (1,) * (ndim - weight.ndim))
+
+
+def _blend_dtype(given: jnp.dtype, wanted: DTypeLike | None) -> jnp.dtype:
+    out = jnp.dtype(given if wanted is None else wanted)
+    if jnp.issubdtype(given, jnp.inexact):
+        if not jnp.issubdtype(out, jnp.inexact):
+            raise TypeError(f"blend got dtype={out} for {given} x; it needs a float dtype.")
+    elif wanted is None:
+        raise TypeError(
+            f"blend got x of dtype {given}; it needs dtype=, a float dtype or {given} itself, which "
+            "is then rounded: for ids call select, or blend_labels with num_classes."
+        )
+    elif given == jnp.bool_ or not (out == given or jnp.issubdtype(out, jnp.inexact)):
+        if not jnp.issubdtype(out, jnp.inexact):
+            raise TypeError(f"blend got dtype={out} for {given} x; it needs a float dtype.")
+    return out
+
+
+def _weighted(weight: Array, own: Array, other: Array, out: DTypeLike) -> Array:
+    """weight·own + (1 - weight)·other, the one place where anything is averaged."""
+    if own is other:  # a batch of one: not even a rounding error
+        return own.astype(out)
+    if weight.dtype == jnp.bool_:
+        return jnp.where(weight, own, other).astype(out)
+    wide = own.dtype in (jnp.float64, jnp.complex64, jnp.complex128)
+    dtype = own.dtype if wide else jnp.float32
+    weight = weight.astype(dtype)
+    mixed = weight * own.astype(dtype) + (1 - weight) * other.astype(dtype)
+    return (jnp.round(mixed) if jnp.issubdtype(out, jnp.integer) else mixed).astype(out)

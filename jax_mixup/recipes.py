@@ -1,0 +1,166 @@
+"""One call a method: sample, blend, blend_labels, nothing more.
+
+For anything else that belongs to the batch (masks, losses on ids, metrics) draw the mix with
+`sample_*` and apply it with the verbs.
+"""
+
+from typing import Any
+
+import jax
+from jax.typing import DTypeLike
+from jaxtyping import ArrayLike, PRNGKeyArray, PyTree
+
+from jax_mixup.mix import Mix, blend, blend_labels
+from jax_mixup.samplers import sample_cutmix, sample_mixup, sample_mixup_or_cutmix
+
+
+def mixup(
+    key: PRNGKeyArray,
+    images: PyTree,
+    labels: PyTree,
+    *,
+    alpha: ArrayLike = 1.0,
+    num_classes: int | None = None,
+    smoothing: ArrayLike = 0.0,
+    dtype: DTypeLike | None = None,
+    **options: Any,
+) -> tuple[PyTree, PyTree]:
+    """Mix a batch and its labels by mixup.
+
+        x̃ᵢ = λ xᵢ + (1 - λ) xₚ,  ỹᵢ = λ yᵢ + (1 - λ) yₚ,  λ ~ Beta(α, α)
+
+    Args:
+      key: a PRNG key.
+      images: arrays [B, ...] or a PyTree of them: images, tables, sound, embeddings.
+      labels: as in `blend_labels`.
+      alpha: concentration of λ; may be traced; <= 0 is off.
+      num_classes, smoothing: as in `blend_labels`.
+      dtype: as in `blend`; integer images need it.
+      **options: `lam_law`, `per`, `pairing` of `sample_mixup`.
+
+    Returns:
+      (images, labels), mixed.
+
+    Raises:
+      TypeError, ValueError: as the three functions do.
+
+    Example:
+      >>> x, y = jm.mixup(jax.random.key(0), jnp.ones((4, 9)), jnp.arange(4), num_classes=4)
+      >>> x.shape, y.shape
+      ((4, 9), (4, 4))
+
+    Zhang et al. 2018, arXiv:1710.09412; see `sample_mixup`.
+    """
+    mix = sample_mixup(key, _leaf_shape(images)[:1], alpha=alpha, **options)
+    return _apply(mix, images, labels, num_classes, smoothing, dtype)
+
+
+def cutmix(
+    key: PRNGKeyArray,
+    images: PyTree,
+    labels: PyTree,
+    *,
+    alpha: ArrayLike = 1.0,
+    num_classes: int | None = None,
+    smoothing: ArrayLike = 0.0,
+    dtype: DTypeLike | None = None,
+    **options: Any,
+) -> tuple[PyTree, PyTree]:
+    """Mix a batch and its labels by CutMix.
+
+        x̃ᵢ = xᵢ outside a box and xₚ inside,  ỹᵢ = λ yᵢ + (1 - λ) yₚ,  λ = the share outside
+
+    Args:
+      key: a PRNG key.
+      images: arrays [B, *spatial, C] or a PyTree of arrays that start with the same B and spatial
+        axes.
+      labels: as in `blend_labels`.
+      alpha: concentration of the drawn share; may be traced; <= 0 is off.
+      num_classes, smoothing: as in `blend_labels`.
+      dtype: as in `blend`; integer images need it.
+      **options: `box`, `lam_law`, `per`, `pairing` of `sample_cutmix`.
+
+    Returns:
+      (images, labels), mixed.
+
+    Raises:
+      TypeError, ValueError: as the three functions do.
+
+    Example:
+      >>> images = jnp.zeros((4, 8, 8, 3), jnp.uint8)
+      >>> x, y = jm.cutmix(jax.random.key(0), images, jnp.eye(4), dtype=jnp.uint8, box="inside")
+      >>> x.shape, x.dtype, y.shape
+      ((4, 8, 8, 3), dtype('uint8'), (4, 4))
+
+    Yun et al. 2019, arXiv:1905.04899; see `sample_cutmix`.
+    """
+    mix = sample_cutmix(key, _leaf_shape(images)[:-1], alpha=alpha, **options)
+    return _apply(mix, images, labels, num_classes, smoothing, dtype)
+
+
+def mixup_or_cutmix(
+    key: PRNGKeyArray,
+    images: PyTree,
+    labels: PyTree,
+    *,
+    mixup_alpha: ArrayLike = 0.8,
+    cutmix_alpha: ArrayLike = 1.0,
+    num_classes: int | None = None,
+    smoothing: ArrayLike = 0.0,
+    dtype: DTypeLike | None = None,
+    **options: Any,
+) -> tuple[PyTree, PyTree]:
+    """Mix a batch and its labels by CutMix or by mixup, drawn anew each time.
+
+        x̃ᵢ = m ⊙ xᵢ + (1 - m) ⊙ xₚ,  m = 1[outside a box] or λ
+
+    Args:
+      key: a PRNG key.
+      images: as in `cutmix`.
+      labels: as in `blend_labels`.
+      mixup_alpha, cutmix_alpha: concentrations; may be traced; <= 0 is off.
+      num_classes, smoothing: as in `blend_labels`.
+      dtype: as in `blend`; integer images need it.
+      **options: `switch_prob`, `prob`, `box`, `lam_law`, `per`, `pairing` of
+        `sample_mixup_or_cutmix`.
+
+    Returns:
+      (images, labels), mixed.
+
+    Raises:
+      TypeError, ValueError: as the three functions do.
+
+    Example:
+      >>> images, labels = jnp.ones((4, 8, 8, 3)), jnp.arange(4)
+      >>> x, y = jm.mixup_or_cutmix(jax.random.key(0), images, labels, num_classes=10)
+      >>> x.shape, y.shape
+      ((4, 8, 8, 3), (4, 10))
+
+    See `sample_mixup_or_cutmix`.
+    """
+    mix = sample_mixup_or_cutmix(
+        key,
+        _leaf_shape(images)[:-1],
+        mixup_alpha=mixup_alpha,
+        cutmix_alpha=cutmix_alpha,
+        **options,
+    )
+    return _apply(mix, images, labels, num_classes, smoothing, dtype)
+
+
+def _leaf_shape(images: PyTree) -> tuple[int, ...]:
+    return jax.tree.leaves(images)[0].shape
+
+
+def _apply(
+    mix: Mix,
+    images: PyTree,
+    labels: PyTree,
+    num_classes: int | None,
+    smoothing: ArrayLike,
+    dtype: DTypeLike | None,
+) -> tuple[PyTree, PyTree]:
+    return (
+        blend(mix, images, dtype=dtype),
+        blend_labels(mix, labels, num_classes=num_classes, smoothing=smoothing),
+    )

@@ -1,0 +1,196 @@
+"""Samplers: `sample_<method>(key, shape, *, ...) -> Mix`.
+
+`shape` is that of a mask with one entry a row, `(B, *spatial)`: for images `images.shape[:-1]`.
+All samplers share these options:
+
+  alpha: concentration of λ ~ Beta(α, α). May be traced, so that a schedule costs one compile;
+    alpha <= 0 is off: the mix leaves every row as it is. A static negative alpha is an error.
+  lam_law: any law `(key, shape) -> f32[shape]` in place of Beta(α, α); `alpha` is then not used.
+  per: "batch" draws once for all rows, which is the papers' way and the cheapest; "example" draws
+    for each row; "pair" draws for each pair of a mutual pairing, and both rows share it.
+  pairing: a static pairing, or an index array i32[B].
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
+
+from jax_mixup import _checks, masks
+from jax_mixup.laws import Law, bernoulli, law_of
+from jax_mixup.mix import Mix
+from jax_mixup.pairing import PER, Pairing, draws, reverse, tie
+
+
+def sample_mixup(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    alpha: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    per: str = "batch",
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw a mixup: the whole of two examples, averaged.
+
+        mᵢ = λᵢ, λᵢ ~ Beta(α, α)
+
+    The mask has no positions, so the mix applies to inputs and hidden features of any shape.
+
+    Args:
+      key: a PRNG key.
+      shape: (B, ...); only B is used.
+      alpha, lam_law, per, pairing: see the module's docstring.
+
+    Returns:
+      A mix with a float32 mask, [1] or [B].
+
+    Raises:
+      ValueError: for a bad `shape`, a static negative `alpha`, or an unknown `per`.
+
+    Example:
+      >>> x = jnp.ones((8, 32, 32, 3))
+      >>> mix = jm.sample_mixup(jax.random.key(0), x.shape[:-1], alpha=0.2)
+      >>> mix.mask.shape, mix.lam.shape, jm.blend(mix, x).shape
+      ((1,), (8,), (8, 32, 32, 3))
+
+    Zhang et al. 2018, arXiv:1710.09412. The authors' code pairs by a random permutation
+    (`permutation(key, B)`); reversal gives the same law for a shuffled batch, without a gather.
+    """
+    batch = _checks.mask_shape("sample_mixup", shape)[0]
+    _check_options("sample_mixup", per, alpha=alpha)
+    lam = law_of(alpha, lam_law)(key, (draws(per, batch),))
+    lam = tie(per, pairing, batch, lam)
+    return Mix(pairing, lam, jnp.broadcast_to(lam, (batch,)))
+
+
+def sample_cutmix(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    alpha: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    box: str = "clipped",
+    per: str = "batch",
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw a CutMix: a box of the partner pasted into the row.
+
+        mᵢ = 0 in a box of side (1-λ)^(1/d) of each axis, 1 outside;  λᵢ = the share outside
+
+    An interval in 1-D, a box in 2-D, a cuboid in 3-D. `lam` is counted from the box's corners, so
+    it is exact for odd sizes and clipped boxes.
+
+    Args:
+      key: a PRNG key.
+      shape: (B, *spatial) with one spatial axis or more.
+      alpha, lam_law, per, pairing: see the module's docstring.
+      box: "clipped" centres the box anywhere and cuts off what lies beyond the border, as the
+        paper's code does: at α = 1 in 2-D it pastes 77/240 = 32 % on average. "inside" places the
+        whole box inside: it pastes ½.
+
+    Returns:
+      A mix with a bool mask, [1, *spatial] or [B, *spatial].
+
+    Raises:
+      ValueError: for a bad `shape`, a static negative `alpha`, an unknown `box` or `per`.
+
+    Example:
+      >>> mix = jm.sample_cutmix(jax.random.key(0), (8, 5, 7))
+      >>> mix.mask.shape, mix.mask.dtype
+      ((1, 5, 7), dtype('bool'))
+      >>> bool(mix.lam[0] == mix.mask.sum() / jnp.float32(35))
+      True
+
+    Yun et al. 2019, arXiv:1905.04899. The authors' code floors half the side, so that sides are
+    even; here the side is rounded to the nearest whole number of positions.
+    """
+    batch, *spatial = _checks.mask_shape("sample_cutmix", shape, spatial=True)
+    _check_options("sample_cutmix", per, box, alpha=alpha)
+    n = draws(per, batch)
+    key_lam, key_box = jax.random.split(key)
+    lam = law_of(alpha, lam_law)(key_lam, (n,))
+    centre = jax.random.uniform(key_box, (n, len(spatial)), jnp.float32)
+    lam, centre = tie(per, pairing, batch, (lam, centre))
+    mask, share = _cut(lam, centre, tuple(spatial), box)
+    return Mix(pairing, mask, jnp.broadcast_to(share, (batch,)))
+
+
+def sample_mixup_or_cutmix(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    mixup_alpha: ArrayLike = 0.8,
+    cutmix_alpha: ArrayLike = 1.0,
+    switch_prob: ArrayLike = 0.5,
+    prob: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    box: str = "clipped",
+    per: str = "batch",
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw a CutMix with probability `switch_prob`, else a mixup, in one branch-free weight map.
+
+        m = 1[outside the box] if CutMix else λ;  no mixing with probability 1 - prob
+
+    One fusion, at the price of plain mixup, whichever is drawn.
+
+    Args:
+      key: a PRNG key.
+      shape: (B, *spatial) with one spatial axis or more.
+      mixup_alpha, cutmix_alpha: the concentration for each method; 0 turns that one off, which
+        leaves its share of draws unmixed.
+      switch_prob: probability of CutMix; may be traced.
+      prob: probability of mixing at all; may be traced.
+      lam_law: a law for both methods in place of the alphas.
+      box: as in `sample_cutmix`.
+      per, pairing: see the module's docstring; the method is drawn at the same grain.
+
+    Returns:
+      A mix with a float32 mask, [1, *spatial] or [B, *spatial].
+
+    Raises:
+      ValueError: for a bad `shape`, a static alpha or probability out of range, an unknown `box` or
+        `per`.
+
+    Example:
+      >>> mix = jm.sample_mixup_or_cutmix(jax.random.key(0), (8, 32, 32), per="example")
+      >>> mix.mask.shape, mix.mask.dtype
+      ((8, 32, 32), dtype('float32'))
+
+    The defaults are those of the DeiT recipe (Touvron et al. 2021, arXiv:2012.12877) as timm runs
+    it. timm falls back to the other method when one alpha is 0; here probabilities mean what they
+    say.
+    """
+    name = "sample_mixup_or_cutmix"
+    batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
+    _check_options(name, per, box, mixup_alpha=mixup_alpha, cutmix_alpha=cutmix_alpha)
+    _checks.share(name, "switch_prob", switch_prob)
+    _checks.share(name, "prob", prob)
+    n = draws(per, batch)
+    key_lam, key_box, key_cut, key_on = jax.random.split(key, 4)
+    cut = bernoulli(key_cut, switch_prob, (n,))
+    alpha = jnp.where(
+        cut, jnp.asarray(cutmix_alpha, jnp.float32), jnp.asarray(mixup_alpha, jnp.float32)
+    )
+    lam = law_of(alpha, lam_law)(key_lam, (n,))
+    lam = jnp.where(bernoulli(key_on, prob, (n,)), lam, 1.0)
+    centre = jax.random.uniform(key_box, (n, len(spatial)), jnp.float32)
+    cut, lam, centre = tie(per, pairing, batch, (cut, lam, centre))
+    outside, share = _cut(lam, centre, tuple(spatial), box)
+    everywhere = (-1,) + (1,) * len(spatial)
+    mask = jnp.where(cut.reshape(everywhere), outside.astype(jnp.float32), lam.reshape(everywhere))
+    return Mix(pairing, mask, jnp.broadcast_to(jnp.where(cut, share, lam), (batch,)))
+
+
+def _cut(
+    lam: Float[Array, "n"], centre: Float[Array, "n d"], spatial: tuple[int, ...], box: str
+) -> tuple[Bool[Array, "n *spatial"], Float[Array, "n"]]:
+    corners = masks.box_corners(lam, centre, spatial, box=box)
+    return masks.outside_box(*corners, spatial), masks.share_outside(*corners, spatial)
+
+
+def _check_options(function: str, per: str, box: str = "clipped", **alphas: ArrayLike) -> None:
+    _checks.option(function, "per", per, PER)
+    _checks.option(function, "box", box, masks.BOXES)
+    for name, value in alphas.items():
+        _checks.alpha(function, name, value)

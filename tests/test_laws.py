@@ -1,0 +1,368 @@
+"""The laws that every method obeys, whatever it draws."""
+
+from functools import partial
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from absl.testing import parameterized
+from hypothesis import given
+from hypothesis import strategies as st
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+import jax_mixup as jm
+from tests.methods import METHODS, PAIRINGS, PER
+
+KEY = jax.random.key(7)
+SHAPE = (6, 5, 7)
+ALPHAS = (0.0, 1e-3, 0.2, 1.0, 32.0, 1e4, -1.0)
+
+methods = pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+pers = pytest.mark.parametrize("per", PER)
+
+
+def positions(mix, shape):
+    """The mask as NumPy, with an entry for every row and position."""
+    mask = np.asarray(mix.mask)
+    mask = mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim))
+    return np.broadcast_to(mask, shape)
+
+
+def batch(shape, dtype=jnp.float32, channels=3):
+    """Rows whose values name row and position, so that nothing can hide."""
+    size = int(np.prod(shape)) * channels
+    x = jnp.arange(size).reshape(*shape, channels) % 251
+    return x.astype(dtype)
+
+
+def same(a, b, tolerance=1e-6):
+    """Equal trees; floats to 1e-6, for the compiler contracts products and sums differently."""
+    chex.assert_trees_all_close(a, b, rtol=tolerance, atol=tolerance)
+    chex.assert_trees_all_equal_shapes_and_dtypes(a, b)
+
+
+shapes = st.tuples(
+    st.integers(1, 5), st.lists(st.integers(1, 9), min_size=1, max_size=3).map(tuple)
+).map(lambda t: (t[0], *t[1]))
+dtypes = st.sampled_from([jnp.float32, jnp.bfloat16, jnp.float16, jnp.uint8, jnp.int32])
+
+
+@methods
+@pers
+def test_the_value_is_what_the_contract_says(method, per):
+    mix = method(KEY, SHAPE, per=per)
+    b, *spatial = SHAPE
+    assert mix.partner == jm.reverse()
+    assert mix.mask.dtype == (jnp.bool_ if method.hard else jnp.float32)
+    rows = {1, b} if method.name == "keep" or per == "batch" else {b}
+    assert mix.mask.shape[0] in rows
+    assert mix.mask.shape[1:] == (tuple(spatial) if method.spatial else ())
+    chex.assert_shape(mix.lam, (b,))
+    chex.assert_type(mix.lam, jnp.float32)
+    for share in (np.asarray(mix.mask, np.float32), np.asarray(mix.lam)):
+        assert ((share >= 0) & (share <= 1)).all()
+
+
+@methods
+@given(
+    per=st.sampled_from(PER),
+    shape=shapes,
+    dtype=dtypes,
+    seed=st.integers(0, 2**31),
+    alpha=st.sampled_from([0.3, 1, 4]),
+)
+def test_label_weight_is_the_share_really_taken(method, per, shape, dtype, seed, alpha):
+    mix = method(jax.random.key(seed), shape, alpha=float(alpha), per=per, pairing=jm.neighbours())
+    lam, mask = np.asarray(mix.lam), positions(mix, shape)
+    total = np.float32(np.prod(shape[1:]))
+    if mix.mask.dtype == jnp.bool_:
+        # Rows of their own number: count what came from where, in the inputs themselves.
+        x = jnp.broadcast_to(jnp.arange(shape[0]).reshape(-1, *[1] * (len(shape) - 1)), shape)
+        mixed = np.asarray(jm.blend(mix, x.astype(dtype), dtype=dtype)).astype(np.float32)
+        partner = np.asarray(jm.take_partner(mix, jnp.arange(shape[0])))
+        own = np.arange(shape[0]).reshape(-1, *[1] * (len(shape) - 1))
+        taken = (mixed == own).reshape(shape[0], -1).sum(axis=1).astype(np.float32)
+        alone = partner == np.arange(shape[0])  # nothing to tell apart, and nothing mixed
+        np.testing.assert_array_equal(lam[~alone], (taken / total)[~alone])
+        np.testing.assert_array_equal(lam, mask.reshape(shape[0], -1).sum(1) / total)
+    else:
+        share = mask.astype(np.float64).reshape(shape[0], -1).mean(axis=1)
+        np.testing.assert_allclose(lam, share, rtol=1e-6)  # a mean over positions rounds
+
+
+@methods
+@pers
+def test_one_key_one_mix(method, per):
+    same(method(KEY, SHAPE, per=per), method(KEY, SHAPE, per=per), 0)
+    others = [method(k, SHAPE, per=per).lam for k in jax.random.split(KEY, 16)]
+    assert len({tuple(np.asarray(lam)) for lam in others}) > 1
+
+
+@methods
+def test_the_grain_of_the_draw(method):
+    shape = (16, 31, 29)
+    lam = {per: np.asarray(method(KEY, shape, per=per).lam) for per in PER}
+    if method.name == "keep":  # which leaves rows 1 and 14 alone
+        lam = {per: np.delete(values, [1, 14]) for per, values in lam.items()}
+    assert len(set(lam["batch"])) == 1
+    assert len(set(lam["example"])) > len(lam["example"]) // 2
+    np.testing.assert_array_equal(lam["pair"], lam["pair"][::-1])
+    assert len(set(lam["pair"])) > len(lam["pair"]) // 4
+    pair = positions(method(KEY, shape, per="pair"), shape)
+    np.testing.assert_array_equal(pair, pair[::-1])
+
+
+@methods
+@pers
+def test_eager_is_jit_is_vmap_is_scan(method, per):
+    sample = partial(method, shape=SHAPE, per=per)
+    x, labels = batch(SHAPE), jnp.arange(SHAPE[0])
+
+    def step(key):
+        mix = sample(key)
+        return mix, jm.blend(mix, x), jm.blend_labels(mix, labels, num_classes=9)
+
+    keys = jax.random.split(KEY, 3)
+    stack = lambda results: jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
+    eager = stack([step(key) for key in keys])
+    same(stack([jax.jit(step)(key) for key in keys]), eager)
+    same(jax.vmap(step)(keys), eager)
+    _, scanned = jax.lax.scan(lambda carry, key: (carry, step(key)), 0, keys)
+    same(scanned, eager)
+
+
+@methods
+@pytest.mark.parametrize("per", ["batch", "example"])
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit], ids=str)
+def test_a_sharded_batch_gives_the_same(method, per, axis_type):
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(axis_type,))
+    shape = (16, 5, 7)
+    x, labels = batch(shape), jnp.arange(16) % 10
+
+    @jax.jit
+    def step(key, x, labels):
+        mix = method(key, shape, per=per)
+        mixed = jm.blend(mix, x)
+        loss = jm.pair_loss(mix, lambda o, t: (o - t) ** 2, mixed.mean((1, 2, 3)), labels * 1.0)
+        accuracy = jm.mixed_accuracy(mix, mixed.reshape(16, -1)[:, :10], labels)
+        return mixed, jm.blend_labels(mix, labels, num_classes=10), loss, accuracy
+
+    expected = jax.tree.map(np.asarray, step(KEY, x, labels))
+    with jax.set_mesh(mesh):
+        rows = NamedSharding(mesh, PartitionSpec("data"))
+        results = step(KEY, *jax.device_put((x, labels), rows))
+        for result in results:
+            assert result.sharding.is_equivalent_to(rows, result.ndim)
+        same(jax.tree.map(np.asarray, results), expected, 1e-5)  # sums over 105 positions
+
+
+@methods
+def test_one_trace_for_all_values_of_traced_options(method):
+    chex.clear_trace_counter()
+
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def lam(key, alpha, options):
+        return method(key, SHAPE, alpha=alpha, per="example", **options).lam
+
+    for i, alpha in enumerate(ALPHAS):
+        options = {name: values[i % len(values)] for name, values in method.traced.items()}
+        drawn = lam(KEY, alpha, options)
+        assert bool(jnp.isfinite(drawn).all())
+        if alpha <= 0:
+            assert (drawn == 1).all()
+
+
+@methods
+@given(per=st.sampled_from(PER), shape=shapes, dtype=dtypes, seed=st.integers(0, 2**31))
+def test_off_and_a_batch_of_one_leave_everything_as_it_is(method, per, shape, dtype, seed):
+    key = jax.random.key(seed)
+    x = batch(shape, dtype)
+    labels = jnp.arange(shape[0]).astype(jnp.float32)
+    off = method(key, shape, alpha=0.0, per=per)
+    single = method(key, (1, *shape[1:]), per=per)
+    for mix, x, y in ((off, x, labels), (single, x[:1], labels[:1])):
+        chex.assert_trees_all_equal(jm.blend(mix, x, dtype=dtype), x)
+        chex.assert_trees_all_equal(jm.blend_labels(mix, y), y)
+
+
+@methods
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16], ids=str)
+def test_the_dtype_in_is_the_dtype_out(method, dtype):
+    x = batch(SHAPE, dtype)
+    mix = method(KEY, SHAPE, per="example")
+    mixed = jm.blend(mix, x)
+    chex.assert_type(mixed, dtype)
+    exact = np.asarray(jm.blend(mix, x.astype(jnp.float32)))
+    eps = float(jnp.finfo(dtype).eps)  # one rounding of the float32 result, not one each step
+    np.testing.assert_allclose(np.asarray(mixed, np.float32), exact, rtol=eps / 2, atol=0)
+    chex.assert_type(jm.blend_labels(mix, x[:, 0, 0]), dtype)
+    chex.assert_type(jm.pair_loss(mix, lambda o, t: t, None, x[:, 0, 0, 0]), dtype)
+
+
+@methods
+def test_uint8_is_rounded_or_goes_to_a_float(method):
+    x = batch(SHAPE, jnp.uint8)
+    mix = method(KEY, SHAPE, per="example")
+    exact = np.asarray(jm.blend(mix, x.astype(jnp.float32)))
+    np.testing.assert_allclose(jm.blend(mix, x, dtype=jnp.float32), exact, rtol=1e-6)
+    rounded = jm.blend(mix, x, dtype=jnp.uint8)
+    chex.assert_type(rounded, jnp.uint8)
+    assert np.abs(np.asarray(rounded, np.float32) - exact).max() <= 0.5 + 1e-4
+
+
+@methods
+def test_inputs_are_untouched(method):
+    x, labels = np.asarray(batch(SHAPE)), np.arange(6)
+    x_before, labels_before = x.copy(), labels.copy()
+    mix = method(KEY, SHAPE)
+    jm.blend(mix, x)
+    jm.blend_labels(mix, labels, num_classes=6)
+    jm.keep(mix, labels > 2)
+    jm.resize_mix(mix, (10, 14) if method.spatial else ())
+    np.testing.assert_array_equal(x, x_before)
+    np.testing.assert_array_equal(labels, labels_before)
+
+
+@methods
+@pers
+def test_blend_is_the_equation(method, per):
+    shape = (5, 3, 4)  # odd: the middle row is its own partner
+    x = np.asarray(batch(shape))
+    mix = method(KEY, shape, per=per)
+    mask, expected = positions(mix, shape), np.zeros_like(x)
+    for i in range(5):
+        for r in range(3):
+            for c in range(4):
+                m = np.float32(mask[i, r, c])
+                expected[i, r, c] = m * x[i, r, c] + (1 - m) * x[4 - i, r, c]
+    np.testing.assert_allclose(jm.blend(mix, x), expected, rtol=1e-6)
+    y = np.eye(5, dtype=np.float32)
+    lam = np.asarray(mix.lam)[:, None]
+    np.testing.assert_allclose(
+        jm.blend_labels(mix, jnp.arange(5), num_classes=5), lam * y + (1 - lam) * y[::-1], rtol=1e-6
+    )
+
+
+@methods
+def test_blending_constants_and_sums(method):
+    mix = method(KEY, SHAPE, per="example")
+    x, y = batch(SHAPE), batch(SHAPE)[..., ::-1]
+    same(jm.blend(mix, jnp.full_like(x, 3.0)), jnp.full_like(x, 3.0))
+    same(jm.blend(mix, x + y), jm.blend(mix, x) + jm.blend(mix, y), 1e-5)
+    mixed, partner = jm.blend(mix, x), jm.take_partner(mix, x)
+    slack = 1e-4  # two roundings at 250
+    assert bool((mixed <= jnp.maximum(x, partner) + slack).all())
+    assert bool((mixed >= jnp.minimum(x, partner) - slack).all())
+    labels = jm.blend_labels(mix, jnp.arange(6), num_classes=6)
+    np.testing.assert_allclose(labels.sum(axis=1), 1, rtol=1e-6)
+
+
+@methods
+@pers
+def test_pair_loss_is_cross_entropy_to_the_blended_label(method, per):
+    mix = method(KEY, SHAPE, per=per)
+    logits = jax.random.normal(KEY, (6, 10))
+    ids = jnp.array([0, 3, 3, 9, 1, 2])
+
+    def on_ids(logits):
+        def loss(logits, ids):
+            return -jnp.take_along_axis(jax.nn.log_softmax(logits), ids[:, None], axis=1)[:, 0]
+
+        return jm.pair_loss(mix, loss, logits, ids).mean()
+
+    def dense(logits):
+        target = jm.blend_labels(mix, ids, num_classes=10)
+        return -(target * jax.nn.log_softmax(logits)).sum(axis=1).mean()
+
+    same(jax.value_and_grad(on_ids)(logits), jax.value_and_grad(dense)(logits))
+
+
+@methods
+@pytest.mark.parametrize("alpha", [0.0, 1e-6, 0.01, 0.2, 1.0, 100.0, 1e4])
+def test_gradients_are_finite_through_inputs_and_alpha(method, alpha):
+    x = batch(SHAPE)
+
+    @jax.grad
+    def gradient(inputs):
+        alpha, x = inputs
+        mix = method(KEY, SHAPE, alpha=alpha, per="example")
+        labels = jm.blend_labels(mix, jnp.arange(6.0))
+        return (jm.blend(mix, x) ** 2).sum() + (labels**2).sum()
+
+    chex.assert_tree_all_finite(jax.jit(gradient)((alpha, x)))
+
+
+@methods
+@pytest.mark.parametrize("pairing", PAIRINGS.values(), ids=PAIRINGS)
+def test_every_pairing_serves_every_method(method, pairing):
+    shape = (8, 4, 3)
+    index = jm.partner_index(pairing, 8)
+    for partner in (pairing, index):
+        mix = method(KEY, shape, per="example", pairing=partner)
+        same(jm.take_partner(mix, batch(shape)), batch(shape)[index], 0)
+        same(jm.blend(mix, batch(shape)), jm.blend(method(
+            KEY, shape, per="example", pairing=index), batch(shape)))
+
+
+@methods
+def test_works_under_shard_map_and_pmap(method):
+    shape = (2, 5, 7)
+    x = batch((16, 5, 7))
+
+    def step(key, x):
+        mix = method(key, shape, per="example")
+        return jm.blend(mix, x), jm.blend_labels(mix, x[:, 0, 0])
+
+    keys = jax.random.split(KEY, 8)
+    stacked = x.reshape(8, 2, 5, 7, 3)
+    expected = jax.vmap(step)(keys, stacked)
+    same(jax.pmap(step)(keys, stacked), expected)
+    rows = PartitionSpec("data")
+
+    def shard(keys, x):
+        return step(keys[0], x)
+
+    for axis_type in (AxisType.Auto, AxisType.Explicit):
+        mesh = jax.make_mesh((8,), ("data",), axis_types=(axis_type,))
+        with jax.set_mesh(mesh):
+            mapped = jax.jit(jax.shard_map(shard, in_specs=rows, out_specs=rows))
+            result = mapped(*jax.device_put((keys, x), NamedSharding(mesh, rows)))
+            result = jax.tree.map(np.asarray, result)
+        same(result, jax.tree.map(lambda a: np.asarray(a).reshape(16, *a.shape[2:]), expected))
+
+
+@methods
+def test_nested_batches(method):
+    x = {"rgb": batch(SHAPE), "extra": [batch(SHAPE, jnp.bfloat16, 1), None]}
+    mix = method(KEY, SHAPE)
+    mixed = jm.blend(mix, x)
+    chex.assert_trees_all_equal_shapes_and_dtypes(mixed, x)
+    same(mixed["rgb"], jm.blend(mix, x["rgb"]), 0)
+    same(jm.blend(mix, x, other=jm.take_partner(mix, x)), mixed, 0)
+
+
+class Variants(chex.TestCase):
+    """The whole use of a mix, in each way that chex knows to call a function."""
+
+    @chex.all_variants(with_pmap=False)
+    @parameterized.named_parameters(*[(m.name, m) for m in METHODS])
+    def test_sample_and_apply(self, method):
+        x, ids = batch(SHAPE), jnp.arange(6)
+
+        @self.variant
+        def use(key, x, ids):
+            mix = method(key, SHAPE, per="example")
+            loss = jm.pair_loss(mix, lambda o, t: o * t, mix.lam, ids.astype(jnp.float32))
+            return jm.blend(mix, x), loss, jm.mixed_accuracy(mix, jnp.eye(6), ids)
+
+        mix = method(KEY, SHAPE, per="example")
+        lam, other = np.asarray(mix.lam), np.asarray(ids)[::-1]
+        expected = (
+            jm.blend(mix, x),
+            jnp.asarray(lam * (lam * np.asarray(ids) + (1 - lam) * other), jnp.float32),
+            jnp.asarray(lam * 1.0 + (1 - lam) * (other == np.asarray(ids)), jnp.float32),
+        )
+        same(use(KEY, x, ids), expected)
