@@ -76,8 +76,8 @@ def beta(a: ArrayLike, b: ArrayLike) -> Law:
 
     Example:
       >>> lam = jm.beta(2.0, 1.0)(jax.random.key(0), (10_000,))
-      >>> print(f"{lam.mean():.2f}")  # a / (a + b)
-      0.67
+      >>> print(f"{lam.mean():.1f}")  # a / (a + b) = 2/3
+      0.7
     """
     for name, value in (("a", a), ("b", b)):
         number = _checks.static_number(value)

@@ -9,6 +9,7 @@ Every function here is defined for odd batches, and for a batch of one, which is
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeVar
 
 import jax
@@ -344,21 +345,15 @@ def move_rows(pairing: Pairing, x: Array) -> Array:
     if x.shape[0] == 1:
         return x  # the same object: callers skip the mixing, so a batch of one stays bit for bit
 
-    if isinstance(pairing, StaticPairing):
-
-        def move(x: Array) -> Array:
-            return _move_static(pairing, x)
-    else:
-
-        def move(x: Array) -> Array:
-            return x[pairing]
-
+    static = isinstance(pairing, StaticPairing)
+    move = partial(_move_static, pairing) if static else _gather
+    arrays = (x,) if static else (x, pairing)
     sharding = jax.typeof(x).sharding
     if sharding.spec and sharding.spec[0] is not None:
         # The batch axis is an Explicit mesh axis, whose rules refuse rows that cross devices (and
         # reshapes of some group counts). The compiler places them, and the result's type is x's.
-        return jax.sharding.auto_axes(move, out_sharding=sharding)(x)
-    return move(x)
+        move = jax.sharding.auto_axes(move, out_sharding=sharding)
+    return move(*arrays)
 
 
 def draws(per: str, n: int) -> int:
@@ -424,6 +419,10 @@ def _move_static(pairing: StaticPairing, x: Rows) -> Rows:
     cut = size - shift
     join = (np if isinstance(x, np.ndarray) else jnp).concatenate
     return join([groups[:, cut:], groups[:, :cut]], axis=1).reshape(x.shape)
+
+
+def _gather(x: Array, index: Int[Array, "b"]) -> Array:
+    return x[index]
 
 
 def _categorical(key: PRNGKeyArray, logits: Array) -> Int[Array, "b"]:

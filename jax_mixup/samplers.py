@@ -98,8 +98,8 @@ def sample_cutmix(
       >>> mix = jm.sample_cutmix(jax.random.key(0), (8, 5, 7))
       >>> mix.mask.shape, mix.mask.dtype
       ((1, 5, 7), dtype('bool'))
-      >>> bool(mix.lam[0] == mix.mask.sum() / jnp.float32(35))
-      True
+      >>> print(f"{mix.lam[0]:.4f} = {mix.mask.sum()}/35")
+      X
 
     Yun et al. 2019, arXiv:1905.04899. The authors' code floors half the side, so that sides are
     even; here the side is rounded to the nearest whole number of positions.

@@ -2,8 +2,10 @@
 
 import os
 
+# Level 0 spares LLVM's effort, half of a test's time; the HLO that tests read is the same.
 os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+    os.environ.get("XLA_FLAGS", "")
+    + " --xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 ).strip()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -19,7 +21,7 @@ settings.register_profile(
     "jax",
     deadline=None,
     derandomize=True,
-    max_examples=12,
+    max_examples=8,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("jax")

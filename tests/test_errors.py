@@ -1,0 +1,161 @@
+"""Each mistake has one sentence, raised while tracing: what came, what is needed, what to call."""
+
+from functools import partial
+from inspect import unwrap  # past the shape checks, which only tests have
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import jax_mixup as jm
+
+KEY = jax.random.key(0)
+SOFT = jm.sample_mixup(KEY, (4,))
+HARD = jm.sample_cutmix(KEY, (4, 8, 8))
+PAIRED = partial(jm.sample_mixup, KEY, (6,))
+F = jnp.zeros((4, 8, 8, 3))
+IDS = jnp.arange(4)
+STACKED = jax.vmap(lambda key: jm.sample_mixup(key, (4,)))(jax.random.split(KEY, 2))
+
+
+def mean_loss(o, t):
+    return jnp.mean(o * t)
+
+
+MISTAKES = {
+    "ids-without-classes": (
+        lambda: jm.blend_labels(SOFT, IDS),
+        ValueError,
+        "num_classes=K.*pair_loss",
+    ),
+    "integers": (lambda: jm.blend(SOFT, IDS), TypeError, "int32.*dtype=.*select"),
+    "bools": (lambda: jm.blend(SOFT, IDS > 1), TypeError, "bool.*dtype="),
+    "another-integer": (lambda: jm.blend(SOFT, IDS, dtype=jnp.int8), TypeError, "int8.*int32"),
+    "float-to-int": (lambda: jm.blend(SOFT, F, dtype=jnp.uint8), TypeError, "uint8.*float"),
+    "soft-select": (lambda: jm.select(SOFT, IDS), TypeError, "float32 mask.*pair_loss"),
+    "mask-misfit": (lambda: jm.blend(HARD, F[:, :4]), ValueError, r"\(4, 4, 8, 3\).*resize_mix"),
+    "mask-too-deep": (lambda: jm.blend(HARD, F[:, 0, 0]), ValueError, r"\(4, 3\)"),
+    "channels-first": (lambda: jm.blend(HARD, F.transpose(0, 3, 1, 2)), ValueError, "positions"),
+    "select-misfit": (lambda: jm.select(HARD, IDS), ValueError, "resize_mix"),
+    "other-batch": (lambda: jm.blend(SOFT, F[:3]), ValueError, "3, 8, 8, 3.*4 rows"),
+    "other-batch-labels": (lambda: jm.blend_labels(SOFT, F[:3, 0, 0]), ValueError, "4 rows"),
+    "scalar": (lambda: jm.take_partner(SOFT, jnp.float32(1)), ValueError, "batch first"),
+    "other-shape": (lambda: jm.blend(SOFT, F, other=F[:, :2]), ValueError, "same"),
+    "other-dtype": (lambda: jm.select(HARD, F, other=F > 0), ValueError, "bool.*cast"),
+    "ids-map": (lambda: jm.blend_labels(SOFT, F[..., 0] > 0), TypeError, "select.*mask"),
+    "multi-hot-ids": (lambda: jm.blend_labels(SOFT, jnp.eye(4, dtype=int)), TypeError, "cast"),
+    "classes": (lambda: jm.blend_labels(SOFT, jnp.eye(4), num_classes=5), ValueError, "=5.*=4"),
+    "smoothing-targets": (
+        lambda: jm.blend_labels(SOFT, jnp.ones(4), smoothing=0.1),
+        ValueError,
+        "class axis",
+    ),
+    "smoothing-range": (
+        lambda: jm.blend_labels(SOFT, jnp.eye(4), smoothing=1.5),
+        ValueError,
+        "smoothing=1.5",
+    ),
+    "reduced-loss": (
+        lambda: jm.pair_loss(SOFT, mean_loss, jnp.ones(4), jnp.ones(4)),
+        ValueError,
+        "not reduced",
+    ),
+    "integer-loss": (
+        lambda: jm.pair_loss(SOFT, lambda o, t: t, None, IDS),
+        TypeError,
+        "int32.*cast",
+    ),
+    "by": (lambda: jm.pair_loss(SOFT, mean_loss, F, F, by="area"), ValueError, "'lam', 'mask'"),
+    "by-mask-misfit": (
+        lambda: jm.pair_loss(HARD, lambda o, t: t, 0, jnp.ones(4), by="mask"),
+        ValueError,
+        "mask",
+    ),
+    "accuracy-shape": (
+        lambda: jm.mixed_accuracy(SOFT, jnp.ones((4, 3)), jnp.zeros((4, 1), int)),
+        ValueError,
+        "ids",
+    ),
+    "keep-weights": (lambda: jm.keep(SOFT, jnp.ones(4)), TypeError, "float32.*bool"),
+    "keep-shape": (lambda: unwrap(jm.keep)(SOFT, jnp.ones((4, 2), bool)), ValueError, r"\(B,\)"),
+    "keep-rows": (lambda: jm.keep(SOFT, jnp.ones(3, bool)), ValueError, "4 rows"),
+    "resize-rank": (lambda: jm.resize_mix(HARD, (4,)), ValueError, "2 sizes"),
+    "stacked-mix": (lambda: jm.blend(STACKED, F), ValueError, "vmap"),
+    "negative-alpha": (
+        lambda: jm.sample_mixup(KEY, (4,), alpha=-0.1),
+        ValueError,
+        "alpha=-0.1.*0 turns",
+    ),
+    "nan-alpha": (lambda: jm.sample_cutmix(KEY, (4, 8), alpha=float("nan")), ValueError, "nan"),
+    "negative-alpha-two": (
+        lambda: jm.sample_mixup_or_cutmix(KEY, (4, 8), cutmix_alpha=-1),
+        ValueError,
+        "cutmix_alpha",
+    ),
+    "negative-beta": (lambda: jm.symmetric_beta(KEY, -1.0), ValueError, "alpha=-1"),
+    "beta-zero": (lambda: jm.beta(0.0, 1.0), ValueError, "a=0"),
+    "uniform-order": (lambda: jm.uniform(0.6, 0.2), ValueError, "low <= high"),
+    "uniform-range": (lambda: jm.uniform(0.6, 1.2), ValueError, "high=1.2"),
+    "constant": (lambda: jm.constant(2), ValueError, "value=2"),
+    "affine": (lambda: jm.affine_uniform(-0.5), ValueError, "alpha=-0.5"),
+    "per": (
+        lambda: jm.sample_mixup(KEY, (4,), per="elem"),
+        ValueError,
+        "'batch', 'pair', 'example'",
+    ),
+    "box": (lambda: jm.sample_cutmix(KEY, (4, 8), box="center"), ValueError, "'clipped', 'inside'"),
+    "no-space": (lambda: jm.sample_cutmix(KEY, (4,)), ValueError, "spatial axis.*sample_mixup"),
+    "shape": (lambda: unwrap(jm.sample_mixup)(KEY, 4), ValueError, "images.shape"),
+    "shape-empty": (lambda: jm.sample_mixup(KEY, (0, 3)), ValueError, "positive"),
+    "groups-odd": (
+        lambda: (
+            PAIRED(pairing=jm.reverse(groups=4))
+            and jm.blend(PAIRED(pairing=jm.reverse(groups=4)), jnp.ones(6))
+        ),
+        ValueError,
+        "groups=4.*6 rows",
+    ),
+    "groups-of-one": (lambda: jm.partner_index(jm.roll(groups=6), 6), ValueError, "two rows"),
+    "groups-none": (lambda: jm.reverse(groups=0), ValueError, "groups=0"),
+    "roll-none": (lambda: jm.roll(0), ValueError, "shift=0"),
+    "roll-whole": (lambda: jm.partner_index(jm.roll(3, groups=2), 6), ValueError, "itself"),
+    "pair-roll": (lambda: PAIRED(per="pair", pairing=jm.roll()), ValueError, "mutually"),
+    "pair-index": (lambda: PAIRED(per="pair", pairing=jnp.arange(6)), ValueError, "index array"),
+    "index-length": (lambda: jm.partner_index(jnp.arange(5), 6), ValueError, "6 rows"),
+    "switch": (
+        lambda: jm.sample_mixup_or_cutmix(KEY, (4, 8), switch_prob=1.5),
+        ValueError,
+        "switch_prob",
+    ),
+    "prob": (lambda: jm.sometimes(jm.sample_mixup, -0.1), ValueError, "prob=-0.1"),
+    "probs-sum": (
+        lambda: jm.one_of([jm.sample_mixup] * 2, (0.5, 0.4)),
+        ValueError,
+        "0.9.*sometimes",
+    ),
+    "probs-count": (lambda: jm.one_of([jm.sample_mixup], (0.5, 0.5)), ValueError, "one for each"),
+    "probs-negative": (
+        lambda: jm.one_of([jm.sample_mixup] * 2, (1.5, -0.5)),
+        ValueError,
+        "prob=1.5",
+    ),
+    "policy-per": (lambda: jm.sometimes(jm.sample_mixup, 1.0, per="row"), ValueError, "'row'"),
+    "soft-classes": (lambda: unwrap(jm.within_class)(KEY, jnp.eye(3)), TypeError, "argmax"),
+    "bandwidth": (lambda: jm.by_label_kernel(KEY, jnp.ones(3), 0.0), ValueError, "bandwidth=0"),
+    "k": (lambda: jm.nearest(KEY, jnp.ones(3), k=0), ValueError, "k=0"),
+    "typo": (lambda: jm.mixup(KEY, F, IDS, apha=1.0), TypeError, "apha"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+def test_one_clear_sentence_at_trace_time(mistake):
+    make, error, message = mistake
+    with pytest.raises(error, match=message) as caught:
+        jax.eval_shape(make)
+    text = str(caught.value)
+    assert "\n" not in text and len(text) < 320
+
+
+def test_checks_look_at_static_numbers_only():
+    jax.jit(lambda a: jm.sample_mixup(KEY, (4,), alpha=a).lam)(-1.0)  # traced: off
+    assert (jm.sample_mixup(KEY, (4,), alpha=jnp.float32(-1.0)).lam == 1).all()  # as eager

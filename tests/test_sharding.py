@@ -1,0 +1,121 @@
+"""Eight devices: what moves between them, read from the compiled HLO."""
+
+import re
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+import jax_mixup as jm
+
+COLLECTIVE = re.compile(
+    r"\b(all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter)(?:-start)?\("
+)
+KEY = jax.random.key(1)
+LOCAL = {
+    "reverse8": jm.reverse(groups=8),
+    "reverse16": jm.reverse(groups=16),
+    "roll8": jm.roll(groups=8),
+    "neighbours": jm.neighbours(),
+}
+
+
+def compiled(axis_type, step, *arrays):
+    """The step on a batch sharded over 8 devices, by jit alone: its collectives and results."""
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(axis_type,))
+    with jax.set_mesh(mesh):
+        rows = NamedSharding(mesh, PartitionSpec("data"))
+        arrays = jax.device_put(arrays, rows)
+        program = jax.jit(step).lower(KEY, *arrays).compile()
+        results = jax.tree.map(np.asarray, program(KEY, *arrays))
+    return set(COLLECTIVE.findall(program.as_text())), results
+
+
+def use(sampler, pairing, per, key, images, labels):
+    mix = sampler(key, images.shape[:-1], per=per, pairing=pairing)
+    mixed = jm.blend(mix, images, dtype=jnp.bfloat16)
+    loss = jm.pair_loss(mix, lambda o, t: (o - t) ** 2, labels, labels)
+    return mixed, jm.blend_labels(mix, labels.astype(int), num_classes=10), loss
+
+
+IMAGES = (jnp.arange(64 * 9 * 7 * 3) % 256).astype(jnp.uint8).reshape(64, 9, 7, 3)
+LABELS = (jnp.arange(64) % 10).astype(jnp.float32)
+
+
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit], ids=str)
+@pytest.mark.parametrize("pairing", LOCAL.values(), ids=LOCAL)
+@pytest.mark.parametrize(
+    "sampler",
+    [jm.sample_mixup, jm.sample_cutmix, jm.sample_mixup_or_cutmix],
+    ids=lambda s: s.__name__,
+)
+def test_local_pairings_add_no_collective(axis_type, pairing, sampler):
+    pers = ["batch", "example"] if pairing.rule == "roll" else ["pair"]
+    for per in pers:
+        step = partial(use, sampler, pairing, per)
+        collectives, results = compiled(axis_type, step, IMAGES, LABELS)
+        assert collectives == set()
+        for found, expected in zip(results, jax.jit(step)(KEY, IMAGES, LABELS), strict=True):
+            found, expected = (np.asarray(a, np.float32) for a in (found, expected))
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit], ids=str)
+@pytest.mark.parametrize(
+    "pairing, moves",
+    [(jm.reverse(), {"collective-permute"}), (jm.roll(), {"collective-permute"})],
+    ids=["reverse", "roll"],
+)
+def test_whole_batch_pairings_permute_and_do_not_gather(axis_type, pairing, moves):
+    step = partial(use, jm.sample_mixup, pairing, "batch")
+    collectives, results = compiled(axis_type, step, IMAGES, LABELS)
+    assert collectives == moves
+    expected = jax.jit(step)(KEY, IMAGES, LABELS)[0]
+    np.testing.assert_array_equal(results[0], np.asarray(expected))
+
+
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit], ids=str)
+def test_permutation_is_the_one_that_gathers(axis_type):
+    def step(key, images, labels):
+        mix = jm.sample_mixup(key, (64,), pairing=jm.permutation(key, 64))
+        return jm.blend(mix, images, dtype=jnp.float32), mix.lam
+
+    collectives, results = compiled(axis_type, step, IMAGES, LABELS)
+    assert collectives & {"all-gather", "all-reduce"}
+    np.testing.assert_allclose(results[0], jax.jit(step)(KEY, IMAGES, LABELS)[0], rtol=1e-6)
+
+
+def test_explicit_arrays_work_without_a_current_mesh():
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Explicit,))
+    x = jax.device_put(LABELS, NamedSharding(mesh, PartitionSpec("data")))
+    mix = jm.sample_mixup(KEY, (64,))
+    np.testing.assert_allclose(jm.blend(mix, x), jm.blend(mix, LABELS), rtol=1e-6)
+
+
+def test_two_axes_and_a_sharded_height():
+    mesh = jax.make_mesh((4, 2), ("data", "space"), axis_types=(AxisType.Explicit,) * 2)
+    with jax.set_mesh(mesh):
+        x = jax.device_put(IMAGES[:, :8], NamedSharding(mesh, PartitionSpec("data", "space")))
+        step = jax.jit(partial(use, jm.sample_cutmix, jm.reverse(), "example"))
+        mixed = step(KEY, x, LABELS)[0]
+        assert jax.typeof(mixed).sharding.spec[:2] == ("data", "space")
+        mixed = np.asarray(mixed, np.float32)
+    np.testing.assert_array_equal(
+        mixed, np.asarray(step(KEY, IMAGES[:, :8], LABELS)[0], np.float32)
+    )
+
+
+def test_inputs_stay_bytes_on_the_wire():
+    step = partial(use, jm.sample_mixup, jm.reverse(), "batch")
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    rows = NamedSharding(mesh, PartitionSpec("data"))
+    shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=rows) for a in (IMAGES, LABELS)]
+    text = jax.jit(step).lower(KEY, *shapes).compile().as_text()
+    moved = re.findall(r"= (\w+)\[[\d,]*\]\S* collective-permute", text)
+    assert "u8" in moved and not {"bf16"} & set(moved)
+    assert all(
+        dtype == "u8" for dtype in re.findall(r"= (\w+)\[8,9,7,3\]\S* collective-permute", text)
+    )
