@@ -95,11 +95,11 @@ def sample_cutmix(
       ValueError: for a bad `shape`, a static negative `alpha`, an unknown `box` or `per`.
 
     Example:
-      >>> mix = jm.sample_cutmix(jax.random.key(0), (8, 5, 7))
+      >>> mix = jm.sample_cutmix(jax.random.key(1), (8, 5, 7))
       >>> mix.mask.shape, mix.mask.dtype
       ((1, 5, 7), dtype('bool'))
       >>> print(f"{mix.lam[0]:.4f} = {mix.mask.sum()}/35")
-      X
+      0.6571 = 23/35
 
     Yun et al. 2019, arXiv:1905.04899. The authors' code floors half the side, so that sides are
     even; here the side is rounded to the nearest whole number of positions.

@@ -1,0 +1,1 @@
+"""Experiments: one question a script. `python -m experiments` lists them."""

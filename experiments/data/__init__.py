@@ -1,0 +1,1 @@
+"""Data sets as arrays: images f32[n, ...] in [0, 1] and integer labels."""
