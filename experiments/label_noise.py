@@ -105,6 +105,7 @@ def make_work(config: Config) -> Callable[..., list[dict]]:
     def epochs(data: digits.Split, method: Method, state: train.State, keys: PRNGKeyArray) -> Any:
         sampler, given, test = partial(sample, method), (data.x, data.y), (data.x_test, data.y_test)
         options = {"smoothing": method.smoothing, "weight_decay": method.weight_decay}
+        options["num_classes"] = digits.NUM_CLASSES
         return train.train_epochs(
             config.training, make_model, sampler, state, keys, given, test, **options
         )
@@ -170,4 +171,4 @@ def main(config: Config) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Config)))
+    sys.exit(main(tyro.cli(Config, prog="python -m experiments.label_noise")))

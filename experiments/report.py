@@ -27,10 +27,10 @@ HEADER = ("method", "last", "best", "gain", "right", "wrong", "NLL", "ECE", "gap
 SCORES = ("nll", "ece", "gap")
 CAPTION = (
     "last, best: test error in %, at the last epoch and at the best one, which is chosen on the "
-    "test set and shows what perfect early stopping would give. gain: points of last error below the "
-    "first method, paired by seed. right, wrong: training error in % on right and on wrong labels; "
-    "high on wrong ones means not memorised. ECE, gap (confidence - accuracy): points. "
-    "± is half the 95 % interval over seeds (Student's t)."
+    "test set and shows what perfect early stopping would give. gain: points of last error "
+    "below the first method, paired by seed. right, wrong: training error in % on right and on "
+    "wrong labels; high on wrong ones means not memorised. ECE, gap (confidence - accuracy): "
+    "points. ± is half the 95 % interval over seeds (Student's t)."
 )
 
 
@@ -149,8 +149,7 @@ def write(
             title=f"{title}: {group}",
             title_justify="left",
             box=SIMPLE_HEAD,
-            pad_edge=False,
-            collapse_padding=True,
+            padding=0,
         )
         for i, name in enumerate(HEADER):
             table.add_column(name, justify="right" if i else "left")
@@ -188,41 +187,33 @@ def plot(path: Path, title: str, runs: list[Run], methods: list[str], *, main_gr
         half = np.array([mean_interval(column)[1] for column in curves.T])
         left.plot(epochs, mean, color=colours[method], label=f"{method}: {mean[-1]:.1f}", lw=1.8)
         left.fill_between(epochs, mean - half, mean + half, color=colours[method], alpha=0.12, lw=0)
-    left.set(xlabel="epoch", ylabel="test error, %", title=main_group, ylim=(0, None))
+    ends = [line.get_ydata()[-1] for line in left.get_lines()]
+    left.set(xlabel="epoch", ylabel="test error, %", title=main_group, ylim=(0, 1.4 * max(ends)))
     left.set_xlim(1, epochs[-1])
     handles, labels = left.get_legend_handles_labels()
-    order = np.argsort([-float(label.split(": ")[1]) for label in labels])
+    order = np.argsort(ends)[::-1]
     left.legend(
-        [handles[i] for i in order], [labels[i] for i in order], title="at the end", frameon=False
+        [handles[i] for i in order],
+        [labels[i] for i in order],
+        title="at the end",
+        frameon=False,
+        ncols=2,
+        loc="upper right",
     )
-    others = methods[1:]
-    for row, method in enumerate(others):
-        for shift, group in zip(np.linspace(-0.24, 0.24, len(groups)), groups, strict=True):
+    offsets = np.linspace(-0.25, 0.25, len(groups)) if len(groups) > 1 else [0.0]
+    for offset, group, marker in zip(offsets, groups, "oDsv^", strict=False):
+        for row, method in enumerate(methods[1:]):
             gain, half = paired_gain(runs, group, methods[0], method)
-            solid = group == main_group
-            right.errorbar(
-                gain,
-                row + (shift if len(groups) > 1 else 0),
-                xerr=half,
-                fmt="o",
-                ms=6 if solid else 4.5,
-                color=colours[method],
-                mfc=colours[method] if solid else "white",
-                capsize=2,
-            )
-            right.annotate(
-                group,
-                (gain, row + shift),
-                xytext=(0, 5),
-                textcoords="offset points",
-                fontsize=7,
-                ha="center",
-                color="#555555",
-            )
+            fill = colours[method] if group == main_group else "white"
+            style = {"fmt": marker, "color": colours[method], "mfc": fill, "ms": 5, "capsize": 2}
+            right.errorbar(gain, row + offset, xerr=half, **style)
+        fill = "#333333" if group == main_group else "white"
+        right.plot([], [], marker, color="#333333", mfc=fill, label=group)
     right.axvline(0, color="#333333", lw=1)
-    right.set_yticks(range(len(others)), others)
+    right.set_yticks(range(len(methods) - 1), methods[1:])
     right.invert_yaxis()
     right.set(xlabel="points of last-epoch error, paired", title=f"gain over {methods[0]}")
+    right.legend(frameon=False, loc="best")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y" if axes is left else "x", alpha=0.25)

@@ -23,8 +23,9 @@ class Config:
     """AdamW on shuffled batches; the last partial batch of an epoch is dropped."""
 
     batch: int = 50
+    """Examples a step."""
     learning_rate: float = 2e-3
-    num_classes: int = 10
+    """Of AdamW."""
 
 
 class State(NamedTuple):
@@ -55,13 +56,14 @@ def train_step(
     x: Float[Array, "b ..."],
     y: Int[Array, "b"],
     *,
+    num_classes: int,
     smoothing: ArrayLike = 0.0,
     weight_decay: ArrayLike = 0.0,
 ) -> tuple[State, Float[Array, ""]]:
     """One step of AdamW on the cross-entropy to the mixed labels. No mixing is a mix, too."""
     mix = sampler(key, x.shape[:-1])
     mixed = jm.blend(mix, x)
-    target = jm.blend_labels(mix, y, num_classes=config.num_classes, smoothing=smoothing)
+    target = jm.blend_labels(mix, y, num_classes=num_classes, smoothing=smoothing)
 
     def loss_fn(params: Any) -> Float[Array, ""]:
         return optax.softmax_cross_entropy(apply(make_model, params, mixed), target).mean()
@@ -80,9 +82,9 @@ def train_epochs(
     keys: PRNGKeyArray,
     data: tuple[Array, Array],
     test: tuple[Array, Array],
-    **options: ArrayLike,
+    **options: Any,
 ) -> tuple[State, dict[str, Float[Array, "epochs"]]]:
-    """An epoch for each key, and the test metrics after each."""
+    """An epoch for each key, and the test metrics after each; options as in `train_step`."""
     x, y = data
     steps = x.shape[0] // config.batch
 

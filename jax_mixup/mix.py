@@ -377,7 +377,7 @@ def keep(mix: Mix, where: Shaped[ArrayLike, "b"]) -> Mix:
       ValueError: if it is not of shape (B,).
 
     Example:
-      >>> mix = jm.sample_mixup(jax.random.key(0), (3,), pairing=jm.roll(), lam_law=jm.constant(0.5))
+      >>> mix = jm.Mix(jm.roll(), jnp.array([0.5]), lam=jnp.full(3, 0.5))
       >>> jm.keep(mix, jnp.array([True, True, False])).lam.tolist()
       [1.0, 0.5, 1.0]
     """
@@ -400,8 +400,8 @@ def _rows(function: str, mix: Mix, name: str, x: ArrayLike) -> Array:
     x = jnp.asarray(x)
     if mix.lam.ndim != 1:
         raise ValueError(
-            f"{function} got a mix whose lam has shape {mix.lam.shape}; it needs (B,): apply verbs to "
-            "mixes that were drawn under vmap under vmap too."
+            f"{function} got a mix whose lam has shape {mix.lam.shape}; it needs (B,): to a mix "
+            "that was drawn under vmap, apply verbs under vmap too."
         )
     _checks.rows(function, name, x, mix.lam.shape[0])
     return x
@@ -429,18 +429,16 @@ def _pad(weight: Array, ndim: int) -> Array:
 
 
 def _blend_dtype(given: jnp.dtype, wanted: DTypeLike | None) -> jnp.dtype:
-    out = jnp.dtype(given if wanted is None else wanted)
-    if jnp.issubdtype(given, jnp.inexact):
-        if not jnp.issubdtype(out, jnp.inexact):
-            raise TypeError(f"blend got dtype={out} for {given} x; it needs a float dtype.")
-    elif wanted is None:
+    exact = not jnp.issubdtype(given, jnp.inexact)
+    if exact and wanted is None:
         raise TypeError(
-            f"blend got x of dtype {given}; it needs dtype=, a float dtype or {given} itself, which "
-            "is then rounded: for ids call select, or blend_labels with num_classes."
+            f"blend got x of dtype {given}; it needs dtype=, a float dtype or {given} itself, "
+            "which is then rounded: for ids call select, or blend_labels with num_classes."
         )
-    elif given == jnp.bool_ or not (out == given or jnp.issubdtype(out, jnp.inexact)):
-        if not jnp.issubdtype(out, jnp.inexact):
-            raise TypeError(f"blend got dtype={out} for {given} x; it needs a float dtype.")
+    out = jnp.dtype(given if wanted is None else wanted)
+    itself = exact and out == given and out != jnp.bool_
+    if not itself and not jnp.issubdtype(out, jnp.inexact):
+        raise TypeError(f"blend got dtype={out} for {given} x; it needs a float dtype.")
     return out
 
 

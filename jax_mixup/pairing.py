@@ -404,8 +404,8 @@ def _move_static(pairing: StaticPairing, x: Rows) -> Rows:
     size = n // pairing.groups
     if n % pairing.groups or size == 1:
         raise ValueError(
-            f"{pairing.rule}(groups={pairing.groups}) got a batch of {n} rows; it needs groups that "
-            "divide the batch into equal parts of two rows or more."
+            f"{pairing.rule}(groups={pairing.groups}) got a batch of {n} rows; it needs groups "
+            "that divide the batch into equal parts of two rows or more."
         )
     groups = x.reshape(pairing.groups, size, *rest)
     if pairing.rule == "reverse":
@@ -413,8 +413,8 @@ def _move_static(pairing: StaticPairing, x: Rows) -> Rows:
     shift = pairing.shift % size
     if shift == 0:
         raise ValueError(
-            f"roll(shift={pairing.shift}, groups={pairing.groups}) got groups of {size} rows, which "
-            "would pair each row with itself; it needs a shift that is no multiple of that."
+            f"roll(shift={pairing.shift}, groups={pairing.groups}) got groups of {size} rows, "
+            "which would pair each row with itself; it needs a shift that is no multiple of that."
         )
     cut = size - shift
     join = (np if isinstance(x, np.ndarray) else jnp).concatenate
