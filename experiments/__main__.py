@@ -8,7 +8,7 @@ EXPERIMENTS = [
     (
         "label_noise",
         "Does mixup keep a network from memorising wrong labels? Digits, ten paired seeds.",
-        "2 min; --full 8 min",
+        "2 min; --full 6 min",
     ),
     ("gallery", "What each method does to a pair of pictures: the figure in the README.", "10 s"),
 ]

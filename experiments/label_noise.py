@@ -128,6 +128,12 @@ def make_work(config: Config) -> Callable[..., list[dict]]:
     return work
 
 
+def settings_of(config: Config) -> dict:
+    """What defines a run, beside its group, method and seed."""
+    sizes = {"epochs": config.epochs, "hidden": config.hidden}
+    return {"experiment": "label_noise", **sizes, **dataclasses.asdict(config.training)}
+
+
 def main(config: Config) -> int:
     """Train what is missing, then print and write the comparison."""
     if config.smoke:
@@ -135,11 +141,6 @@ def main(config: Config) -> int:
     console = Console()
     methods = METHODS | (MORE_METHODS if config.full else {})
     rates = {f"{n} % noise": n / 100 for n in ((0, 20, 40, 60, 80) if config.full else (0, 40))}
-    settings = dataclasses.asdict(config.training) | {
-        "experiment": "label_noise",
-        "epochs": config.epochs,
-        "hidden": config.hidden,
-    }
     jobs = [(group, method) for group in rates for method in methods]
     work = make_work(config)
     path = config.out / "runs.jsonl"
@@ -147,7 +148,7 @@ def main(config: Config) -> int:
         runs = sweep.run(
             console,
             path,
-            settings,
+            settings_of(config),
             jobs,
             config.seeds,
             config.epochs,

@@ -75,12 +75,11 @@ def rounded(values: np.ndarray | float, digits: int = 5) -> list | float | None:
 
 def machine() -> dict[str, str]:
     """What gave the numbers."""
+    kind = jax.devices()[0].device_kind
     return {
-        "device": jax.devices()[0].device_kind,
-        "processor": _processor(),
-        "cores": str(os.cpu_count()),
-        "python": platform.python_version(),
-        "jax": jax.__version__,
+        "device": f"{_processor()}, {os.cpu_count()} cores" if kind == "cpu" else kind,
+        "python": f"Python {platform.python_version()}",
+        "jax": f"JAX {jax.__version__}",
     }
 
 

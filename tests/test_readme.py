@@ -1,0 +1,131 @@
+"""What the README shows is what runs."""
+
+import re
+from pathlib import Path
+
+import flax.linen as linen
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from flax.training.train_state import TrainState
+
+import jax_mixup as jm
+from experiments import label_noise, report
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(autouse=True)
+def plain_promotion():
+    """Readers do not run under this suite's strict rules."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def block(marker):
+    (found,) = [text for text in BLOCKS if marker in text]
+    return found
+
+
+def batch():
+    labels = jnp.arange(16) % 10
+    images = jax.random.randint(KEY, (16, 8, 8, 3), 0, 256).astype(jnp.uint8)
+    return images.at[jnp.arange(16), labels % 8].set(255), labels
+
+
+IMPORTS = BLOCKS[0][: BLOCKS[0].index("@nnx.jit")]
+
+
+def test_nnx_train_step():
+    names = {}
+    exec(block("@nnx.jit"), names)
+    step = names["train_step"]
+    body = block("@nnx.jit").split("@nnx.jit\n")[1].strip().splitlines()
+    assert len(body) <= 11  # the def and ten lines
+
+    class Model(nnx.Module):
+        def __init__(self, rngs):
+            self.layer = nnx.Linear(192, 10, rngs=rngs)
+
+        def __call__(self, x):
+            return self.layer(x.reshape(x.shape[0], -1))
+
+    model = Model(nnx.Rngs(0))
+    optimizer = nnx.Optimizer(model, optax.adam(1e-2), wrt=nnx.Param)
+    losses = [step(model, optimizer, key, *batch()) for key in jax.random.split(KEY, 60)]
+    first, last = (np.mean([loss for loss, _ in part]) for part in (losses[:10], losses[-10:]))
+    assert last < first
+    assert all(0 <= accuracy <= 1 for _, accuracy in losses)
+
+
+def test_linen_train_step():
+    names = {}
+    exec(IMPORTS + block("@jax.jit"), names)
+
+    class Model(linen.Module):
+        @linen.compact
+        def __call__(self, x):
+            return linen.Dense(10)(x.reshape(x.shape[0], -1))
+
+    model = Model()
+    params = model.init(KEY, jnp.zeros((1, 8, 8, 3)))["params"]
+    state = TrainState.create(apply_fn=model.apply, params=params, tx=optax.adam(1e-2))
+    losses = []
+    for key in jax.random.split(KEY, 60):
+        state, loss = names["train_step"](state, key, *batch())
+        losses.append(loss)
+    assert np.mean(losses[-10:]) < np.mean(losses[:10])
+
+
+def test_the_other_blocks():
+    images, labels = batch()
+    names = {"key": KEY, "images": images, "labels": labels}
+    exec(IMPORTS + block("jm.mixup(key"), names)
+    assert names["images"].dtype == jnp.float32 and names["labels"].shape == (16, 10)
+    names = {
+        "key": KEY,
+        "images": jnp.ones((8, 32, 32, 3)),
+        "ids": jnp.full((8, 32, 32), 255),
+        "weights": jnp.ones(8),
+    }
+    assert len(block("mix.partner").splitlines()) == 8
+    exec(IMPORTS + block("mix.partner"), names)
+    assert names["mix"].partner == jm.reverse() and (names["ids"] == 255).all()
+    assert names["mix"].mask.shape == (1, 32, 32) and names["coarse"].mask.shape == (1, 8, 8)
+    names = {"key": KEY, "images": images, "labels": labels}
+    exec(IMPORTS + block("PartitionSpec"), names)
+    assert jm.blend(names["mix"], names["labels"] * 1.0).shape == (16,)
+
+
+def test_the_results_are_those_of_the_committed_runs():
+    folder = ROOT / "experiments/results/label_noise"
+    runs, others = report.read_runs(
+        folder / "runs.jsonl", label_noise.settings_of(label_noise.Config())
+    )
+    assert not others and len({run["seed"] for run in runs}) == 10
+    for group in ("0 % noise", "40 % noise"):
+        for row in report.compare(runs, group, list(label_noise.METHODS)):
+            assert report.markdown_row(row) in README, row
+    gain, half = report.paired_gain(runs, "40 % noise", "plain", "mixup α=8")
+    assert gain >= 4 and gain - half > 0
+    table = (folder / "table.md").read_text()
+    assert all(
+        report.markdown_row(row) in table
+        for row in report.compare(
+            runs, "60 % noise", [*label_noise.METHODS, *label_noise.MORE_METHODS]
+        )
+    )
+
+
+def test_named_files_exist():
+    for path in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / path).exists(), path
+    for module in re.findall(r"python -m (experiments[.\w]*)", README):
+        path = ROOT / module.replace(".", "/")
+        assert path.is_dir() or path.with_suffix(".py").exists()
