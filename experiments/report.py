@@ -175,20 +175,20 @@ def plot(path: Path, title: str, runs: list[Run], methods: list[str], *, main_gr
         1, 2, figsize=(12, 0.4 * len(methods) + 2.6), width_ratios=(1.25, 1), layout="constrained"
     )
     groups = list(dict.fromkeys(run["group"] for run in runs))
-    palette = plt.get_cmap("tab10" if len(methods) <= 10 else "tab20").colors
-    colours = dict(zip(methods, ("#333333", *palette), strict=False))
+    palette = plt.get_cmap("tab10" if len(methods) <= 10 else "tab20")
+    colours = {name: palette(i - 1) if i else "#333333" for i, name in enumerate(methods)}
     for method in methods:
         curves = np.array(
             [r["curve"] for r in runs if (r["group"], r["method"]) == (main_group, method)]
         )
         epochs = np.arange(1, curves.shape[1] + 1)
+        left.set_xlim(1, epochs[-1])
         mean = curves.mean(axis=0)
         half = np.array([mean_interval(column)[1] for column in curves.T])
         left.plot(epochs, mean, color=colours[method], label=f"{method}: {mean[-1]:.1f}", lw=1.8)
         left.fill_between(epochs, mean - half, mean + half, color=colours[method], alpha=0.12, lw=0)
     ends = [line.get_ydata()[-1] for line in left.get_lines()]
     left.set(xlabel="epoch", ylabel="test error, %", title=main_group, ylim=(0, 1.4 * max(ends)))
-    left.set_xlim(1, epochs[-1])
     handles, labels = left.get_legend_handles_labels()
     order = np.argsort(ends)[::-1]
     left.legend(
@@ -212,7 +212,7 @@ def plot(path: Path, title: str, runs: list[Run], methods: list[str], *, main_gr
     right.set_yticks(range(len(methods) - 1), methods[1:])
     right.invert_yaxis()
     right.set(xlabel="points of last-epoch error, paired", title=f"gain over {methods[0]}")
-    right.legend(frameon=False, loc="best")
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=len(groups))
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y" if axes is left else "x", alpha=0.25)
@@ -222,9 +222,10 @@ def plot(path: Path, title: str, runs: list[Run], methods: list[str], *, main_gr
 
 
 def _number(values: list[float | None], digits: int = 1) -> str:
-    if None in values:
+    numbers = [value for value in values if value is not None]
+    if len(numbers) < len(values):
         return "-"
-    mean, half = mean_interval(values)
+    mean, half = mean_interval(numbers)
     return f"{mean:.{digits}f} ± {half:.{digits}f}"
 
 

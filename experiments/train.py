@@ -58,7 +58,7 @@ def train_step(
     *,
     num_classes: int,
     smoothing: ArrayLike = 0.0,
-    weight_decay: ArrayLike = 0.0,
+    weight_decay: float | Array = 0.0,
 ) -> tuple[State, Float[Array, ""]]:
     """One step of AdamW on the cross-entropy to the mixed labels. No mixing is a mix, too."""
     mix = sampler(key, x.shape[:-1])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import ArrayLike
 
 
 def static_number(value: object) -> float | None:
@@ -103,15 +104,15 @@ def label_kind(labels: jax.Array, num_classes: int | None, smooth: bool) -> None
         )
 
 
-def probabilities(function: str, n: int, probs: object) -> None:
+def probabilities(function: str, n: int, probs: Sequence[ArrayLike] | jax.Array) -> None:
     if len(probs) != n or n == 0:
         raise ValueError(
             f"{function} got {n} samplers and {len(probs)} probs; it needs one for each."
         )
     for prob in probs:
         share(function, "prob", prob)
-    numbers = [static_number(prob) for prob in probs]
-    if None not in numbers and abs(sum(numbers) - 1) > 1e-6:
+    numbers = [number for prob in probs if (number := static_number(prob)) is not None]
+    if len(numbers) == n and abs(sum(numbers) - 1) > 1e-6:
         raise ValueError(
             f"{function} got probs that sum to {sum(numbers):g}; it needs a sum of 1: to mix only "
             "sometimes, wrap it in sometimes(sampler, prob)."

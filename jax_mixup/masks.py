@@ -30,8 +30,8 @@ def box_corners(
         start = jnp.floor(centre * sizes - side / 2 + 0.5)
     else:  # the minimum guards against a product that float32 rounds up to the next place
         start = jnp.minimum(jnp.floor(centre * (sizes - side + 1)), sizes - side)
-    stop = start + side
-    return tuple(jnp.clip(c, 0, sizes).astype(jnp.int32) for c in (start, stop))
+    start, stop = jnp.clip(start, 0, sizes), jnp.clip(start + side, 0, sizes)
+    return start.astype(jnp.int32), stop.astype(jnp.int32)
 
 
 def outside_box(

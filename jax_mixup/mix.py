@@ -192,7 +192,7 @@ def blend_labels(
     smooth = _checks.static_number(smoothing) != 0
 
     def dense(labels: Array) -> Array:
-        if jnp.issubdtype(labels.dtype, jnp.integer):
+        if num_classes is not None and jnp.issubdtype(labels.dtype, jnp.integer):
             labels = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)
         if not smooth:
             return labels

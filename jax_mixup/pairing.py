@@ -10,7 +10,7 @@ Every function here is defined for odd batches, and for a batch of one, which is
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,6 @@ from jaxtyping import Array, ArrayLike, Int, PRNGKeyArray, PyTree, Shaped
 
 from jax_mixup import _checks
 
-Rows = TypeVar("Rows", Array, np.ndarray)
 PER = ("batch", "pair", "example")
 
 
@@ -342,12 +341,16 @@ def nearest(
 
 def move_rows(pairing: Pairing, x: Array) -> Array:
     """Each row's partner, for one array; `take_partner` is the public verb."""
-    if x.shape[0] == 1:
+    n = x.shape[0]
+    move: Any
+    if isinstance(pairing, StaticPairing):
+        _check_groups(pairing, n)
+        move, arrays = partial(_move_static, pairing), (x,)
+    else:
+        _checks.rows("take_partner", "partner", pairing, n)
+        move, arrays = _gather, (x, pairing)
+    if n == 1:
         return x  # the same object: callers skip the mixing, so a batch of one stays bit for bit
-
-    static = isinstance(pairing, StaticPairing)
-    move = partial(_move_static, pairing) if static else _gather
-    arrays = (x,) if static else (x, pairing)
     sharding = jax.typeof(x).sharding
     if sharding.spec and sharding.spec[0] is not None:
         # The batch axis is an Explicit mesh axis, whose rules refuse rows that cross devices (and
@@ -388,37 +391,34 @@ def _groups(function: str, groups: int) -> int:
 
 
 def _static_index(pairing: StaticPairing, n: int) -> np.ndarray:
-    return _move_static(pairing, np.arange(n, dtype=np.int32))
+    _check_groups(pairing, n)
+    return _move_static(pairing, np.arange(n, dtype=np.int32), numpy=np)
 
 
-def _move_static(pairing: StaticPairing, x: Rows) -> Rows:
-    n, rest = x.shape[0], x.shape[1:]
-    if n == 1:
-        return x
-    if pairing.rule == "neighbours":
-        even = n - n % 2
-        swapped = x[:even].reshape(even // 2, 2, *rest)[:, ::-1].reshape(even, *rest)
-        if even == n:
-            return swapped
-        return (np if isinstance(x, np.ndarray) else jnp).concatenate([swapped, x[even:]])
-    size = n // pairing.groups
-    if n % pairing.groups or size == 1:
+def _check_groups(pairing: StaticPairing, n: int) -> None:
+    size, rest = divmod(n, pairing.groups)
+    if rest or (size == 1 and n > 1):
         raise ValueError(
             f"{pairing.rule}(groups={pairing.groups}) got a batch of {n} rows; it needs groups "
             "that divide the batch into equal parts of two rows or more."
         )
-    groups = x.reshape(pairing.groups, size, *rest)
-    if pairing.rule == "reverse":
-        return groups[:, ::-1].reshape(x.shape)
-    shift = pairing.shift % size
-    if shift == 0:
+    if pairing.rule == "roll" and n > 1 and pairing.shift % size == 0:
         raise ValueError(
             f"roll(shift={pairing.shift}, groups={pairing.groups}) got groups of {size} rows, "
             "which would pair each row with itself; it needs a shift that is no multiple of that."
         )
-    cut = size - shift
-    join = (np if isinstance(x, np.ndarray) else jnp).concatenate
-    return join([groups[:, cut:], groups[:, :cut]], axis=1).reshape(x.shape)
+
+
+def _move_static(pairing: StaticPairing, x: Any, *, numpy: Any = jnp) -> Any:
+    n, rest = x.shape[0], x.shape[1:]
+    if pairing.rule == "neighbours":
+        even = n - n % 2
+        swapped = x[:even].reshape(even // 2, 2, *rest)[:, ::-1].reshape(even, *rest)
+        return swapped if even == n else numpy.concatenate([swapped, x[even:]])
+    groups = x.reshape(pairing.groups, n // pairing.groups, *rest)
+    if pairing.rule == "reverse":
+        return groups[:, ::-1].reshape(x.shape)
+    return numpy.roll(groups, pairing.shift, axis=1).reshape(x.shape)
 
 
 def _gather(x: Array, index: Int[Array, "b"]) -> Array:

@@ -21,7 +21,7 @@ settings.register_profile(
     "jax",
     deadline=None,
     derandomize=True,
-    max_examples=8,
+    max_examples=6,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("jax")

@@ -121,6 +121,16 @@ MISTAKES = {
     "roll-whole": (lambda: jm.partner_index(jm.roll(3, groups=2), 6), ValueError, "itself"),
     "pair-roll": (lambda: PAIRED(per="pair", pairing=jm.roll()), ValueError, "mutually"),
     "pair-index": (lambda: PAIRED(per="pair", pairing=jnp.arange(6)), ValueError, "index array"),
+    "groups-of-one-row": (
+        lambda: jm.blend(jm.sample_mixup(KEY, (1,), pairing=jm.reverse(groups=8)), jnp.ones(1)),
+        ValueError,
+        "groups=8",
+    ),
+    "partner-length": (
+        lambda: jm.blend(PAIRED(pairing=jnp.arange(5)), jnp.ones(6)),
+        ValueError,
+        "partner of shape",
+    ),
     "index-length": (lambda: jm.partner_index(jnp.arange(5), 6), ValueError, "6 rows"),
     "switch": (
         lambda: jm.sample_mixup_or_cutmix(KEY, (4, 8), switch_prob=1.5),

@@ -45,13 +45,15 @@ IMAGES = (jnp.arange(64 * 9 * 7 * 3) % 256).astype(jnp.uint8).reshape(64, 9, 7, 
 LABELS = (jnp.arange(64) % 10).astype(jnp.float32)
 
 
+CASES = [
+    *((pairing, jm.sample_mixup_or_cutmix) for pairing in LOCAL.values()),
+    (jm.reverse(groups=8), jm.sample_mixup),
+    (jm.neighbours(), jm.sample_cutmix),
+]
+
+
 @pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit], ids=str)
-@pytest.mark.parametrize("pairing", LOCAL.values(), ids=LOCAL)
-@pytest.mark.parametrize(
-    "sampler",
-    [jm.sample_mixup, jm.sample_cutmix, jm.sample_mixup_or_cutmix],
-    ids=lambda s: s.__name__,
-)
+@pytest.mark.parametrize("pairing, sampler", CASES, ids=lambda v: getattr(v, "__name__", str(v)))
 def test_local_pairings_add_no_collective(axis_type, pairing, sampler):
     pers = ["batch", "example"] if pairing.rule == "roll" else ["pair"]
     for per in pers:

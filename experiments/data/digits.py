@@ -23,8 +23,8 @@ class Split(NamedTuple):
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
     """All images, f32[1797, 8, 8, 1] in [0, 1], and their labels, i32[1797]."""
-    data = load_digits()
-    return (data.images / 16).astype(np.float32)[..., None], data.target.astype(np.int32)
+    x, y = load_digits(return_X_y=True)
+    return (np.reshape(x, (-1, 8, 8, 1)) / 16).astype(np.float32), np.asarray(y, np.int32)
 
 
 def split(key: PRNGKeyArray, x: ArrayLike, y: ArrayLike, noise: ArrayLike) -> Split:
