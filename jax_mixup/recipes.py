@@ -10,7 +10,8 @@ import jax
 from jax.typing import DTypeLike
 from jaxtyping import ArrayLike, PRNGKeyArray, PyTree
 
-from jax_mixup.mix import Mix, blend, blend_labels
+from jax_mixup.labels import blend_labels
+from jax_mixup.mix import Mix, blend
 from jax_mixup.samplers import sample_cutmix, sample_mixup, sample_mixup_or_cutmix
 
 

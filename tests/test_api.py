@@ -18,7 +18,15 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "jax_mixup"
 PUBLIC = {name: getattr(jm, name) for name in jm.__all__}
 FUNCTIONS = {name: f for name, f in PUBLIC.items() if inspect.isfunction(f)}
-LAYERS = ["_checks", "laws masks pairing", "mix", "samplers", "policies", "recipes", "__init__"]
+LAYERS = [
+    "_checks",
+    "laws masks pairing partners",
+    "mix",
+    "labels samplers",
+    "policies",
+    "recipes",
+    "__init__",
+]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -1,0 +1,177 @@
+"""The verbs for what a mix does to labels, losses and metrics.
+
+All weigh the row's own label by `mix.lam`, and its partner's by the rest.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PyTree, Shaped
+
+from jax_mixup import _checks
+from jax_mixup.mix import Mix, checked_rows, mask_for, padded, take_partner, weighted
+from jax_mixup.pairing import move_rows
+
+
+def blend_labels(
+    mix: Mix, labels: PyTree, *, num_classes: int | None = None, smoothing: ArrayLike = 0.0
+) -> PyTree:
+    """Blend labels by `lam`: class ids, soft or multi-hot labels, targets, sample weights.
+
+        ỹᵢ = λᵢ s(yᵢ) + (1 - λᵢ) s(yₚ),  s(y) = (1 - ε) y + (ε / K) Σ y
+
+    Args:
+      mix: a mix of B rows.
+      labels: integer class ids i[B] (with `num_classes`), or floats [B, ...], or a PyTree of them.
+        An id outside [0, K), such as an ignore id, becomes a row of zeros.
+      num_classes: K. Float labels that have a class axis are checked against it.
+      smoothing: ε of label smoothing on the last axis, before mixing; may be traced.
+
+    Returns:
+      f32[B, K] for ids; the same shape and dtype for floats.
+
+    Raises:
+      TypeError: for bool labels, or integers that are not ids of shape (B,).
+      ValueError: for ids without `num_classes`, another B or K, a static `smoothing` outside
+        [0, 1], or smoothing of labels without a class axis.
+
+    Example:
+      >>> mix = jm.Mix(jm.reverse(), jnp.array([0.75]), lam=jnp.full(2, 0.75))
+      >>> jm.blend_labels(mix, jnp.array([0, 2]), num_classes=3).tolist()
+      [[0.75, 0.0, 0.25], [0.25, 0.0, 0.75]]
+      >>> jm.blend_labels(mix, jnp.array([10.0, 20.0])).tolist()  # regression targets, weights
+      [12.5, 17.5]
+    """
+    _checks.share("blend_labels", "smoothing", smoothing)
+    smooth = _checks.static_number(smoothing) != 0
+
+    smooth = _checks.static_number(smoothing) != 0
+
+    def dense(labels: Array) -> Array:
+        if num_classes is not None and jnp.issubdtype(labels.dtype, jnp.integer):
+            labels = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)
+        if not smooth:
+            return labels
+        epsilon = jnp.asarray(smoothing).astype(jnp.float32)
+        labels = labels.astype(jnp.float32)
+        return (1 - epsilon) * labels + epsilon * labels.mean(axis=-1, keepdims=True)
+
+    def leaf(labels: ArrayLike) -> Array:
+        labels = checked_rows("blend_labels", mix, "labels", labels)
+        _checks.label_kind(labels, num_classes, smooth)
+        own, other = dense(labels), dense(move_rows(mix.partner, labels))
+        out = labels.dtype if jnp.issubdtype(labels.dtype, jnp.inexact) else jnp.float32
+        return weighted(padded(mix.lam, own.ndim), own, other, out)
+
+    return jax.tree.map(leaf, labels)
+
+
+def pair_loss(
+    mix: Mix,
+    loss_fn: Callable[[Any, Any], PyTree],
+    outputs: PyTree,
+    targets: PyTree,
+    *,
+    by: str = "lam",
+) -> PyTree:
+    """Weigh the losses to the row's own target and to its partner's: no one-hot is made.
+
+        Lᵢ = λᵢ ℓ(oᵢ, tᵢ) + (1 - λᵢ) ℓ(oᵢ, tₚ)
+
+    For losses that are linear in the target, cross-entropy and BCE among them, this is the loss to
+    the blended label.
+
+    Args:
+      mix: a mix of B rows.
+      loss_fn: `(outputs, targets) -> losses`, one loss a row [B, ...], or one a position
+        [B, *spatial, ...] for `by="mask"`; any float dtype, or a PyTree.
+      outputs: what the model gave for the blended inputs; any PyTree.
+      targets: of the unmixed rows: arrays [B, ...] of any dtype, or a PyTree of them.
+      by: "lam" weighs by the label weight, "mask" by the mask at each position.
+
+    Returns:
+      Losses of loss_fn's shape and dtype, not reduced.
+
+    Raises:
+      TypeError: for losses that are not floats.
+      ValueError: for another `by` or B, reduced losses, or a mask that does not fit the losses.
+
+    Example:
+      Cross-entropy on ids, and segmentation with an ignore id: losses and their normaliser are
+      mixed by the same verb, so neither half is divided by a count of its own, and an ignored
+      position stays ignored whichever row it came from.
+
+      >>> mix = jm.sample_cutmix(jax.random.key(0), (2, 4, 4))
+      >>> def cross_entropy(logits, ids):
+      ...     log_p = jax.nn.log_softmax(logits)
+      ...     return -jnp.take_along_axis(log_p, jnp.maximum(ids, 0)[..., None], -1)[..., 0]
+      >>> jm.pair_loss(mix, cross_entropy, jnp.zeros((2, 3)), jnp.array([0, 2])).shape
+      (2,)
+      >>> ids = jnp.zeros((2, 4, 4), jnp.int32).at[:, :2].set(-1)  # -1: ignore
+      >>> def valid(_, ids):
+      ...     return (ids >= 0).astype(jnp.float32)
+      >>> def masked(logits, ids):
+      ...     return cross_entropy(logits, ids) * valid(logits, ids)
+      >>> logits = jnp.zeros((2, 4, 4, 3))
+      >>> total = jm.pair_loss(mix, masked, logits, ids, by="mask").sum()
+      >>> count = jm.pair_loss(mix, valid, logits, ids, by="mask").sum()
+      >>> print(f"{total / jnp.maximum(count, 1):.4f} = log 3")
+      1.0986 = log 3
+    """
+    _checks.option("pair_loss", "by", by, ("lam", "mask"))
+
+    def leaf(own: ArrayLike, other: ArrayLike) -> Array:
+        own = checked_rows("pair_loss", mix, "losses (not reduced)", own)
+        if not jnp.issubdtype(own.dtype, jnp.floating):
+            raise TypeError(
+                f"pair_loss got losses of dtype {own.dtype}; it needs floats: cast in loss_fn."
+            )
+        weight = padded(mix.lam, own.ndim) if by == "lam" else mask_for("pair_loss", mix, own)
+        return weighted(weight, own, jnp.asarray(other), own.dtype)
+
+    partner_targets = take_partner(mix, targets)
+    return jax.tree.map(leaf, loss_fn(outputs, targets), loss_fn(outputs, partner_targets))
+
+
+def mixed_accuracy(
+    mix: Mix, logits: Float[Array, "b *dims k"], labels: Shaped[ArrayLike, "b ..."]
+) -> Float[Array, "b *dims"]:
+    """Score predictions on mixed inputs against both labels, each by its weight.
+
+        accᵢ = λᵢ [argmax oᵢ = yᵢ] + (1 - λᵢ) [argmax oᵢ = yₚ]
+
+    Accuracy against the row's own label alone, or against the argmax of mixed labels, is another
+    number: a perfect model would miss it.
+
+    Args:
+      mix: a mix of B rows.
+      logits: f[B, ..., K].
+      labels: integer ids i[B, ...], or floats f[B, ..., K] whose argmax is taken.
+
+    Returns:
+      f32[B, ...], not reduced: take the mean, over real rows where some are padding.
+
+    Raises:
+      ValueError: for labels or logits of another B, or labels that do not fit the logits.
+
+    Example:
+      >>> mix = jm.Mix(jm.reverse(), jnp.array([0.75]), jnp.full(2, 0.75))
+      >>> logits = jnp.array([[9.0, 0.0], [9.0, 0.0]])
+      >>> jm.mixed_accuracy(mix, logits, jnp.array([0, 1])).tolist()
+      [0.75, 0.25]
+    """
+    labels = jnp.asarray(labels)
+    if jnp.issubdtype(labels.dtype, jnp.inexact):
+        labels = jnp.argmax(labels, axis=-1)
+    if labels.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"mixed_accuracy got logits of shape {logits.shape} and labels of ids' shape "
+            f"{labels.shape}; it needs ids of shape {logits.shape[:-1]}, one for each prediction."
+        )
+
+    def hit(predicted: Array, ids: Array) -> Array:
+        return (predicted == ids).astype(jnp.float32)
+
+    return pair_loss(mix, hit, jnp.argmax(logits, axis=-1).astype(labels.dtype), labels)
