@@ -69,7 +69,7 @@ class Config:
     full: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Sweep the rates 0, 20, 40, 60, 80 % and more laws of λ, instead of 0 and 40 %."""
     smoke: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Two epochs and two seeds: shows that everything works, and nothing else."""
+    """Two epochs and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
     seeds: int = 10
     """How many paired seeds, two or more."""
     epochs: int = 80
@@ -137,7 +137,7 @@ def settings_of(config: Config) -> dict:
 def main(config: Config) -> int:
     """Train what is missing, then print and write the comparison."""
     if config.smoke:
-        config = dataclasses.replace(config, epochs=2, seeds=2)
+        config = dataclasses.replace(config, out=config.out / "smoke", epochs=2, seeds=2)
     console = Console()
     methods = METHODS | (MORE_METHODS if config.full else {})
     rates = {f"{n} % noise": n / 100 for n in ((0, 20, 40, 60, 80) if config.full else (0, 40))}

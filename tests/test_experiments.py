@@ -142,15 +142,18 @@ def test_a_method_is_numbers():
 
 
 def test_smoke_prints_writes_and_goes_on(tmp_path):
-    process = command("experiments.label_noise", "--smoke", "--out", tmp_path)
+    arguments = ("experiments.label_noise", "--smoke", "--out", tmp_path)
+    process = command(*arguments)
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 0, printed
+    assert [path.name for path in tmp_path.iterdir()] == ["smoke"]  # real results stay
+    out = tmp_path / "smoke"
     for word in ("mixup α=8", "0 % noise", "40 % noise", "gain", "ECE"):
         assert word in printed
-    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
-    table = (tmp_path / "table.md").read_text()
-    assert "| mixup constant ½ |" in table and "jax" in json.dumps(report.machine())
-    lines = (tmp_path / "runs.jsonl").read_text().splitlines()
+    assert (out / "plot.png").read_bytes().startswith(b"\x89PNG")
+    table = (out / "table.md").read_text()
+    assert "| mixup constant ½ |" in table and report.machine()["device"] in table
+    lines = (out / "runs.jsonl").read_text().splitlines()
     assert len(lines) == 2 * 2 * len(label_noise.METHODS)
     run = json.loads(lines[-1])
     assert len(run["curve"]) == 2 and run["settings"]["epochs"] == 2
@@ -158,13 +161,13 @@ def test_smoke_prints_writes_and_goes_on(tmp_path):
 
     # Some finished runs are lost, one line is torn: only those are trained again.
     kept = "\n".join(lines[:-3]) + "\n" + lines[-3][:40]
-    (tmp_path / "runs.jsonl").write_text(kept)
-    process = command("experiments.label_noise", "--smoke", "--out", tmp_path)
+    (out / "runs.jsonl").write_text(kept)
+    process = command(*arguments)
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 0 and "1 lines of other settings" in printed
-    again = (tmp_path / "runs.jsonl").read_text()
+    again = (out / "runs.jsonl").read_text()
     assert again.startswith(kept + "\n")
-    assert (tmp_path / "table.md").read_text() == table
+    assert (out / "table.md").read_text() == table
 
 
 def test_ctrl_c_keeps_what_is_finished(tmp_path):

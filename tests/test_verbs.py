@@ -43,9 +43,6 @@ def test_what_a_hard_mask_hides_has_no_influence():
     x = jnp.array([[1.0, jnp.nan, 3.0, jnp.inf], [4, 5, 6, jnp.nan], [jnp.nan, 8, 9, 1]])
     np.testing.assert_array_equal(jm.blend(HARD, x), np.where(HARD.mask, x, x[P]))
 
-    def loss(x):
-        return jnp.where(jnp.isnan(jm.blend(HARD, x)), 0.0, x).sum()
-
     assert bool(jnp.isfinite(jax.grad(lambda x: jm.blend(HARD, x)[0, 0])(x)).all())
 
 
