@@ -70,6 +70,15 @@ def mask_fits(function: str, mask: tuple[int, ...], x: jax.Array) -> None:
         )
 
 
+def index_array(function: str, pairing: object) -> None:
+    dtype = getattr(pairing, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
+        raise TypeError(
+            f"{function} got pairing={pairing!r}; it needs reverse(), roll(), neighbours() or an "
+            "integer index array, such as permutation(key, B)."
+        )
+
+
 def integer_ids(function: str, name: str, x: jax.Array) -> None:
     if not jnp.issubdtype(x.dtype, jnp.integer) or x.ndim != 1:
         raise TypeError(

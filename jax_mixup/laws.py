@@ -23,7 +23,7 @@ def symmetric_beta(
         E = U^(1/α), p = (1 - E) cos²(2πV), r = √(p + E), min(λ, 1-λ) = E / (2 r (r + √p))
 
     with U, V uniform, and the side by the sign of the cosine. This is the polar form of Student's t
-    (Bailey 1994), of which Beta(α, α) is a function (Devroye 1986, p. 437): cost and compile time
+    (Bailey 1994), of which Beta(α, α) is a function (Devroye 1986): cost and compile time
     do not depend on α. The smaller share comes without cancellation, in float32, whatever dtype α
     has. Differentiable in α. Below α = 1e-6 the law of α = 1e-6 is drawn, all but a one-point law.
 

@@ -70,6 +70,9 @@ def roll(shift: int = 1, groups: int = 1) -> StaticPairing:
 
         p(i) = (i - shift) mod n within each group of n = B / groups rows
 
+    On CPU prefer `reverse` inside a jitted step: there XLA may fuse the roll with the draw of the
+    weights, and repeat that draw for each element.
+
     Args:
       shift: how many places, not zero.
       groups: as in `reverse`.

@@ -7,6 +7,7 @@ For anything else that belongs to the batch (masks, losses on ids, metrics) draw
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import ArrayLike, PRNGKeyArray, PyTree
 
@@ -150,7 +151,10 @@ def mixup_or_cutmix(
 
 
 def _leaf_shape(images: PyTree) -> tuple[int, ...]:
-    return jax.tree.leaves(images)[0].shape
+    leaves = jax.tree.leaves(images)
+    if not leaves:
+        raise ValueError(f"a recipe got images={images!r}; it needs an array or a PyTree of them.")
+    return jnp.shape(leaves[0])
 
 
 def _apply(

@@ -18,7 +18,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 from jax_mixup import _checks, masks
 from jax_mixup.laws import Law, bernoulli, law_of
 from jax_mixup.mix import Mix
-from jax_mixup.pairing import PER, Pairing, draws, reverse, tie
+from jax_mixup.pairing import PER, Pairing, StaticPairing, draws, reverse, tie
 
 
 def sample_mixup(
@@ -57,7 +57,7 @@ def sample_mixup(
     (`permutation(key, B)`); reversal gives the same law for a shuffled batch, without a gather.
     """
     batch = _checks.mask_shape("sample_mixup", shape)[0]
-    _check_options("sample_mixup", per, alpha=alpha)
+    _check_options("sample_mixup", per, pairing, alpha=alpha)
     lam = law_of(alpha, lam_law)(key, (draws(per, batch),))
     lam = tie(per, pairing, batch, lam)
     return Mix(pairing, lam, jnp.broadcast_to(lam, (batch,)))
@@ -105,7 +105,7 @@ def sample_cutmix(
     even; here the side is rounded to the nearest whole number of positions.
     """
     batch, *spatial = _checks.mask_shape("sample_cutmix", shape, spatial=True)
-    _check_options("sample_cutmix", per, box, alpha=alpha)
+    _check_options("sample_cutmix", per, pairing, box, alpha=alpha)
     n = draws(per, batch)
     key_lam, key_box = jax.random.split(key)
     lam = law_of(alpha, lam_law)(key_lam, (n,))
@@ -163,7 +163,7 @@ def sample_mixup_or_cutmix(
     """
     name = "sample_mixup_or_cutmix"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
-    _check_options(name, per, box, mixup_alpha=mixup_alpha, cutmix_alpha=cutmix_alpha)
+    _check_options(name, per, pairing, box, mixup_alpha=mixup_alpha, cutmix_alpha=cutmix_alpha)
     _checks.share(name, "switch_prob", switch_prob)
     _checks.share(name, "prob", prob)
     n = draws(per, batch)
@@ -189,8 +189,12 @@ def _cut(
     return masks.outside_box(*corners, spatial), masks.share_outside(*corners, spatial)
 
 
-def _check_options(function: str, per: str, box: str = "clipped", **alphas: ArrayLike) -> None:
+def _check_options(
+    function: str, per: str, pairing: object, box: str = "clipped", **alphas: ArrayLike
+) -> None:
     _checks.option(function, "per", per, PER)
+    if not isinstance(pairing, StaticPairing):
+        _checks.index_array(function, pairing)
     _checks.option(function, "box", box, masks.BOXES)
     for name, value in alphas.items():
         _checks.alpha(function, name, value)

@@ -119,6 +119,17 @@ MISTAKES = {
     "groups-none": (lambda: jm.reverse(groups=0), ValueError, "groups=0"),
     "roll-none": (lambda: jm.roll(0), ValueError, "shift=0"),
     "roll-whole": (lambda: jm.partner_index(jm.roll(3, groups=2), 6), ValueError, "itself"),
+    "pairing-not-called": (
+        lambda: unwrap(jm.sample_mixup)(KEY, (4,), pairing=jm.roll),
+        TypeError,
+        r"roll\(\), neighbours",
+    ),
+    "pairing-name": (
+        lambda: unwrap(jm.sample_cutmix)(KEY, (4, 8), pairing="reverse"),
+        TypeError,
+        "'reverse'.*index array",
+    ),
+    "no-images": (lambda: jm.mixup(KEY, {}, IDS), ValueError, "images={}"),
     "pair-roll": (lambda: PAIRED(per="pair", pairing=jm.roll()), ValueError, "mutually"),
     "pair-index": (lambda: PAIRED(per="pair", pairing=jnp.arange(6)), ValueError, "index array"),
     "groups-of-one-row": (
