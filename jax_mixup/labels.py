@@ -45,7 +45,6 @@ def blend_labels(
       [12.5, 17.5]
     """
     _checks.share("blend_labels", "smoothing", smoothing)
-    smooth = _checks.static_number(smoothing) != 0
 
     smooth = _checks.static_number(smoothing) != 0
 
@@ -61,7 +60,9 @@ def blend_labels(
     def leaf(labels: ArrayLike) -> Array:
         labels = checked_rows("blend_labels", mix, "labels", labels)
         _checks.label_kind(labels, num_classes, smooth)
-        own, other = dense(labels), dense(move_rows(mix.partner, labels))
+        partners = move_rows(mix.partner, labels)
+        own = dense(labels)
+        other = own if partners is labels else dense(partners)  # a batch of one stays bit for bit
         out = labels.dtype if jnp.issubdtype(labels.dtype, jnp.inexact) else jnp.float32
         return weighted(padded(mix.lam, own.ndim), own, other, out)
 

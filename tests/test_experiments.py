@@ -172,7 +172,7 @@ def test_smoke_prints_writes_and_goes_on(tmp_path):
 
 def test_ctrl_c_keeps_what_is_finished(tmp_path):
     process = command(
-        "experiments.label_noise", "--out", tmp_path, "--epochs", 40, "--seeds", 2, "--hidden", 8
+        "experiments.label_noise", "--out", tmp_path, "--epochs", 400, "--seeds", 2, "--hidden", 8
     )
     path = tmp_path / "runs.jsonl"
     deadline = time.monotonic() + 120
@@ -182,7 +182,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 130, printed
     assert "goes on from there" in printed and "Traceback" not in printed
-    config = label_noise.Config(epochs=40, hidden=8)
+    config = label_noise.Config(epochs=400, hidden=8)
     runs, others = report.read_runs(path, label_noise.settings_of(config))
     assert len(runs) >= 2 and not others
     done = {(run["group"], run["method"]) for run in runs}
@@ -194,7 +194,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
 
     jobs = [("0 % noise", name) for name in label_noise.METHODS]
     settings = label_noise.settings_of(config)
-    sweep.run(label_noise.Console(), path, settings, jobs, 2, 40, work)
+    sweep.run(label_noise.Console(), path, settings, jobs, 2, 400, work)
     assert trained == [job for job in jobs if job not in done]
 
 

@@ -187,12 +187,14 @@ def test_off_and_a_batch_of_one_leave_everything_as_it_is(method, per, shape, dt
     @jax.jit
     def apply(key, x, y, alpha):
         mix = method(key, (x.shape[0], *shape[1:]), alpha=alpha, per=per)
-        return jm.blend(mix, x, dtype=dtype), jm.blend_labels(mix, y)
+        soft = jm.blend_labels(mix, y.astype(int), num_classes=5)
+        return jm.blend(mix, x, dtype=dtype), jm.blend_labels(mix, y), soft
 
     key = jax.random.key(seed)
     x, y = np.asarray(batch(shape, dtype)), np.arange(shape[0], dtype=np.float32)
-    chex.assert_trees_all_equal(apply(key, x, y, 0.0), (x, y))
-    chex.assert_trees_all_equal(apply(key, x[:1], y[:1], 1.0), (x[:1], y[:1]))
+    one_hot = np.eye(5, dtype=np.float32)[: shape[0]]
+    chex.assert_trees_all_equal(apply(key, x, y, 0.0), (x, y, one_hot))
+    chex.assert_trees_all_equal(apply(key, x[:1], y[:1], 1.0), (x[:1], y[:1], one_hot[:1]))
 
 
 @methods
