@@ -143,21 +143,15 @@ def main(config: Config) -> int:
     rates = {f"{n} % noise": n / 100 for n in ((0, 20, 40, 60, 80) if config.full else (0, 40))}
     jobs = [(group, method) for group in rates for method in methods]
     work = make_work(config)
-    path = config.out / "runs.jsonl"
-    try:
-        runs = sweep.run(
-            console,
-            path,
-            settings_of(config),
-            jobs,
-            config.seeds,
-            config.epochs,
-            lambda job, tick: work(methods[job[1]], rates[job[0]], tick),
-        )
-    except KeyboardInterrupt:
-        console.print(f"Stopped. Finished runs are in {path}; the same command goes on from there.")
-        return 130
-
+    runs = sweep.run(
+        console,
+        config.out / "runs.jsonl",
+        settings_of(config),
+        jobs,
+        config.seeds,
+        config.epochs,
+        lambda job, tick: work(methods[job[1]], rates[job[0]], tick),
+    )
     title = f"Digits with wrong labels, {config.seeds} paired seeds, {config.epochs} epochs"
     report.write(config.out, console, title, runs, list(methods), main_group="40 % noise")
     if config.smoke:
@@ -172,4 +166,8 @@ def main(config: Config) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Config, prog="python -m experiments.label_noise")))
+    try:
+        sys.exit(main(tyro.cli(Config, prog="python -m experiments.label_noise")))
+    except KeyboardInterrupt:
+        print("Stopped. Finished runs are on disk; the same command goes on from there.")
+        sys.exit(130)
