@@ -4,6 +4,7 @@ A law is a function `(key, shape) -> f32[shape]` with values in [0, 1], where λ
 row's own example. Samplers take `alpha`, which means `symmetric_beta`, or any law as `lam_law=`.
 """
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -20,11 +21,11 @@ def symmetric_beta(
 ) -> Float[Array, "..."]:
     """Draw λ ~ Beta(α, α) exactly, without a rejection loop.
 
-        E = U^(1/α), p = (1 - E) cos²(2πV), r = √(p + E), min(λ, 1-λ) = E / (2 r (r + √p))
+        E = U^(1/α), p = (1 - E) cos²(2πV), r = √(p + E), λ = (r ± √p) / (2 r)
 
-    with U, V uniform, and the side by the sign of the cosine. This is the polar form of Student's t
+    with U, V uniform, and ± the sign of the cosine. This is the polar form of Student's t
     (Bailey 1994), of which Beta(α, α) is a function (Devroye 1986): cost and compile time
-    do not depend on α. The smaller share comes without cancellation, in float32, whatever dtype α
+    do not depend on α. The smaller share comes without cancellation, as r - √p = E / (r + √p), in float32, whatever dtype α
     has. Differentiable in α. Below α = 1e-6 the law of α = 1e-6 is drawn, all but a one-point law.
 
     Args:
@@ -45,16 +46,8 @@ def symmetric_beta(
       0.18
     """
     _checks.alpha("symmetric_beta", "alpha", alpha)
-    a = _float32(alpha, shape)
-    key_u, key_v = jax.random.split(key)
-    tiny = jnp.finfo(jnp.float32).tiny
-    log_e = jnp.log(jax.random.uniform(key_u, shape, jnp.float32, tiny)) / jnp.maximum(a, 1e-6)
-    cosine = jnp.cos(2 * jnp.pi * jax.random.uniform(key_v, shape, jnp.float32))
-    e = jnp.exp(log_e)
-    p = -jnp.expm1(log_e) * jnp.square(cosine)
-    r = jnp.sqrt(p + e)
-    smaller = e / (2 * r * (r + jnp.sqrt(p)))
-    return jnp.where(a > 0, jnp.where(cosine > 0, 1 - smaller, smaller), 1.0)
+    u, v = _uniforms(key, 2, math.prod(shape))
+    return beta_of(alpha, u.reshape(shape), v.reshape(shape))
 
 
 def beta(a: ArrayLike, b: ArrayLike) -> Law:
@@ -193,14 +186,45 @@ def affine_uniform(alpha: ArrayLike) -> Law:
     return law
 
 
-def law_of(alpha: ArrayLike, lam_law: Law | None) -> Law:
-    """The law that a sampler's options name."""
-    return lam_law or (lambda key, shape: symmetric_beta(key, alpha, shape))
+def beta_of(
+    alpha: ArrayLike, u: Float[Array, "..."], v: Float[Array, "..."]
+) -> Float[Array, "..."]:
+    """λ ~ Beta(α, α) from uniform `u` and `v`: the formula of `symmetric_beta`."""
+    a = _float32(alpha, u.shape)
+    log_e = jnp.log(jnp.maximum(u, jnp.finfo(jnp.float32).tiny)) / jnp.maximum(a, 1e-6)
+    cosine = jnp.cos(2 * jnp.pi * v)
+    e = jnp.exp(log_e)
+    p = -jnp.expm1(log_e) * jnp.square(cosine)
+    r = jnp.sqrt(p + e)
+    above = r + jnp.sqrt(p)
+    # The division comes last, for XLA repeats anything cheaper for each pixel of a fused blend.
+    return jnp.where(a > 0, jnp.where(cosine > 0, above, e / above), 2 * r) / (2 * r)
 
 
-def bernoulli(key: PRNGKeyArray, prob: ArrayLike, shape: tuple[int, ...]) -> Bool[Array, "..."]:
-    """True with probability `prob`, which may be traced and of any float dtype."""
-    return jax.random.uniform(key, shape, jnp.float32) < _float32(prob, shape)
+def law_and_uniforms(
+    key: PRNGKeyArray, lam_law: Law | None, others: int, n: int
+) -> tuple[Callable[[ArrayLike], Float[Array, "n"]], Float[Array, "others n"]]:
+    """The law of n weights, as a function of alpha, and the other numbers that a sampler needs.
+
+    All come from one draw, unless `lam_law` needs a key of its own: each draw costs XLA on CPU a
+    loop, 0.1 s to compile and more time to run than all that is done with the numbers.
+    """
+    if lam_law is not None:
+        key_lam, key = jax.random.split(key)
+        lam = lam_law(key_lam, (n,))
+        return lambda alpha: lam, _uniforms(key, others, n)
+    u = _uniforms(key, 2 + others, n)
+    return lambda alpha: beta_of(alpha, u[0], u[1]), u[2:]
+
+
+def below(u: Float[Array, "..."], prob: ArrayLike) -> Bool[Array, "..."]:
+    """True with probability `prob`, which may be traced and of any float dtype, for uniform `u`."""
+    return u < _float32(prob, u.shape)
+
+
+def _uniforms(key: PRNGKeyArray, rows: int, n: int) -> Float[Array, "rows n"]:
+    """Drawn flat, which compiles in half the time."""
+    return jax.random.uniform(key, (rows * n,), jnp.float32).reshape(rows, n)
 
 
 def _float32(value: ArrayLike, shape: tuple[int, ...]) -> Float[Array, "..."]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Int, PRNGKeyArray, Shaped
 
 from jax_mixup import _checks
-from jax_mixup.laws import bernoulli
+from jax_mixup.laws import below
 from jax_mixup.mix import Mix, mix_where
 from jax_mixup.pairing import PER, StaticPairing, draws, partner_index, tie
 
@@ -98,7 +98,7 @@ def sometimes(sampler: Sampler, prob: ArrayLike, *, per: str = "batch") -> Sampl
         key_on, key_mix = jax.random.split(key)
         mix = sampler(key_mix, shape)
         batch = mix.lam.shape[0]
-        on = bernoulli(key_on, prob, (draws(per, batch),))
+        on = below(jax.random.uniform(key_on, (draws(per, batch),), jnp.float32), prob)
         return mix_where(tie(per, mix.partner, batch, on), mix)
 
     return sampled

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
 from jax_mixup import _checks, masks
-from jax_mixup.laws import Law, bernoulli, law_of
+from jax_mixup.laws import Law, below, law_and_uniforms
 from jax_mixup.mix import Mix
 from jax_mixup.pairing import PER, Pairing, StaticPairing, draws, reverse, tie
 
@@ -58,8 +58,8 @@ def sample_mixup(
     """
     batch = _checks.mask_shape("sample_mixup", shape)[0]
     _check_options("sample_mixup", per, pairing, alpha=alpha)
-    lam = law_of(alpha, lam_law)(key, (draws(per, batch),))
-    lam = tie(per, pairing, batch, lam)
+    law, _ = law_and_uniforms(key, lam_law, 0, draws(per, batch))
+    lam = tie(per, pairing, batch, law(alpha))
     return Mix(pairing, lam, jnp.broadcast_to(lam, (batch,)))
 
 
@@ -106,11 +106,8 @@ def sample_cutmix(
     """
     batch, *spatial = _checks.mask_shape("sample_cutmix", shape, spatial=True)
     _check_options("sample_cutmix", per, pairing, box, alpha=alpha)
-    n = draws(per, batch)
-    key_lam, key_box = jax.random.split(key)
-    lam = law_of(alpha, lam_law)(key_lam, (n,))
-    centre = jax.random.uniform(key_box, (n, len(spatial)), jnp.float32)
-    lam, centre = tie(per, pairing, batch, (lam, centre))
+    law, centre = law_and_uniforms(key, lam_law, len(spatial), draws(per, batch))
+    lam, centre = tie(per, pairing, batch, (law(alpha), centre.T))
     mask, share = _cut(lam, centre, tuple(spatial), box)
     return Mix(pairing, mask, jnp.broadcast_to(share, (batch,)))
 
@@ -166,15 +163,12 @@ def sample_mixup_or_cutmix(
     _check_options(name, per, pairing, box, mixup_alpha=mixup_alpha, cutmix_alpha=cutmix_alpha)
     _checks.share(name, "switch_prob", switch_prob)
     _checks.share(name, "prob", prob)
-    n = draws(per, batch)
-    key_lam, key_box, key_cut, key_on = jax.random.split(key, 4)
-    cut = bernoulli(key_cut, switch_prob, (n,))
+    law, u = law_and_uniforms(key, lam_law, 2 + len(spatial), draws(per, batch))
+    cut, on, centre = below(u[0], switch_prob), below(u[1], prob), u[2:].T
     alpha = jnp.where(
         cut, jnp.asarray(cutmix_alpha, jnp.float32), jnp.asarray(mixup_alpha, jnp.float32)
     )
-    lam = law_of(alpha, lam_law)(key_lam, (n,))
-    lam = jnp.where(bernoulli(key_on, prob, (n,)), lam, 1.0)
-    centre = jax.random.uniform(key_box, (n, len(spatial)), jnp.float32)
+    lam = jnp.where(on, law(alpha), 1.0)
     cut, lam, centre = tie(per, pairing, batch, (cut, lam, centre))
     outside, share = _cut(lam, centre, tuple(spatial), box)
     everywhere = (-1,) + (1,) * len(spatial)
