@@ -30,8 +30,18 @@ def box_corners(
         start = jnp.floor(centre * sizes - side / 2 + 0.5)
     else:  # the minimum guards against a product that float32 rounds up to the next place
         start = jnp.minimum(jnp.floor(centre * (sizes - side + 1)), sizes - side)
-    start, stop = jnp.clip(start, 0, sizes), jnp.clip(start + side, 0, sizes)
-    return start.astype(jnp.int32), stop.astype(jnp.int32)
+    corners = jnp.stack([jnp.clip(start, 0, sizes), jnp.clip(start + side, 0, sizes)])
+    start, stop = computed_once(corners.astype(jnp.int32))
+    return start, stop
+
+
+def computed_once(x: Int[Array, "..."]) -> Int[Array, "..."]:
+    """The same numbers, behind a sum that XLA on CPU does not fuse into the blend of an image.
+
+    It would repeat there, for each pixel, all that leads to a corner, and removes
+    `optimization_barrier` before it fuses.
+    """
+    return jnp.stack([x, jnp.zeros_like(x)]).sum(axis=0)
 
 
 def outside_box(

@@ -170,10 +170,11 @@ def sample_mixup_or_cutmix(
     )
     lam = jnp.where(on, law(alpha), 1.0)
     cut, lam, centre = tie(per, pairing, batch, (cut, lam, centre))
-    outside, share = _cut(lam, centre, tuple(spatial), box)
-    everywhere = (-1,) + (1,) * len(spatial)
-    mask = jnp.where(cut.reshape(everywhere), outside.astype(jnp.float32), lam.reshape(everywhere))
-    return Mix(pairing, mask, jnp.broadcast_to(jnp.where(cut, share, lam), (batch,)))
+    # A mixup is a box of nothing, and λ outside: one choice a position.
+    outside, share = _cut(jnp.where(cut, lam, 1.0), centre, tuple(spatial), box)
+    weight = jnp.where(cut, 1.0, lam).reshape((-1,) + (1,) * len(spatial))
+    lam = jnp.where(cut, share, lam)
+    return Mix(pairing, jnp.where(outside, weight, 0.0), jnp.broadcast_to(lam, (batch,)))
 
 
 def _cut(
