@@ -33,6 +33,7 @@ from jax_mixup.pairing import StaticPairing as StaticPairing
 from jax_mixup.pairing import reverse as reverse
 from jax_mixup.pairing import roll as roll
 from jax_mixup.pairing import neighbours as neighbours
+from jax_mixup.pairing import pairing_for as pairing_for
 from jax_mixup.pairing import partner_index as partner_index
 
 # Partners that are drawn, or depend on data
@@ -76,6 +77,7 @@ __all__ = [
     "neighbours",
     "one_of",
     "pair_loss",
+    "pairing_for",
     "partner_index",
     "permutation",
     "resize_mix",

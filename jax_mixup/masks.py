@@ -8,7 +8,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 BOXES = ("clipped", "inside")
 
@@ -35,11 +35,11 @@ def box_corners(
     return start, stop
 
 
-def computed_once(x: Int[Array, "..."]) -> Int[Array, "..."]:
-    """The same numbers, behind a sum that XLA on CPU does not fuse into the blend of an image.
+def computed_once(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+    """The same few numbers, behind a sum, which XLA on CPU does not fuse into the blend of images.
 
-    It would repeat there, for each pixel, all that leads to a corner, and removes
-    `optimization_barrier` before it fuses.
+    It would repeat there, for each pixel, all that leads from random bits to a corner or a weight;
+    `optimization_barrier` does not help, for it is removed before fusion.
     """
     return jnp.stack([x, jnp.zeros_like(x)]).sum(axis=0)
 

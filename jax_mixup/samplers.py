@@ -172,9 +172,10 @@ def sample_mixup_or_cutmix(
     cut, lam, centre = tie(per, pairing, batch, (cut, lam, centre))
     # A mixup is a box of nothing, and λ outside: one choice a position.
     outside, share = _cut(jnp.where(cut, lam, 1.0), centre, tuple(spatial), box)
-    weight = jnp.where(cut, 1.0, lam).reshape((-1,) + (1,) * len(spatial))
-    lam = jnp.where(cut, share, lam)
-    return Mix(pairing, jnp.where(outside, weight, 0.0), jnp.broadcast_to(lam, (batch,)))
+    weights = jnp.stack([jnp.where(cut, 1.0, lam), jnp.where(cut, share, lam)])
+    weight, lam = masks.computed_once(weights)
+    mask = jnp.where(outside, weight.reshape((-1,) + (1,) * len(spatial)), 0.0)
+    return Mix(pairing, mask, jnp.broadcast_to(lam, (batch,)))
 
 
 def _cut(
