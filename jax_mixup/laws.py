@@ -24,9 +24,10 @@ def symmetric_beta(
         E = U^(1/α), p = (1 - E) cos²(2πV), r = √(p + E), λ = (r ± √p) / (2 r)
 
     with U, V uniform, and ± the sign of the cosine. This is the polar form of Student's t
-    (Bailey 1994), of which Beta(α, α) is a function (Devroye 1986): cost and compile time
-    do not depend on α. The smaller share comes without cancellation, as r - √p = E / (r + √p), in float32, whatever dtype α
-    has. Differentiable in α. Below α = 1e-6 the law of α = 1e-6 is drawn, all but a one-point law.
+    (Bailey 1994), of which Beta(α, α) is a function (Devroye 1986): cost and compile time do not
+    depend on α. The smaller share comes without cancellation, as r - √p = E / (r + √p), in float32,
+    whatever dtype α has. Differentiable in α. Below α = 1e-6 the law of α = 1e-6 is drawn, all but
+    a one-point law.
 
     Args:
       key: a PRNG key.

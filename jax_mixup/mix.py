@@ -288,7 +288,9 @@ def weighted(weight: Array, own: Array, other: Array, out: DTypeLike) -> Array:
         small = jnp.issubdtype(own.dtype, jnp.integer) and own.dtype.itemsize <= 2
         if not (small and jnp.issubdtype(out, jnp.floating)):
             return jnp.where(weight, own, other).astype(out)
-        weight = jnp.where(weight, 1.0, 0.0)  # as exact for what is finite, and twice as fast on CPU
+        weight = jnp.where(
+            weight, 1.0, 0.0
+        )  # as exact for what is finite, and twice as fast on CPU
     wide = own.dtype in (jnp.float64, jnp.complex64, jnp.complex128)
     dtype = own.dtype if wide else jnp.float32
     weight = weight.astype(dtype)

@@ -1,10 +1,11 @@
-"""What a compiled program does, read from its HLO: passes, collectives, loops, what is recomputed."""
+"""What a compiled program does, read from its HLO: passes, collectives, loops, repeated draws."""
 
 import re
 
 COLLECTIVES = ("all-gather", "all-reduce", "all-to-all", "collective-permute", "reduce-scatter")
 # What sampling takes and blending does not: in the loop over an image, it is repeated for each.
-SAMPLING = {"bitcast-convert", "cosine", "log", "log-plus-one", "exponential", "exponential-minus-one", "power", "sqrt"}
+SAMPLING = {"bitcast-convert", "cosine", "log", "log-plus-one", "power", "sqrt"}
+SAMPLING |= {"exponential", "exponential-minus-one"}
 BYTES = {"pred": 1, "u8": 1, "s8": 1, "bf16": 2, "f16": 2, "u16": 2, "f32": 4, "s32": 4, "u32": 4}
 _FREE = {"parameter", "tuple", "get-tuple-element", "bitcast", "constant", "copy-done", "call"}
 _LINE = re.compile(r"^\s+(?:ROOT )?%?([\w.-]+) = (.*)$")
@@ -39,7 +40,9 @@ class Program:
         for i in self.instructions():
             name = i["opcode"].removesuffix("-start")
             if name in COLLECTIVES:
-                found[name] = found.get(name, 0) + max((bytes_of(a) for a in i["arrays"]), default=0)
+                found[name] = found.get(name, 0) + max(
+                    (bytes_of(a) for a in i["arrays"]), default=0
+                )
         return found
 
     def passes(self, elements):
@@ -48,9 +51,7 @@ class Program:
             i["name"]: max((count(a) for a in i["arrays"]), default=0) for i in self.instructions()
         }
         large = lambda i: max([sizes[i["name"]], *(sizes.get(o, 0) for o in i["operands"])])
-        return [
-            i for i in self.instructions() if i["opcode"] not in _FREE and large(i) >= elements
-        ]
+        return [i for i in self.instructions() if i["opcode"] not in _FREE and large(i) >= elements]
 
     def repeated(self, elements):
         """Opcodes of sampling in the fusions that make a pass over so many elements."""
