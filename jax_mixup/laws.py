@@ -4,7 +4,6 @@ A law is a function `(key, shape) -> f32[shape]` with values in [0, 1], where λ
 row's own example. Samplers take `alpha`, which means `symmetric_beta`, or any law as `lam_law=`.
 """
 
-import math
 from collections.abc import Callable
 
 import jax
@@ -47,8 +46,7 @@ def symmetric_beta(
       0.18
     """
     _checks.alpha("symmetric_beta", "alpha", alpha)
-    u, v = _uniforms(key, 2, math.prod(shape))
-    return beta_of(alpha, u.reshape(shape), v.reshape(shape))
+    return beta_of(alpha, *jax.random.uniform(key, (2, *shape), jnp.float32))
 
 
 def beta(a: ArrayLike, b: ArrayLike) -> Law:
@@ -213,19 +211,14 @@ def law_and_uniforms(
     if lam_law is not None:
         key_lam, key = jax.random.split(key)
         lam = lam_law(key_lam, (n,))
-        return lambda alpha: lam, _uniforms(key, others, n)
-    u = _uniforms(key, 2 + others, n)
+        return lambda alpha: lam, jax.random.uniform(key, (others, n), jnp.float32)
+    u = jax.random.uniform(key, (2 + others, n), jnp.float32)
     return lambda alpha: beta_of(alpha, u[0], u[1]), u[2:]
 
 
 def below(u: Float[Array, "..."], prob: ArrayLike) -> Bool[Array, "..."]:
     """True with probability `prob`, which may be traced and of any float dtype, for uniform `u`."""
     return u < _float32(prob, u.shape)
-
-
-def _uniforms(key: PRNGKeyArray, rows: int, n: int) -> Float[Array, "rows n"]:
-    """Drawn flat, which compiles in half the time."""
-    return jax.random.uniform(key, (rows * n,), jnp.float32).reshape(rows, n)
 
 
 def _float32(value: ArrayLike, shape: tuple[int, ...]) -> Float[Array, "..."]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 import jax_mixup as jm
-from tests.hlo import Program
+from experiments.benchmarks.hlo import Program
 
 KEY = jax.random.key(0)
 ROWS, SPATIAL, CLASSES = 32, (64, 48), 10
