@@ -147,19 +147,22 @@ class Log:
     """
 
     def __init__(self, path: Path, *, total: int, every: int):
-        self._every, self._total, self._file = every, total, None
-        if jax.process_index() == 0:
-            torn = path.exists() and not ("\n" + path.read_text()).endswith("\n")
-            self._file = path.open("a", buffering=1)
-            self._file.write("\n" * torn)  # a killed process may have left half a line
+        self._path, self._total, self._every = path, total, every
+        self._writes = jax.process_index() == 0
+        if self._writes and path.exists() and not path.read_text().endswith("\n"):
+            self._write("\n")  # a killed process may have left half a line
 
     def __call__(self, step: int, scores: dict[str, float]) -> None:
-        """A line for every few steps of training, and for each evaluation."""
-        if self._file is None or (step % self._every and "loss" in scores and step < self._total):
-            return
-        self._file.write(json.dumps({"step": step, "time": time.time(), **scores}) + "\n")
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in scores.items())
-        print(f"step {step}/{self._total}  {shown}", flush=True)
+        """A line for every few steps of training, for the last, and for each evaluation."""
+        some = "loss" not in scores or step % self._every == 0 or step == self._total
+        if self._writes and some:
+            self._write(json.dumps({"step": step, "time": time.time(), **scores}) + "\n")
+            shown = "  ".join(f"{name} {value:.4g}" for name, value in scores.items())
+            print(f"step {step}/{self._total}  {shown}", flush=True)
+
+    def _write(self, text: str) -> None:
+        with self._path.open("a") as file:
+            file.write(text)
 
 
 @contextlib.contextmanager
@@ -247,7 +250,7 @@ class _Watch:
     def _tell(self, word: str) -> None:
         self._client.key_value_set(f"word/{self._me}", word, allow_overwrite=True)
         if self._me == 0:
-            time.sleep(3 * self._period)  # the store ends with this process: let the others read
+            time.sleep(2 * self._period)  # the store ends with this process: let the others read
 
     def _end(self, word: str) -> NoReturn:
         self._ending.acquire()  # for good: one of the two threads says it

@@ -140,7 +140,15 @@ def run(config: Config) -> int:
         data.generate(parts)
         parts.rename(config.data)
     checkpoint.wait_for_all("data")
-    info: Any = data.builder(config.data).info
+    batches = partial(
+        data.batches, config.data, batch=config.batch // count, image=32 if config.smoke else 224,
+        seed=config.seed, process_index=index, process_count=count, workers=config.workers,
+    )  # fmt: skip
+    try:
+        info: Any = data.builder(config.data).info
+        source = iter(batches("train", train=True))
+    except (FileNotFoundError, ValueError) as error:
+        raise scale.Stop(str(error)) from error
     epoch_steps = info.splits["train"].num_examples // config.batch
     classes, steps = info.features["label"].num_classes, epochs(config) * epoch_steps
     model, optimizer, sampler, smoothing = recipe(
@@ -149,11 +157,6 @@ def run(config: Config) -> int:
     mesh = jax.make_mesh((devices,), (scale.AXIS,), axis_types=(AxisType.Auto,))
     options = {"seed": config.seed, "smoothing": smoothing, "fsdp": config.fsdp}
     program = scale.program(mesh, model, optimizer, sampler, **options)
-    batches = partial(
-        data.batches, config.data, batch=config.batch // count, image=32 if config.smoke else 224,
-        seed=config.seed, process_index=index, process_count=count, workers=config.workers,
-    )  # fmt: skip
-    source = iter(batches("train", train=True))
 
     settings = {"epochs": epochs(config), "devices": devices, "processes": count}
     settings |= {name: getattr(config, name) for name in DEFINING}

@@ -144,7 +144,7 @@ def pairing_for(rows: int, *, shards: int = 1, backend: str | None = None) -> St
       A static pairing. With one row a shard, `reverse()`, whose partners are on other devices.
 
     Raises:
-      ValueError: if `shards` does not divide `rows`.
+      ValueError: if `shards` does not divide `rows`, or for another `backend`.
 
     Example:
       >>> jm.pairing_for(4096, shards=64, backend="tpu")
@@ -155,8 +155,9 @@ def pairing_for(rows: int, *, shards: int = 1, backend: str | None = None) -> St
             f"pairing_for got rows={rows!r} and shards={shards!r}; it needs whole numbers >= 1, "
             "the rows of the whole batch and a number of shards that divides them."
         )
-    rows, shards = int(rows), int(shards)
-    share, backend = rows // shards, backend or jax.default_backend()
+    if backend is not None:
+        _checks.option("pairing_for", "backend", backend, ("cpu", "gpu", "tpu"))
+    share, backend = int(rows // shards), backend or jax.default_backend()
     if share == 1:
         return reverse()
     if backend == "tpu" and share >= 256:

@@ -117,6 +117,9 @@ MISTAKES = {
     ),
     "groups-of-one": (lambda: jm.partner_index(jm.roll(groups=6), 6), ValueError, "two rows"),
     "groups-none": (lambda: jm.reverse(groups=0), ValueError, "groups=0"),
+    "shards": (lambda: jm.pairing_for(10, shards=4), ValueError, "rows=10 and shards=4.*divides"),
+    "no-rows": (lambda: jm.pairing_for(0), ValueError, "rows=0"),
+    "backend": (lambda: jm.pairing_for(8, backend="TPU"), ValueError, "'TPU'.*tpu"),
     "roll-none": (lambda: jm.roll(0), ValueError, "shift=0"),
     "roll-whole": (lambda: jm.partner_index(jm.roll(3, groups=2), 6), ValueError, "itself"),
     "pairing-not-called": (

@@ -48,15 +48,15 @@ def compiled(step, *arrays):
     return jax.jit(step).lower(KEY, *arrays).compile()
 
 
-def problems(program):
+def problems(program, positions=POSITIONS):
     """What mixing should not do to a step that only normalises, in words."""
     read = Program(program)
-    passes = read.passes(POSITIONS)
+    passes = read.passes(positions)
     found = []
     if [i["opcode"] for i in passes] != ["fusion"]:
         found.append(f"passes over the images: {[i['name'] for i in passes]}")
-    if read.repeated(POSITIONS):
-        found.append(f"drawn again for each pixel: {sorted(read.repeated(POSITIONS))}")
+    if repeated := read.repeated(positions):
+        found.append(f"drawn again for each pixel: {sorted(repeated)}")
     if read.count("while") > 1:
         found.append(f"{read.count('while')} loops; one draw of random bits is one on CPU")
     if read.count("conditional", "gather", "sort"):

@@ -119,3 +119,27 @@ def test_nearest():
 )
 def test_a_batch_of_one_is_its_own_partner(pair):
     assert pair(KEYS[0], jnp.array([5.0])).tolist() == [0]
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu", "tpu", None])
+def test_the_chosen_pairing_stays_within_its_shard_and_is_mutual_where_it_can(backend):
+    for rows, shards in ((1, 1), (2, 1), (7, 1), (64, 8), (24, 8), (512, 1), (4096, 8)):
+        pairing = jm.pairing_for(rows, shards=shards, backend=backend)
+        index = np.asarray(jm.partner_index(pairing, rows))
+        assert (np.sort(index) == np.arange(rows)).all()
+        share = rows // shards
+        assert (index // share == np.arange(rows) // share).all()
+        if share > 1:
+            assert (index != np.arange(rows)).sum() >= rows - shards
+        assert pairing.rule == "roll" or (index[index] == np.arange(rows)).all()
+
+
+def test_the_rules_of_the_choice():
+    choose = jm.pairing_for
+    assert choose(64, backend="cpu") == jm.neighbours()
+    assert choose(63, backend="cpu") == jm.reverse()
+    assert choose(512, shards=8, backend="cpu") == jm.neighbours()
+    assert choose(512, shards=8, backend="tpu") == jm.reverse(groups=8)
+    assert choose(8 * 256, shards=8, backend="tpu") == jm.roll(groups=8)
+    assert choose(8 * 256, shards=8, backend="gpu") == jm.reverse(groups=8)
+    assert choose(8, shards=8, backend="tpu") == jm.reverse()  # one row a shard: nobody at home

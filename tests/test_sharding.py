@@ -1,6 +1,9 @@
-"""Eight devices: what moves between them, read from the compiled HLO."""
+"""Many devices: what moves between them, read from the compiled HLO."""
 
+import os
 import re
+import subprocess
+import sys
 from functools import partial
 
 import jax
@@ -10,10 +13,8 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jax_mixup as jm
+from experiments.benchmarks.hlo import Program
 
-COLLECTIVE = re.compile(
-    r"\b(all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter)(?:-start)?\("
-)
 KEY = jax.random.key(1)
 LOCAL = {
     "reverse8": jm.reverse(groups=8),
@@ -31,7 +32,7 @@ def compiled(axis_type, step, *arrays):
         arrays = jax.device_put(arrays, rows)
         program = jax.jit(step).lower(KEY, *arrays).compile()
         results = jax.tree.map(np.asarray, program(KEY, *arrays))
-    return set(COLLECTIVE.findall(program.as_text())), results
+    return set(Program(program).collectives()), results
 
 
 def use(sampler, pairing, per, key, images, labels):
@@ -121,3 +122,34 @@ def test_inputs_stay_bytes_on_the_wire():
     assert all(
         dtype == "u8" for dtype in re.findall(r"= (\w+)\[8,9,7,3\]\S* collective-permute", text)
     )
+
+
+SIXTY_FOUR = """
+import jax, sys
+from functools import partial
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+import jax_mixup as jm
+from tests import test_hlo
+
+mesh = jax.make_mesh((64,), ("data",), axis_types=(AxisType.Auto,))
+rows = NamedSharding(mesh, PartitionSpec("data"))
+images, ids = (
+    jax.ShapeDtypeStruct((64 * 8, *shape), dtype, sharding=rows)
+    for shape, dtype in (((16, 16, 3), "uint8"), ((), "int32"))
+)
+pairing = jm.pairing_for(64 * 8, shards=64, backend=sys.argv[1])
+for per in ("batch", "example"):
+    sampler = partial(jm.sample_mixup_or_cutmix, per=per, pairing=pairing)
+    step = jax.jit(partial(test_hlo.prepare, sampler, "bfloat16"), out_shardings=rows)
+    program = step.lower(test_hlo.KEY, images, ids).compile()
+    print(pairing.rule, per, test_hlo.problems(program, 8 * 16 * 16))
+"""
+
+
+@pytest.mark.parametrize("backend", ["cpu", "tpu"])  # its pairing; compiled for CPU
+def test_sixty_four_devices(backend):
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=64"}
+    command = [sys.executable, "-c", SIXTY_FOUR, backend]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    rule = "neighbours" if backend == "cpu" else "reverse"
+    assert done.stdout.splitlines() == [f"{rule} batch []", f"{rule} example []"], done.stderr

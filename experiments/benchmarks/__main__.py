@@ -127,33 +127,41 @@ def goals() -> list[Goal]:
 
 def groups(config: Config) -> dict[str, Callable[[], dict[str, timing.Row | str]]]:
     """What is compared with what; the first row of each is its floor."""
-    small_run = config.quick or config.smoke
+    if config.smoke:
+        return {
+            "tiny, u8 to f32, per batch": partial(pictures, "tiny", "u8 to f32", "batch"),
+            "1 draws of λ": partial(cases.laws, ()),
+            "loss and gradient, 1,000 classes": partial(cases.losses, 1000),
+        }
     found: dict[str, Callable[[], dict[str, timing.Row | str]]] = {}
-    for size in ("small",) if config.smoke else ("small", "large") if small_run else cases.SIZES:
-        for types in ("u8 to f32",) if config.smoke else cases.TYPES:
+    for size in ("small", "large") if config.quick else ("small", "large", "video"):
+        for types in ("f32", "u8 to f32") if config.quick else cases.TYPES:
             for per in ("batch", "example"):
-                if small_run and (types == "u8 to bf16" or (per, types) == ("example", "f32")):
-                    continue
-                name = f"{size}, {types}, per {per}"
-                found[name] = partial(pictures, size, types, per, others=not small_run)
-    if not small_run:
+                if not (config.quick and (per, types) == ("example", "f32")):
+                    name = f"{size}, {types}, per {per}"
+                    others = not config.quick and types != "u8 to bf16"
+                    found[name] = partial(pictures, size, types, per, others=others)
+    if not config.quick:
         for types in ("u8 to f32", "f32"):
             found[f"pairings, large, {types}"] = partial(pairings, "large", types)
-    for shape in ((), (256,)) if config.smoke else ((), (256,), (10**6,)):
+    for shape in ((), (256,), (10**6,)):
         found[f"{int(np.prod(shape)):,} draws of λ"] = partial(cases.laws, shape)
-    for classes in (1_000,) if small_run and config.smoke else (1_000, 21_841):
+    for classes in (1_000, 21_841):
         found[f"loss and gradient, {classes:,} classes"] = partial(cases.losses, classes)
     return found
 
 
-def pictures(size: str, types: str, per: str, *, others: bool) -> dict[str, timing.Row | str]:
+def pictures(
+    size: str, types: str, per: str, *, others: bool = False
+) -> dict[str, timing.Row | str]:
+    """Our methods, those by hand, and with `others` the peers' packages."""
     key, images, ids, classes = cases.batch(size, types)
     rows: dict[str, timing.Row | str] = {
         "floor": timing.compiled(cases.floor(types), key, images, ids),
         **cases.ours(size, types, per),
         **cases.by_hand(size, types, per),
     }
-    if others and types != "u8 to bf16":
+    if others:
         normalise = cases.TYPES[types][2]
         arrays = np.asarray(images), np.asarray(ids, np.int32)
         rows |= peers.peers(*arrays, num_classes=classes, per=per, normalise=normalise)

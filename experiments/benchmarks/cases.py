@@ -13,6 +13,7 @@ import jax_mixup as jm
 from experiments.benchmarks.timing import Row, compiled
 
 SIZES = {  # shape, classes
+    "tiny": ((8, 8, 8, 3), 4),  # for --smoke alone
     "small": ((256, 32, 32, 3), 10),
     "large": ((64, 224, 224, 3), 1000),
     "video": ((16, 8, 112, 112, 3), 400),

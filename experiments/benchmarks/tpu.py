@@ -203,7 +203,7 @@ def cells(rows: dict[str, dict[str, Any]]) -> list[list[str]]:
                 name,
                 f"{row['bytes'] / 1e6:.1f}",
                 f"{row['bytes'] / floor:.4f}",
-                moved or "none",
+                ", ".join(moved) or "none",
                 f"{row['temporaries'] / 1e6:.1f}",
                 f"{row['compile']:.1f}",
             ]
