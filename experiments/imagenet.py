@@ -179,4 +179,8 @@ def run(config: Config) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Config, prog="python -m experiments.imagenet", description=__doc__)))
+    try:
+        sys.exit(main(tyro.cli(Config, prog="python -m experiments.imagenet", description=__doc__)))
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on from the newest checkpoint, if there is one.")
+        sys.exit(130)
