@@ -78,13 +78,14 @@ class Config:
 
 
 def recipe(
-    config: Config, *, devices: int, num_classes: int, epoch_steps: int
+    config: Config, *, devices: int, num_classes: int, epoch_steps: int, backend: str | None = None
 ) -> tuple[scale.MakeModel, optax.GradientTransformation, scale.Sampler, float]:
     """The model, optimizer, sampler and label smoothing."""
     kernels = lambda tree: jax.tree.map_with_path(
         lambda path, _: "kernel" in jax.tree_util.keystr(path), tree
     )
-    options = {"per": config.per, "pairing": jm.reverse(groups=devices)}
+    pairing = jm.pairing_for(config.batch, shards=devices, backend=backend)
+    options = {"per": config.per, "pairing": pairing}
     resnet = config.model == "resnet50"
     rate = config.batch * (0.1 / 256 if resnet else 5e-4 / 512)
     steps = epochs(config) * epoch_steps

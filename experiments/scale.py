@@ -74,7 +74,7 @@ def normalise(
 def train_step(
     make_model: MakeModel,
     optimizer: optax.GradientTransformation,
-    sampler: Sampler,
+    sampler: Sampler | None,
     state: State,
     key: PRNGKeyArray,
     images: UInt8[Array, "b h w 3"],
@@ -88,13 +88,13 @@ def train_step(
     """One step on the loss to the mixed labels.
 
     Under jit the batch is all devices' and the sampler's pairing has to keep rows on theirs, as
-    `jm.reverse(groups=mesh.size)` does. Under pmap, with `axis_name`, the batch is one device's,
-    and plain `jm.reverse()` does.
+    `jm.pairing_for(rows, shards=mesh.size)` does. Under pmap, with `axis_name`, the batch is one
+    device's, and so is the pairing.
 
     Args:
       make_model: its models are called as `model(x, train=True, key=key)` and give f32 logits.
       optimizer: with weight decay and clipping, if any, as parts of its chain.
-      sampler: `(key, shape) -> mix`. Under pmap, a mix that is drawn once for the whole batch is
+      sampler: `(key, shape) -> mix`, or None for plain training. Under pmap, a mix that is drawn once for the whole batch is
         the same on all devices; one that is drawn for each row or pair is another on each.
       state, images, labels: as they come.
       key: the run's; each step folds its number in, so a run that was stopped draws the same.
@@ -112,16 +112,17 @@ def train_step(
     if axis_name is not None:
         shard = jax.lax.axis_index(axis_name)
         key_model = jax.random.fold_in(key_model, shard)
-        if jax.eval_shape(lambda: sampler(key_mix, shape).mask).shape[0] > 1:
+        if sampler and jax.eval_shape(sampler, key_mix, shape).mask.shape[0] > 1:
             key_mix = jax.random.fold_in(key_mix, shard)
-    mix = sampler(key_mix, shape)
-    inputs = normalise(jm.blend(mix, images, dtype=jnp.float32), dtype)
-    graph = _graph(make_model)
+    mix = sampler(key_mix, shape) if sampler else None
+    pixels = jm.blend(mix, images, dtype=jnp.float32) if mix else images.astype(jnp.float32)
+    inputs, graph = normalise(pixels, dtype), _graph(make_model)
+    own_loss = partial(cross_entropy, smoothing=smoothing)
 
     def loss_fn(params: Any) -> tuple[Float[Array, ""], tuple[Array, Any]]:
         model: Any = nnx.merge(graph, params, state.stats, copy=True)
         logits = model(inputs, train=True, key=key_model)
-        losses = jm.pair_loss(mix, partial(cross_entropy, smoothing=smoothing), logits, labels)
+        losses = jm.pair_loss(mix, own_loss, logits, labels) if mix else own_loss(logits, labels)
         return losses.mean(), (logits, nnx.state(model, nnx.Not(nnx.Param)))
 
     params = state.params
@@ -129,7 +130,8 @@ def train_step(
         # Left to itself the compiler may move activations in place of the smaller parameters.
         params = jax.lax.with_sharding_constraint(params, gathered)
     (loss, (logits, stats)), grads = jax.value_and_grad(loss_fn, has_aux=True)(params)
-    metrics = {"loss": loss, "accuracy": jm.mixed_accuracy(mix, logits, labels).mean()}
+    hits = jm.mixed_accuracy(mix, logits, labels) if mix else logits.argmax(-1) == labels
+    metrics = {"loss": loss, "accuracy": hits.mean(dtype=jnp.float32)}
     if axis_name is not None:
         grads, stats, metrics = jax.lax.pmean((grads, stats, metrics), axis_name)
     metrics["grad_norm"] = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(grads)))
@@ -239,7 +241,7 @@ def program(
     mesh: Mesh,
     make_model: MakeModel,
     optimizer: optax.GradientTransformation,
-    sampler: Sampler,
+    sampler: Sampler | None,
     *,
     seed: int = 0,
     smoothing: float = 0.0,
