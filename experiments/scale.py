@@ -94,8 +94,9 @@ def train_step(
     Args:
       make_model: its models are called as `model(x, train=True, key=key)` and give f32 logits.
       optimizer: with weight decay and clipping, if any, as parts of its chain.
-      sampler: `(key, shape) -> mix`, or None for plain training. Under pmap, a mix that is drawn once for the whole batch is
-        the same on all devices; one that is drawn for each row or pair is another on each.
+      sampler: `(key, shape) -> mix`, or None for plain training. Under pmap, a mix that is drawn
+        once for the whole batch is the same on all devices; one that is drawn for each row or pair
+        is another on each.
       state, images, labels: as they come.
       key: the run's; each step folds its number in, so a run that was stopped draws the same.
       smoothing: ε of label smoothing.

@@ -6,12 +6,12 @@ met or not in that run. The pictures are random bytes: their content costs nothi
 
 import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import jax
 import matplotlib
 import numpy as np
 import tyro
@@ -25,7 +25,8 @@ from experiments.benchmarks import cases, peers, timing
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-Results = dict[str, dict[str, dict[str, float | None]]]  # group -> row -> ratio, ms, ...
+Rows = Mapping[str, timing.Row | str]  # a call, or why there is none
+Results = dict[str, dict[str, dict[str, Any]]]  # group -> row -> ratio, ms, ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,12 +81,8 @@ def compile_over(group: str, row: str) -> Callable[[Results], float]:
 
     def value(results: Results) -> float:
         rows = results[group]
-        others = [
-            r["compile"] for name, r in rows.items() if r["compile"] and name.startswith("by hand")
-        ]
-        others += [
-            r["compile"] for name, r in rows.items() if r["compile"] and name.startswith("keras")
-        ]
+        jax_peers = [name for name in rows if name.startswith(("by hand", "keras"))]
+        others = [rows[name]["compile"] for name in jax_peers]
         return rows[row]["compile"] / min(others)
 
     return value
@@ -125,7 +122,7 @@ def goals() -> list[Goal]:
     return found
 
 
-def groups(config: Config) -> dict[str, Callable[[], dict[str, timing.Row | str]]]:
+def groups(config: Config) -> dict[str, Callable[[], Rows]]:
     """What is compared with what; the first row of each is its floor."""
     if config.smoke:
         return {
@@ -133,7 +130,7 @@ def groups(config: Config) -> dict[str, Callable[[], dict[str, timing.Row | str]
             "1 draws of λ": partial(cases.laws, ()),
             "loss and gradient, 1,000 classes": partial(cases.losses, 1000),
         }
-    found: dict[str, Callable[[], dict[str, timing.Row | str]]] = {}
+    found: dict[str, Callable[[], Rows]] = {}
     for size in ("small", "large") if config.quick else ("small", "large", "video"):
         for types in ("f32", "u8 to f32") if config.quick else cases.TYPES:
             for per in ("batch", "example"):
@@ -151,9 +148,7 @@ def groups(config: Config) -> dict[str, Callable[[], dict[str, timing.Row | str]
     return found
 
 
-def pictures(
-    size: str, types: str, per: str, *, others: bool = False
-) -> dict[str, timing.Row | str]:
+def pictures(size: str, types: str, per: str, *, others: bool = False) -> Rows:
     """Our methods, those by hand, and with `others` the peers' packages."""
     key, images, ids, classes = cases.batch(size, types)
     rows: dict[str, timing.Row | str] = {
@@ -168,7 +163,7 @@ def pictures(
     return rows
 
 
-def pairings(size: str, types: str) -> dict[str, timing.Row | str]:
+def pairings(size: str, types: str) -> Rows:
     key, images, ids, _ = cases.batch(size, types)
     floor = timing.compiled(cases.floor(types), key, images, ids)
     return {"floor": floor, **cases.pairings(size, types)}
@@ -200,10 +195,11 @@ def run(config: Config, console: Console) -> tuple[Results, dict[str, dict[str, 
 
 
 def versions() -> dict[str, str]:
-    return {"jax": jax.__version__, "jaxlib": jax.lib.__version__, **peers.versions()}
+    own = {name: metadata.version(name) for name in ("jax", "jaxlib")}
+    return own | peers.versions()
 
 
-def cells(result: dict[str, float | None]) -> list[str]:
+def cells(result: dict[str, Any]) -> list[str]:
     seconds = result["compile"]
     return [
         f"{result['ratio']:.2f}",

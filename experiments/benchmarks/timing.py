@@ -44,7 +44,7 @@ def compiled(function: Callable, *arrays: Any) -> Row:
 
 def measure(
     rows: dict[str, Row], *, rounds: int, seconds: float = 0.02, seed: int = 0
-) -> dict[str, dict[str, float | None]]:
+) -> dict[str, dict[str, Any]]:
     """Median ratio to the first row, its quartiles, milliseconds, and seconds of compiling.
 
     In each round each row is called for about `seconds`, in a new order.
@@ -69,7 +69,7 @@ def measure(
 
 
 def _time(row: Row, calls: int) -> float:
-    start = time.perf_counter()
+    result, start = None, time.perf_counter()
     for _ in range(calls):
         result = row.call()
     jax.block_until_ready(result)
