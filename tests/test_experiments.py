@@ -209,8 +209,11 @@ def test_help_is_readable():
 def test_the_list_names_every_experiment(capsys):
     listing.main()
     printed = capsys.readouterr().out
+    folder = ROOT / "experiments"
     scripts = {
-        path.stem for path in (ROOT / "experiments").glob("*.py") if "tyro.cli" in path.read_text()
+        ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__main__")
+        for path in folder.rglob("*.py")
+        if "tyro.cli" in path.read_text()
     }
     assert scripts == {name for name, *_ in listing.EXPERIMENTS}
     assert all(name in printed for name in scripts)

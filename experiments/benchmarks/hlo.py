@@ -35,14 +35,13 @@ class Program:
         return sum(i["opcode"] in opcodes for body in self.bodies.values() for i in body)
 
     def collectives(self):
-        """Name -> bytes that a device receives, for each kind of collective."""
+        """Kind -> bytes that it gives a device. An asynchronous one holds its operands, too."""
         found = {}
         for i in self.instructions():
-            name = i["opcode"].removesuffix("-start")
-            if name in COLLECTIVES:
-                found[name] = found.get(name, 0) + max(
-                    (bytes_of(a) for a in i["arrays"]), default=0
-                )
+            kind, sizes = i["opcode"].removesuffix("-start"), list(map(bytes_of, i["arrays"]))
+            if kind in COLLECTIVES and sizes:
+                together = max(sizes) if i["opcode"].endswith("-start") else sum(sizes)
+                found[kind] = found.get(kind, 0) + together
         return found
 
     def passes(self, elements):
