@@ -54,6 +54,7 @@ def test_ratios_are_taken_within_a_round(monkeypatch):
 
 
 def test_goals_are_met_missed_or_not_run():
+    assert len(benchmarks.goals("gpu")) == 5
     texts = [row[0] for row in benchmarks.judged({})]
     assert len(texts) == len(set(texts)) == 16
     assert {row[3] for row in benchmarks.judged({})} == {"not run"}

@@ -105,6 +105,15 @@ def test_one_compile_for_all_values_of_traced_options():
     assert step._cache_size() == 1
 
 
+def test_no_step_waits_for_the_host():
+    step = jax.jit(partial(prepare, jm.sample_mixup_or_cutmix, jnp.float32))
+    arrays = jax.device_put((KEY, jnp.zeros((2, 4, 4, 3), jnp.uint8), jnp.zeros(2, jnp.int32)))
+    with jax.transfer_guard("disallow"):
+        step(*arrays)
+    program = step.lower(*arrays).compile()
+    assert not Program(program).count("infeed", "outfeed", "send", "recv", "custom-call")
+
+
 # What others do, and what this file would say if it came back.
 
 

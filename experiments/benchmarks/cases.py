@@ -1,5 +1,6 @@
 """What is timed: floors, this library, and the JAX formulations that the field writes by hand."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -7,9 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import AxisType
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import jax_mixup as jm
+from experiments import imagenet, scale
 from experiments.benchmarks.timing import Row, compiled
 
 SIZES = {  # shape, classes
@@ -179,3 +182,37 @@ def losses(classes: int, rows: int = 256) -> dict[str, Row]:
         "pair_loss": compiled(jax.value_and_grad(two_ids), logits, ids),
         "dense labels": compiled(jax.value_and_grad(dense), logits, ids),
     }
+
+
+def steps(rows: int, image: int) -> dict[str, Row]:
+    """A train step of ResNet-50 in bfloat16 on one device, plain and with mixing in it."""
+    config = imagenet.Config(batch=rows)
+    make, optimizer, mixup, smoothing = imagenet.recipe(
+        config, devices=1, num_classes=1000, epoch_steps=1000
+    )
+    mesh = jax.make_mesh((1,), (scale.AXIS,), axis_types=(AxisType.Auto,))
+    rng = np.random.default_rng(0)
+    images = jnp.asarray(rng.integers(0, 256, (rows, image, image, 3), np.uint8))
+    ids = jnp.asarray(rng.integers(0, 1000, rows))
+    either = partial(jm.sample_mixup_or_cutmix, pairing=jm.pairing_for(rows))
+    found = {}
+    for name, sampler in {"no mixing": None, "mixup": mixup, "mixup or CutMix": either}.items():
+        program = scale.program(mesh, make, optimizer, sampler, smoothing=smoothing)
+        state, key = program.init(), scale.key_on(mesh, 0)
+        lowered = program.train.lower(state, key, images, ids)
+        start = time.perf_counter()
+        train = lowered.compile()
+        seconds = time.perf_counter() - start
+        found[name] = Row(_Steps(train, state, key, images, ids), seconds)
+    return found
+
+
+class _Steps:
+    """Steps in a row: each takes the state that the last one gave."""
+
+    def __init__(self, train: Callable, state: scale.State, *batch: Array):
+        self.train, self.state, self.batch = train, state, batch
+
+    def __call__(self) -> scale.Metrics:
+        self.state, metrics = self.train(self.state, *self.batch)
+        return metrics
