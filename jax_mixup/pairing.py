@@ -71,7 +71,7 @@ def roll(shift: int = 1, groups: int = 1) -> StaticPairing:
         p(i) = (i - shift) mod n within each group of n = B / groups rows
 
     On CPU prefer another one with masks that have positions: XLA fuses a roll with them into a loop
-    that LLVM does not vectorise, 5 times slower.
+    that LLVM does not vectorise, more than twice as slow.
 
     Args:
       shift: how many places, not zero.
@@ -124,14 +124,15 @@ def pairing_for(rows: int, *, shards: int = 1, backend: str | None = None) -> St
     as `permutation` gather the whole batch on every device.
 
         rows a shard        reverse    roll    neighbours
-        TPU,  8 to 64         1.00     3.00       5.00
-        TPU, 128              3.00     3.33       7.81
-        TPU, 256              3.67     1.83       8.81
-        CPU                   1.13     1.28       1.08
+        TPU,  8 to 64         1.00     2.99       4.97
+        TPU, 128              2.98     3.31       6.67
+        TPU, 256              3.64     1.83       6.67
+        CPU                   1.27     1.44       1.20
 
     With 256 rows or more XLA lays the batch along a TPU's lanes, where reversal is a pass of its
-    own. With a mask of positions, a roll on CPU costs 5: see `roll`. GPU: not measured; all three
-    are one pass. What `reverse` and `roll` pair depends on `shards`; where results must not depend
+    own. With a mask of positions, a roll on CPU costs 3.3: see `roll`. GPU: not measured; all three
+    are one pass. `python -m experiments.benchmarks` and `experiments.benchmarks.tpu --pairings`
+    print these numbers. What `reverse` and `roll` pair depends on `shards`; where results must not depend
     on the number of devices, take `neighbours()`.
 
     Args:
