@@ -131,9 +131,9 @@ def pairing_for(rows: int, *, shards: int = 1, backend: str | None = None) -> St
 
     With 256 rows or more XLA lays the batch along a TPU's lanes, where reversal is a pass of its
     own. With a mask of positions, a roll on CPU costs 3.3: see `roll`. GPU: not measured; all three
-    are one pass. `python -m experiments.benchmarks` and `experiments.benchmarks.tpu --pairings`
-    print these numbers. What `reverse` and `roll` pair depends on `shards`; where results must not depend
-    on the number of devices, take `neighbours()`.
+    are one pass. `python -m experiments.benchmarks` prints these numbers, and with
+    `experiments.benchmarks.tpu --pairings` those for TPU. What `reverse` and `roll` pair depends on
+    `shards`; where results must not depend on the number of devices, take `neighbours()`.
 
     Args:
       rows: B, the rows of the whole batch; under shard_map or pmap those of one shard.

@@ -1,5 +1,6 @@
 """What the README shows is what runs."""
 
+import json
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from flax.training.train_state import TrainState
 
 import jax_mixup as jm
 from experiments import label_noise, report
+from experiments.benchmarks import __main__ as benchmarks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -121,6 +123,21 @@ def test_the_results_are_those_of_the_committed_runs():
             runs, "60 % noise", [*label_noise.METHODS, *label_noise.MORE_METHODS]
         )
     )
+
+
+def test_the_costs_are_those_of_the_committed_run():
+    results = {}
+    for line in (ROOT / "experiments/results/benchmarks/runs.jsonl").read_text().splitlines():
+        run = json.loads(line)
+        results.setdefault(run["group"], {})[run["method"]] = run
+    sizes, grains = ("small", "large"), ("batch", "example")
+    groups = [f"{size}, u8 to f32, per {per}" for per in grains for size in sizes]
+    rows = [results[f"packages: {name}"] | results[name] for name in groups]
+    for method in {method for row in rows for method in row} - {"floor"}:
+        cells = [f"{row[method]['ratio']:.2f}" if method in row else "-" for row in rows]
+        assert report.markdown_row([method, *cells]) in README, (method, cells)
+    words = [row[3] for row in benchmarks.judged(results)]
+    assert "not run" not in words and f"met {words.count('met')} of {len(words)}" in README
 
 
 def test_named_files_exist():
