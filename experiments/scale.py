@@ -113,7 +113,7 @@ def train_step(
     if axis_name is not None:
         shard = jax.lax.axis_index(axis_name)
         key_model = jax.random.fold_in(key_model, shard)
-        if sampler and jax.eval_shape(sampler, key_mix, shape).mask.shape[0] > 1:
+        if sampler and jax.eval_shape(lambda: sampler(key_mix, shape).mask).shape[0] > 1:
             key_mix = jax.random.fold_in(key_mix, shard)
     mix = sampler(key_mix, shape) if sampler else None
     pixels = jm.blend(mix, images, dtype=jnp.float32) if mix else images.astype(jnp.float32)
