@@ -140,6 +140,24 @@ def test_the_costs_are_those_of_the_committed_run():
     assert "not run" not in words and f"met {words.count('met')} of {len(words)}" in README
 
 
+def test_the_bytes_on_tpus_are_those_of_the_committed_run():
+    table = (ROOT / "experiments/results/tpu/table.md").read_text()
+    row = re.compile(r"^\| ([^|]+) \| [\d.]+ \| ([\d.]+) \|", flags=re.MULTILINE)
+    parts = re.split(r"\*\*v5e:(\dx\d), (?:64 rows a chip|vit_s16)\*\*", table)[1:]
+    found = {}
+    for chips, part in zip(parts[::2], parts[1::2], strict=True):
+        found.update({(chips, name): x for name, x in row.findall(part.split("**")[0])})
+    named = {
+        "mixup, per batch": "mixup, per batch",
+        "mixup or CutMix, per batch": "mixup_or_cutmix, per batch",
+        "mixup or CutMix, per example": "mixup_or_cutmix, per example",
+        "by hand: permutation, beta": "by hand: permutation, beta",
+        "train step of ViT-S/16 with mixup or CutMix": "data-parallel, mixing",
+    }
+    for shown, name in named.items():
+        assert f"| {shown} | {found['2x4', name]} | {found['8x8', name]} |" in README
+
+
 def test_named_files_exist():
     for path in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / path).exists(), path
