@@ -28,10 +28,11 @@ from flax import nnx
 from jax.sharding import AxisType
 
 import jax_mixup as jm
-from experiments import checkpoint, scale
+from experiments import checkpoint, hosts, log, loop, scale
 from experiments.data import imagenet as data
 from experiments.models.resnet import ResNet, resnet50
 from experiments.models.vit import ViT, vit_s16
+from experiments.train import Recipe, by_shape
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 DEFINING = ("model", "batch", "per", "fsdp", "seed", "smoke")  # a run, beside its length and size
@@ -79,8 +80,8 @@ class Config:
 
 def recipe(
     config: Config, *, devices: int, num_classes: int, epoch_steps: int, backend: str | None = None
-) -> tuple[scale.MakeModel, optax.GradientTransformation, scale.Sampler, float]:
-    """The model, optimizer, sampler and label smoothing."""
+) -> Recipe:
+    """The published recipe of a model, for so many devices and classes."""
     kernels = lambda tree: jax.tree.map_with_path(
         lambda path, _: "kernel" in jax.tree_util.keystr(path), tree
     )
@@ -103,7 +104,8 @@ def recipe(
         optimizer = optax.adamw(rates, weight_decay=0.05, mask=kernels)
         sampler, smoothing = partial(jm.sample_mixup_or_cutmix, **options), 0.1
     make_model = lambda rngs: make(num_classes, dtype=jnp.bfloat16, rngs=rngs)
-    return make_model, optimizer, sampler, smoothing
+    draw = by_shape(sampler)
+    return Recipe(make_model, optimizer, draw, normalise=scale.normalise, smoothing=smoothing)
 
 
 def epochs(config: Config) -> int:
@@ -118,11 +120,11 @@ def main(config: Config) -> int:
             epochs=config.epochs or 4, log_every=1, save_every=2,
         )  # fmt: skip
     if config.distributed or config.coordinator:
-        checkpoint.join(config.coordinator, config.processes, config.process, config.patience)
+        hosts.join(config.coordinator, config.processes, config.process, config.patience)
     try:
-        with checkpoint.watched(config.out, config.patience):
+        with hosts.watched(config.out, config.patience):
             return run(config)
-    except scale.Stop as stop:
+    except loop.Stop as stop:
         print(stop, file=sys.stderr)
         return 1
 
@@ -131,7 +133,7 @@ def run(config: Config) -> int:
     """Train from the newest checkpoint, or from the start, to the end."""
     index, count, devices = jax.process_index(), jax.process_count(), jax.device_count()
     if config.batch % devices or config.batch < 2 * devices:
-        raise scale.Stop(
+        raise loop.Stop(
             f"The batch of {config.batch} does not give each of {devices} devices the same number "
             "of rows, two or more: give another --batch."
         )
@@ -140,7 +142,7 @@ def run(config: Config) -> int:
         shutil.rmtree(parts, ignore_errors=True)
         data.generate(parts)
         parts.rename(config.data)
-    checkpoint.wait_for_all("data")
+    hosts.wait_for_all("data")
     batches = partial(
         data.batches, config.data, batch=config.batch // count, image=32 if config.smoke else 224,
         seed=config.seed, process_index=index, process_count=count, workers=config.workers,
@@ -149,28 +151,29 @@ def run(config: Config) -> int:
         info: Any = data.builder(config.data).info
         source = iter(batches("train", train=True))
     except (FileNotFoundError, ValueError) as error:
-        raise scale.Stop(str(error)) from error
+        raise loop.Stop(str(error)) from error
     epoch_steps = info.splits["train"].num_examples // config.batch
     classes, steps = info.features["label"].num_classes, epochs(config) * epoch_steps
-    model, optimizer, sampler, smoothing = recipe(
-        config, devices=devices, num_classes=classes, epoch_steps=epoch_steps
-    )
+    chosen = recipe(config, devices=devices, num_classes=classes, epoch_steps=epoch_steps)
     mesh = jax.make_mesh((devices,), (scale.AXIS,), axis_types=(AxisType.Auto,))
-    options = {"seed": config.seed, "smoothing": smoothing, "fsdp": config.fsdp}
-    program = scale.program(mesh, model, optimizer, sampler, **options)
+    program = scale.program(mesh, chosen, seed=config.seed, fsdp=config.fsdp)
 
     settings = {"epochs": epochs(config), "devices": devices, "processes": count}
     settings |= {name: getattr(config, name) for name in DEFINING}
     checkpoints = checkpoint.Checkpoints(config.out, settings)
     state = checkpoints.restore(program.shapes, program.shardings, source)
     state = program.init() if state is None else state
-    log = checkpoint.Log(config.out / "metrics.jsonl", total=steps, every=config.log_every)
+    logged = log.Log(config.out / "metrics.jsonl", total=steps, every=config.log_every)
     print(f"From step {int(state.step)} to {steps}.", flush=True)
-    hooks = scale.Hooks(log, partial(checkpoints.save, data=source), checkpoint.stop_asked())
-    state = scale.fit(
-        program, state, scale.key_on(mesh, config.seed + 1), source,
-        partial(batches, "validation", train=False), hooks,
-        steps=steps, evaluate_every=epoch_steps, save_every=config.save_every,
+    hooks = loop.Hooks(logged, partial(checkpoints.save, data=source), hosts.stop_asked())
+    key = scale.key_on(mesh, config.seed + 1)
+    put = partial(scale.on_devices, sharding=program.batch)
+    state = loop.fit(
+        lambda state: program.train(state, key, *put(next(source))), state, hooks, steps=steps,
+        evaluate=lambda state: loop.score(
+            program.evaluate(state, *put(batch)) for batch in batches("validation", train=False)
+        ),
+        evaluate_every=epoch_steps, save_every=config.save_every,
     )  # fmt: skip
     checkpoints.close()
     if int(state.step) == steps:

@@ -1,36 +1,60 @@
-"""Runs as JSON lines, and what is made of them: intervals, tables, pictures.
+"""Runs as JSON lines, and the tables made of them.
 
-A run is a dict with the keys "settings" (what defines the experiment), "method", "seed", and its
-results. Runs are only ever appended, so that nothing finished is lost.
+A run is a dict with "settings" (what defines the experiment), "group", "method", "seed", "machine",
+and its results. Runs are only ever appended, so that nothing finished is lost.
+
+A script says once, as `TABLE`, how its runs are shown: on the console and in table.md by `write`,
+and in README.md by `experiments/readme.py`.
 """
 
 import json
 import os
 import platform
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
-import matplotlib
 import numpy as np
+import rich.table
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
-from scipy import stats
-
-matplotlib.use("Agg")  # files only, on machines without a screen too
-import matplotlib.pyplot as plt
+from scipy.special import stdtrit
 
 Run = dict
-HEADER = ("method", "last", "best", "gain", "right", "wrong", "NLL", "ECE", "gap")
-SCORES = ("nll", "ece", "gap")
-CAPTION = (
+Plot = Callable[[Path, str, list[Run], list[str]], None]
+PLAIN = ("nll", "brier", "train_loss")  # scores that are no shares, so not in percent
+INTERVAL = "± is half the 95 % interval over seeds (Student's t)."
+
+
+class Column(NamedTuple):
+    """A number of each run, and its title in the table."""
+
+    title: str
+    key: str
+    digits: int = 1
+    gain: bool = False  # how much lower than the first method's, paired by seed
+
+
+class Table(NamedTuple):
+    """How a script's runs are shown."""
+
+    columns: tuple[Column, ...]
+    caption: str  # what the columns are
+    options: str = ""  # the committed run's, beside --out
+    methods: tuple[str, ...] = ()  # the README's rows, the first to compare with; () is all
+
+
+ERRORS = (
+    Column("last", "last_error"),
+    Column("best", "best_error"),
+    Column("gain", "last_error", gain=True),
+)
+ERRORS_CAPTION = (
     "last, best: test error in %, at the last epoch and at the best one, which is chosen on the "
-    "test set and shows what perfect early stopping would give. gain: points of last error "
-    "below the first method, paired by seed. right, wrong: training error in % on right and on "
-    "wrong labels; high on wrong ones means not memorised. ECE, gap (confidence - accuracy): "
-    "points. ± is half the 95 % interval over seeds (Student's t)."
+    "test set and shows what perfect early stopping would give. gain: points of last error below "
+    "the first method, paired by seed."
 )
 
 
@@ -83,150 +107,142 @@ def machine() -> dict[str, str]:
     }
 
 
-def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """The mean and the half-width of Student's interval for it; NaN for fewer than two values."""
-    values = np.asarray(values, np.float64)
-    n = values.size
-    if n < 2:
-        return float(values.mean()), float("nan")
-    t = stats.t.ppf((1 + level) / 2, n - 1)
-    return float(values.mean()), float(t * values.std(ddof=1) / np.sqrt(n))
+def seed_results(
+    scores: Mapping[str, np.ndarray],
+    final: Mapping[str, np.ndarray | jax.Array],
+    *,
+    plain: Sequence[str] = PLAIN,
+) -> list[dict]:
+    """A result for each seed: its last scores, its best error, its error curve.
 
-
-def paired_gain(runs: list[Run], group: str, baseline: str, method: str) -> tuple[float, float]:
-    """How much lower the last error is than the baseline's, seed by seed: mean and half-width."""
-    errors = {
-        name: {
-            run["seed"]: run["last_error"]
-            for run in runs
-            if (run["group"], run["method"]) == (group, name)
-        }
-        for name in (baseline, method)
-    }
-    seeds = sorted(errors[baseline].keys() & errors[method].keys())
-    return mean_interval([errors[baseline][seed] - errors[method][seed] for seed in seeds])
-
-
-def seed_results(scores: dict[str, np.ndarray], final: dict[str, jax.Array]) -> list[dict]:
-    """A result for each seed from metrics [seeds, epochs] and others [seeds]; shares in percent."""
+    Args:
+      scores: arrays [seeds, epochs], the test "error" among them.
+      final: arrays [seeds] of what is measured once.
+      plain: the names that are no shares. Shares become percent.
+    """
     last = {name: np.asarray(values) for name, values in final.items()}
-    last |= {name: scores[name][:, -1] for name in SCORES}
+    last |= {name: values[:, -1] for name, values in scores.items() if name != "error"}
     last |= {"last_error": scores["error"][:, -1], "best_error": scores["error"].min(axis=1)}
-    percent = {name: values * (1 if name == "nll" else 100) for name, values in last.items()}
-    curves = 100 * scores["error"]
+    shown = {name: values * (1 if name in plain else 100) for name, values in last.items()}
     return [
-        {"seed": seed, **{name: rounded(values[seed]) for name, values in percent.items()}}
+        {"seed": seed, **{name: rounded(values[seed]) for name, values in shown.items()}}
         | {"curve": rounded(curve, 3)}
-        for seed, curve in enumerate(curves)
+        for seed, curve in enumerate(100 * scores["error"])
     ]
 
 
-def compare(runs: list[Run], group: str, methods: list[str]) -> list[list[str]]:
-    """A row of HEADER for each method: means, with their intervals, and the paired gain."""
-    rows = []
-    for method in methods:
-        chosen = [run for run in runs if (run["group"], run["method"]) == (group, method)]
-        cells = {
-            name: _number([run[name] for run in chosen], 2 if name == "nll" else 1)
-            for name in ("last_error", "best_error", "train_right", "train_wrong", *SCORES)
-        }
-        gain = paired_gain(runs, group, methods[0], method)
-        cells["gain"] = "" if method == methods[0] else f"{gain[0]:+.1f} ± {gain[1]:.1f}"
-        order = ("last_error", "best_error", "gain", "train_right", "train_wrong", *SCORES)
-        rows.append([method, *(cells[name] for name in order)])
-    return rows
+def mean_interval(
+    values: Sequence[float | None] | np.ndarray, level: float = 0.95
+) -> tuple[float, float]:
+    """The mean and the half-width of Student's interval for it; NaN where there is none."""
+    array = np.asarray(values, np.float64)
+    n = array.size
+    if n < 2:
+        return float(array.sum() if n else np.nan), np.nan
+    t = stdtrit(n - 1, (1 + level) / 2)
+    return float(array.mean()), float(t * array.std(ddof=1) / np.sqrt(n))
 
 
-def write(
-    out: Path, console: Console, title: str, runs: list[Run], methods: list[str], *, main_group: str
-) -> None:
-    """Print the comparison, and write it as table.md and plot.png."""
-    lines = [f"{title}.\n"]
-    for group in dict.fromkeys(run["group"] for run in runs):
-        rows = compare(runs, group, methods)
-        table = Table(
-            title=f"{title}: {group}",
-            title_justify="left",
-            box=SIMPLE_HEAD,
-            padding=0,
-        )
-        for i, name in enumerate(HEADER):
-            table.add_column(name, justify="right" if i else "left")
-        for row in rows:  # intervals of the errors; those of the rest are in the file
-            main = [cell.replace(" ± ", "±") for cell in row[1:4]]
-            table.add_row(row[0], *main, *(cell.split(" ± ")[0] for cell in row[4:]))
-        console.print(table)
-        lines += [f"\n**{group}**\n", markdown_row(HEADER), markdown_row(["---"] * len(HEADER))]
-        lines += map(markdown_row, rows)
-    machines = "; ".join(dict.fromkeys(", ".join(run["machine"].values()) for run in runs))
-    (out / "table.md").write_text("\n".join([*lines, f"\n{CAPTION} Machine: {machines}.\n"]))
-    console.print(CAPTION)
-    plot(out / "plot.png", title, runs, methods, main_group=main_group)
-    console.print(f"Written: runs.jsonl, table.md and plot.png in {out}")
+def by_seed(runs: Sequence[Run], group: str, method: str, key: str) -> dict[int, float]:
+    """One number of each seed; NaN for null."""
+    chosen = [run for run in runs if (run["group"], run["method"]) == (group, method)]
+    return {run["seed"]: np.nan if run[key] is None else run[key] for run in chosen}
+
+
+def paired(
+    runs: Sequence[Run], group: str, baseline: str, method: str, key: str = "last_error"
+) -> tuple[float, float]:
+    """How much lower a number is than the baseline's, seed by seed: mean and half-width."""
+    base, own = (by_seed(runs, group, name, key) for name in (baseline, method))
+    return mean_interval([base[seed] - own[seed] for seed in sorted(base.keys() & own.keys())])
+
+
+def header(table: Table) -> list[str]:
+    return ["method", *(column.title for column in table.columns)]
+
+
+def rows(runs: Sequence[Run], group: str, methods: Sequence[str], table: Table) -> list[list[str]]:
+    """The cells of each method that the group has."""
+    held = {run["method"] for run in runs if run["group"] == group}
+    return [
+        [method, *(_cell(runs, group, methods[0], method, column) for column in table.columns)]
+        for method in methods
+        if method in held
+    ]
+
+
+def markdown(
+    runs: Sequence[Run], groups: Sequence[str], methods: Sequence[str], table: Table
+) -> str:
+    """A table for each group."""
+    lines = []
+    for group in groups:
+        lines += [f"**{group}**\n", markdown_row(header(table))]
+        lines += [markdown_row(["---"] * len(header(table)))]
+        lines += [*map(markdown_row, rows(runs, group, methods, table)), ""]
+    return "\n".join(lines)
 
 
 def markdown_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def plot(path: Path, title: str, runs: list[Run], methods: list[str], *, main_group: str) -> None:
-    """Left: the main group's test error as training goes on. Right: paired gains, all groups."""
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(12, 0.4 * len(methods) + 2.6), width_ratios=(1.25, 1), layout="constrained"
-    )
-    groups = list(dict.fromkeys(run["group"] for run in runs))
-    palette = plt.get_cmap("tab10" if len(methods) <= 10 else "tab20")
-    colours = {name: palette(i - 1) if i else "#333333" for i, name in enumerate(methods)}
-    for method in methods:
-        curves = np.array(
-            [r["curve"] for r in runs if (r["group"], r["method"]) == (main_group, method)]
+def groups_of(runs: Iterable[Run]) -> list[str]:
+    return list(dict.fromkeys(run["group"] for run in runs))
+
+
+def machines(runs: Iterable[Run]) -> str:
+    return "; ".join(dict.fromkeys(", ".join(run["machine"].values()) for run in runs))
+
+
+def write(
+    out: Path,
+    console: Console,
+    title: str,
+    runs: list[Run],
+    methods: list[str],
+    *,
+    table: Table,
+    plot: Plot | None = None,
+    verdict: str = "",
+) -> None:
+    """Print the comparison, and write it as table.md and, if there is a `plot`, plot.png."""
+    groups = groups_of(runs)
+    for group in groups:
+        shown = rich.table.Table(
+            title=f"{title}: {group}", title_justify="left", box=SIMPLE_HEAD, padding=0
         )
-        epochs = np.arange(1, curves.shape[1] + 1)
-        left.set_xlim(1, epochs[-1])
-        mean = curves.mean(axis=0)
-        half = np.array([mean_interval(column)[1] for column in curves.T])
-        left.plot(epochs, mean, color=colours[method], label=f"{method}: {mean[-1]:.1f}", lw=1.8)
-        left.fill_between(epochs, mean - half, mean + half, color=colours[method], alpha=0.12, lw=0)
-    ends = [line.get_ydata()[-1] for line in left.get_lines()]
-    left.set(xlabel="epoch", ylabel="test error, %", title=main_group, ylim=(0, 1.4 * max(ends)))
-    handles, labels = left.get_legend_handles_labels()
-    order = np.argsort(ends)[::-1]
-    left.legend(
-        [handles[i] for i in order],
-        [labels[i] for i in order],
-        title="at the end",
-        frameon=False,
-        ncols=2,
-        loc="upper right",
-    )
-    offsets = np.linspace(-0.25, 0.25, len(groups)) if len(groups) > 1 else [0.0]
-    for offset, group, marker in zip(offsets, groups, "oDsv^", strict=False):
-        for row, method in enumerate(methods[1:]):
-            gain, half = paired_gain(runs, group, methods[0], method)
-            fill = colours[method] if group == main_group else "white"
-            style = {"fmt": marker, "color": colours[method], "mfc": fill, "ms": 5, "capsize": 2}
-            right.errorbar(gain, row + offset, xerr=half, **style)
-        fill = "#333333" if group == main_group else "white"
-        right.plot([], [], marker, color="#333333", mfc=fill, label=group)
-    right.axvline(0, color="#333333", lw=1)
-    right.set_yticks(range(len(methods) - 1), methods[1:])
-    right.invert_yaxis()
-    right.set(xlabel="points of last-epoch error, paired", title=f"gain over {methods[0]}")
-    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=len(groups))
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y" if axes is left else "x", alpha=0.25)
-    figure.suptitle(f"{title} (mean, 95 % interval)")
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+        for i, name in enumerate(header(table)):
+            shown.add_column(name, justify="right" if i else "left")
+        for row in rows(runs, group, methods, table):
+            # A terminal has room for three intervals; the others are in the file.
+            main = [cell.replace(" ± ", "±") for cell in row[1:4]]
+            shown.add_row(row[0], *main, *(cell.split(" ± ")[0] for cell in row[4:]))
+        console.print(shown)
+    caption = f"{table.caption} {INTERVAL}"
+    parts = [f"{title}.\n", markdown(runs, groups, methods, table)]
+    parts += [f"{caption} Machine: {machines(runs)}.", *([f"\n{verdict}"] if verdict else [])]
+    (out / "table.md").write_text("\n".join(parts) + "\n")
+    console.print(caption)
+    if plot is not None:
+        plot(out / "plot.png", title, runs, methods)
+    files = "runs.jsonl and table.md" if plot is None else "runs.jsonl, table.md and plot.png"
+    console.print(f"Written: {files} in {out}")
+    if verdict:
+        console.print(verdict)
 
 
-def _number(values: list[float | None], digits: int = 1) -> str:
-    numbers = [value for value in values if value is not None]
-    if len(numbers) < len(values):
+def _cell(runs: Sequence[Run], group: str, baseline: str, method: str, column: Column) -> str:
+    if column.gain and method == baseline:
+        return ""
+    if column.gain:
+        mean, half = paired(runs, group, baseline, method, column.key)
+    else:
+        mean, half = mean_interval(list(by_seed(runs, group, method, column.key).values()))
+    if np.isnan(mean):
         return "-"
-    mean, half = mean_interval(numbers)
-    return f"{mean:.{digits}f} ± {half:.{digits}f}"
+    shown = f"{mean:{'+' if column.gain else ''}.{column.digits}f}"
+    return shown if np.isnan(half) else f"{shown} ± {half:.{column.digits}f}"
 
 
 def _processor() -> str:

@@ -13,7 +13,7 @@ from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jax_mixup as jm
-from experiments import scale
+from experiments import scale, train
 from experiments.models.resnet import ResNet
 from experiments.models.vit import ViT
 
@@ -62,15 +62,20 @@ def mesh_of(n):
     return jax.make_mesh((n,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:n])
 
 
+def recipe_of(make_model, sampler=None, optimizer=OPTIMIZER):
+    draw = sampler and train.by_shape(sampler)
+    normalise = lambda x: (x - scale.MEAN) / scale.STD
+    return train.Recipe(make_model, optimizer, draw, normalise=normalise, smoothing=0.1)
+
+
 def step_of(make_model, sampler, **options):
-    options = {"smoothing": 0.1, "dtype": jnp.float32} | options
-    return partial(scale.train_step, make_model, OPTIMIZER, sampler, **options)
+    return partial(train.train_step, recipe_of(make_model, sampler), **options)
 
 
 @functools.cache
 def start(make_model):
     """On the host, since a step gives the arrays it gets away."""
-    return jax.device_get(jax.jit(partial(scale.init, make_model, OPTIMIZER))(jax.random.key(0)))
+    return jax.device_get(jax.jit(partial(train.init, recipe_of(make_model)))(jax.random.key(0)))
 
 
 def local_rows(*arrays):
@@ -179,10 +184,10 @@ def test_pmap_draws_for_each_shard_where_it_draws_for_each_row_or_pair():
 
 
 def test_fsdp_shards_what_is_large_moments_too():
-    optimizer = optax.adamw(0.01)
-    shapes = jax.eval_shape(partial(scale.init, NORMED, optimizer), KEY)
+    init = partial(train.init, recipe_of(NORMED, optimizer=optax.adamw(0.01)))
+    shapes = jax.eval_shape(init, KEY)
     placed = scale.shardings(mesh_of(8), shapes, fsdp=True, smallest=4096)
-    state = jax.jit(partial(scale.init, NORMED, optimizer), out_shardings=placed)(KEY)
+    state = jax.jit(init, out_shardings=placed)(KEY)
     arrays = jax.tree.leaves(state)
     cut = [a for a in arrays if a.addressable_shards[0].data.shape != a.shape]
     assert [a.shape for a in cut] == [(192, 64)] * 3  # a kernel and its two moments
@@ -208,7 +213,7 @@ def test_smoothing_is_that_of_dense_labels():
     logits = 3 * jax.random.normal(KEY, (16, 5))
     mix = jm.sample_mixup(KEY, (16,), per="example")
     for smoothing in (0.0, 0.1, 1.0):
-        loss = partial(scale.cross_entropy, smoothing=smoothing)
+        loss = partial(train.cross_entropy, smoothing=smoothing)
         dense = jm.blend_labels(mix, jnp.asarray(LABELS), num_classes=5, smoothing=smoothing)
         np.testing.assert_allclose(
             jm.pair_loss(mix, loss, logits, jnp.asarray(LABELS)),
@@ -219,7 +224,7 @@ def test_smoothing_is_that_of_dense_labels():
 
 def test_evaluation_counts_real_rows():
     state = start(NORMED)
-    step = jax.jit(partial(scale.eval_step, NORMED, dtype=jnp.float32))
+    step = jax.jit(partial(scale.eval_step, recipe_of(NORMED)))
     padded = np.where(np.arange(16) < 11, LABELS, -1)
     found = step(state, IMAGES, padded)
     assert found["count"] == 11
@@ -235,8 +240,8 @@ VIT = partial(
 @pytest.mark.parametrize("model", [RESNET, VIT], ids=["resnet", "vit"])
 def test_the_models_compute_in_bfloat16_and_stay_float32(model):
     make_model = lambda rngs: model(rngs=rngs)
-    state = jax.eval_shape(partial(scale.init, make_model, OPTIMIZER), KEY)
-    step = step_of(make_model, jm.sample_mixup, dtype=jnp.bfloat16)
+    state = jax.eval_shape(partial(train.init, recipe_of(make_model)), KEY)
+    step = partial(train.train_step, recipe_of(make_model, jm.sample_mixup))
     new, metrics = jax.eval_shape(step, state, KEY, IMAGES, LABELS)
     described = lambda tree: jax.tree.map(lambda a: (a.shape, a.dtype), tree)
     assert described(new) == described(state)  # nothing that is cast, so nothing compiles twice

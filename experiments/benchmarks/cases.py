@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import jax_mixup as jm
 from experiments import imagenet, scale
+from experiments.train import Metrics, State, by_shape
 from experiments.benchmarks.timing import Row, compiled
 
 SIZES = {  # shape, classes
@@ -187,17 +188,17 @@ def losses(classes: int, rows: int = 256) -> dict[str, Row]:
 def steps(rows: int, image: int) -> dict[str, Row]:
     """A train step of ResNet-50 in bfloat16 on one device, plain and with mixing in it."""
     config = imagenet.Config(batch=rows)
-    make, optimizer, mixup, smoothing = imagenet.recipe(
-        config, devices=1, num_classes=1000, epoch_steps=1000
-    )
+    mixup = imagenet.recipe(config, devices=1, num_classes=1000, epoch_steps=1000)
     mesh = jax.make_mesh((1,), (scale.AXIS,), axis_types=(AxisType.Auto,))
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.integers(0, 256, (rows, image, image, 3), np.uint8))
     ids = jnp.asarray(rng.integers(0, 1000, rows))
-    either = partial(jm.sample_mixup_or_cutmix, pairing=jm.pairing_for(rows))
+    either = by_shape(partial(jm.sample_mixup_or_cutmix, pairing=jm.pairing_for(rows)))
+    recipes = {"no mixing": mixup._replace(draw=None), "mixup": mixup}
+    recipes["mixup or CutMix"] = mixup._replace(draw=either)
     found = {}
-    for name, sampler in {"no mixing": None, "mixup": mixup, "mixup or CutMix": either}.items():
-        program = scale.program(mesh, make, optimizer, sampler, smoothing=smoothing)
+    for name, recipe in recipes.items():
+        program = scale.program(mesh, recipe)
         state, key = program.init(), scale.key_on(mesh, 0)
         lowered = program.train.lower(state, key, images, ids)
         start = time.perf_counter()
@@ -210,9 +211,9 @@ def steps(rows: int, image: int) -> dict[str, Row]:
 class _Steps:
     """Steps in a row: each takes the state that the last one gave."""
 
-    def __init__(self, train: Callable, state: scale.State, *batch: Array):
+    def __init__(self, train: Callable, state: State, *batch: Array):
         self.train, self.state, self.batch = train, state, batch
 
-    def __call__(self) -> scale.Metrics:
+    def __call__(self) -> Metrics:
         self.state, metrics = self.train(self.state, *self.batch)
         return metrics

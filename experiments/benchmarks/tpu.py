@@ -34,7 +34,7 @@ from rich.console import Console
 from rich.table import Table
 
 import jax_mixup as jm
-from experiments import imagenet, report, scale
+from experiments import imagenet, report, scale, train
 from experiments.benchmarks import hlo
 
 PICTURE = (224, 224, 3)
@@ -105,7 +105,7 @@ def read(lower: Callable[[], Any]) -> dict[str, Any]:
     }
 
 
-def prepare(sampler: scale.Sampler | None, key: Any, images: Any, ids: Any) -> Any:
+def prepare(sampler: train.Sampler | None, key: Any, images: Any, ids: Any) -> Any:
     """All that mixing is: draw, blend, normalise to bfloat16, dense labels."""
     if sampler is None:
         return scale.normalise(images.astype(jnp.float32)), jax.nn.one_hot(ids, CLASSES)
@@ -125,7 +125,7 @@ def by_permutation(key: Any, shape: tuple[int, ...]) -> jm.Mix:
 def mixes(mesh: Mesh, rows: int) -> dict[str, dict[str, Any]]:
     """Preparing a batch: without mixing, with ours, and by permutation."""
     pairing = jm.pairing_for(rows * mesh.size, shards=mesh.size, backend="tpu")
-    samplers: dict[str, scale.Sampler | None] = {"no mixing": None}
+    samplers: dict[str, train.Sampler | None] = {"no mixing": None}
     for name in ("mixup", "cutmix", "mixup_or_cutmix"):
         for per in ("batch", "example"):
             sampler = getattr(jm, f"sample_{name}")
@@ -163,17 +163,15 @@ def steps(mesh: Mesh, rows: int, model: str) -> dict[str, dict[str, Any]]:
     found = {}
     for fsdp in (False, True):
         for mixing in (False, True):
-            make, optimizer, sampler, smoothing = imagenet.recipe(
+            recipe = imagenet.recipe(
                 config, devices=mesh.size, num_classes=CLASSES, epoch_steps=1000, backend="tpu"
             )
-            if model == "tiny":
-                make = Tiny
-            program = scale.program(
-                mesh, make, optimizer, sampler if mixing else None, smoothing=smoothing, fsdp=fsdp
-            )
+            recipe = recipe if mixing else recipe._replace(draw=None)
+            recipe = recipe._replace(make_model=Tiny) if model == "tiny" else recipe
+            program = scale.program(mesh, recipe, fsdp=fsdp)
             name = f"{'FSDP' if fsdp else 'data-parallel'}, {'mixing' if mixing else 'no mixing'}"
-            train = program.train.trace(program.shapes, *shapes(mesh, rows))
-            found[name] = read(train.lower)
+            step = program.train.trace(program.shapes, *shapes(mesh, rows))
+            found[name] = read(step.lower)
     return found
 
 

@@ -12,8 +12,8 @@ class MLP(nnx.Module):
         self.second = nnx.Linear(hidden, hidden, rngs=rngs)
         self.last = nnx.Linear(hidden, outputs, rngs=rngs)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        x = x.reshape(x.shape[0], -1)
-        x = nnx.relu(self.first(x))
-        x = nnx.relu(self.second(x))
+    def __call__(self, x, *, train=False, key=None, tap=lambda layer, h: h) -> jax.Array:
+        x = tap(0, x).reshape(x.shape[0], -1)
+        x = tap(1, nnx.relu(self.first(x)))
+        x = tap(2, nnx.relu(self.second(x)))
         return self.last(x)

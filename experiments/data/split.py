@@ -1,0 +1,50 @@
+"""Random halves of a data set, and labels corrupted at a known rate."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Bool, Int, PRNGKeyArray, Shaped
+
+
+class Split(NamedTuple):
+    """Training examples with their given labels, and test examples."""
+
+    x: Shaped[Array, "n ..."]
+    y: Int[Array, "n"]  # as given, some of them wrong
+    wrong: Bool[Array, "n"]  # where the given label is not the true one
+    x_test: Shaped[Array, "m ..."]
+    y_test: Int[Array, "m"]  # true
+
+
+def split(
+    key: PRNGKeyArray,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    train: int,
+    noise: ArrayLike = 0.0,
+    num_classes: int = 10,
+) -> Split:
+    """Take `train` examples at random, and test on the rest; make some labels wrong.
+
+    One key gives one split, and at a higher rate the same labels are wrong and more.
+    """
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    key_split, key_noise = jax.random.split(key)
+    order = jax.random.permutation(key_split, y.shape[0])
+    mine, test = order[:train], order[train:]
+    given = corrupt(key_noise, y[mine], noise, num_classes)
+    return Split(x[mine], given, given != y[mine], x[test], y[test])
+
+
+def corrupt(
+    key: PRNGKeyArray, y: Int[Array, "n"], noise: ArrayLike, num_classes: int
+) -> Int[Array, "n"]:
+    """Replace each label with probability `noise` by one that is uniform over all classes.
+
+    So it is in the mixup paper: one in `num_classes` is the true one again.
+    """
+    key_hit, key_label = jax.random.split(key)
+    hit = jax.random.uniform(key_hit, y.shape) < noise
+    return jnp.where(hit, jax.random.randint(key_label, y.shape, 0, num_classes, y.dtype), y)
