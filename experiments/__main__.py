@@ -4,11 +4,33 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-EXPERIMENTS = [
+EXPERIMENTS = [  # name, what it shows, time on two cores
     (
         "label_noise",
-        "Does mixup keep a network from memorising wrong labels? Digits, ten paired seeds.",
+        "Does mixup keep a network from memorising wrong labels? Digits, or CIFAR-10 by --data.",
         "2 min; --full 6 min",
+    ),
+    (
+        "cifar",
+        "ERM, mixup, CutMix and both on CIFAR-10 or CIFAR-100, by the paper's recipe; resumes.",
+        "hours, on a GPU; a subset minutes",
+    ),
+    ("ablation", "What in mixup does the work? Pairs, labels, layers, grain; noise.", "6 min"),
+    ("few_labels", "Does mixup need fewer labels? With augmentation and without.", "6 min"),
+    ("alpha", "How should α be chosen? Over model size and label noise; a rule of thumb.", "6 min"),
+    (
+        "calibration",
+        "Is confidence what it should be? Before and after temperature scaling; OOD; RegMixup.",
+        "6 min",
+    ),
+    ("robustness", "Attacks, white and black box, and common corruptions.", "6 min"),
+    ("intrusion", "Where mixup fails: a class on the segment between two others. Cures.", "1 min"),
+    ("tabular", "UCI's tables, at the paper's ten epochs and at convergence; any CSV.", "6 min"),
+    ("gan", "A mixup discriminator on 2-D mixtures: modes, distances, a picture.", "6 min"),
+    (
+        "imagenet",
+        "ResNet-50 and ViT-S/16 on any number of devices and hosts, checkpointed.",
+        "days; --smoke 30 s",
     ),
     (
         "benchmarks",
@@ -16,14 +38,14 @@ EXPERIMENTS = [
         "15 min; --quick 3 min",
     ),
     (
-        "benchmarks.tpu",
-        "The same on TPUs, compiled for 8 and 64 chips without having one: bytes, collectives.",
-        "20 min; needs the extra tpu",
+        "benchmarks.throughput",
+        "Images a second in training, against the same model in PyTorch.",
+        "minutes, on a GPU",
     ),
     (
-        "imagenet",
-        "ResNet-50 and ViT-S/16 on any number of devices and hosts, checkpointed.",
-        "days; --smoke 30 s",
+        "benchmarks.tpu",
+        "Mixing on TPUs, compiled for 8 and 64 chips without having one: bytes, collectives.",
+        "20 min; needs the extra tpu",
     ),
     ("gallery", "What each method does to a pair of pictures: the figure in the README.", "10 s"),
 ]

@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
-import tyro
 from sklearn.datasets import load_sample_images
 
 import jax_mixup as jm
+from experiments import cli
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -80,4 +80,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, prog="python -m experiments.gallery"))
+    cli.main("gallery", Config, main, __doc__)

@@ -35,7 +35,8 @@ def curves(
     xlabel: str = POINTS,
 ) -> None:
     """Left: the main group's test error over epochs. Right: paired gains of `key`, all groups."""
-    figure = Figure(figsize=(12, _height(runs, methods) + 0.1 * len(methods)), layout="constrained")
+    height = max(4.5, _height(runs, methods) + 0.11 * len(methods))  # the legend's rows, too
+    figure = Figure(figsize=(12, height), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.2, 1))
     ends, tops = {}, []
     for method in methods:
@@ -51,7 +52,7 @@ def curves(
     left.margins(x=0)
     left.grid(axis="y", alpha=0.25)
     _draw_gains(figure, right, runs, methods, key, xlabel, main_group)
-    options = {"title": "at the end", "alignment": "left", "ncols": 3, "frameon": False}
+    options = {"title": "at the end", "alignment": "left", "ncols": 2, "frameon": False}
     figure.legend(*_lines(methods, ends, ": {:.1f}"), loc="outside lower left", **options)
     _save(figure, title, path)
 
@@ -95,7 +96,7 @@ def against(
       panels: title -> the groups drawn there, or another key, for pictures side by side.
     """
     parts = panels or {"": key}
-    size = (2.6 + 4.6 * len(parts), max(4.2, 1.2 + 0.21 * len(methods)))
+    size = (2.8 + 4.2 * len(parts), max(4.2, 1.2 + 0.21 * len(methods)))
     figure = Figure(figsize=size, layout="constrained")
     panes = figure.subplots(1, len(parts), squeeze=False)[0]
     last = {}
@@ -153,7 +154,7 @@ def _draw_gains(
     axes.set(xlabel=xlabel, title=f"gain over {methods[0]}")
     axes.grid(axis="x", alpha=0.25)
     if len(groups) > 1:
-        figure.legend(loc="outside lower right", ncols=min(len(groups), 3), frameon=False)
+        figure.legend(loc="outside lower right", ncols=2, frameon=False)
 
 
 def _intervals(samples: Iterable[Sequence[float]]) -> np.ndarray:

@@ -56,6 +56,8 @@ ERRORS_CAPTION = (
     "test set and shows what perfect early stopping would give. gain: points of last error below "
     "the first method, paired by seed."
 )
+SCORES = (Column("NLL", "nll", digits=2), Column("ECE", "ece"), Column("gap", "gap"))
+SCORES_CAPTION = "ECE, gap (confidence - accuracy): points."
 
 
 def append_runs(path: Path, runs: Iterable[Run]) -> None:

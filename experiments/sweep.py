@@ -101,12 +101,14 @@ def seeds(recipe_of: Callable[[Any], train.Recipe], *, batch: int) -> Study:
         numbers: Any, data: train.Data, *, epochs: int, tick: Callable[[int], None], calls: int = 8
     ) -> tuple[train.State, dict[str, np.ndarray]]:
         numbers = jax.tree.map(jnp.float32, numbers)
-        key_pairs = jax.vmap(jax.random.split)(jax.vmap(jax.random.key)(jnp.arange(len(data.y))))
-        state, curves = start(numbers, key_pairs[:, 0]), []
+        keys = jax.vmap(jax.random.key)(jnp.arange(len(data.y)))
+        # Not the first two, which the data's own split may have taken from the same key.
+        _, _, key_init, key_run = jax.vmap(partial(jax.random.split, num=4), out_axes=1)(keys)
+        state, curves = start(numbers, key_init), []
         chunk = max(1, epochs // calls)  # so that a bar can move
         for first in range(0, epochs, chunk):
             n = min(chunk, epochs - first)
-            state, scores = some_epochs(numbers, state, key_pairs[:, 1], data, epochs=n)
+            state, scores = some_epochs(numbers, state, key_run, data, epochs=n)
             curves.append(jax.tree.map(np.asarray, scores))
             tick(n)
         return state, jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *curves)

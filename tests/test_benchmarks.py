@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import __main__ as benchmarks
-from experiments.benchmarks import cases, hlo, peers, timing
+from experiments.benchmarks import cases, goals, hlo, peers, timing
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,18 +54,18 @@ def test_ratios_are_taken_within_a_round(monkeypatch):
 
 
 def test_goals_are_met_missed_or_not_run():
-    assert len(benchmarks.goals("gpu")) == 5
-    texts = [row[0] for row in benchmarks.judged({})]
+    assert len(goals.goals("gpu")) == 5
+    texts = [row[0] for row in goals.judged({})]
     assert len(texts) == len(set(texts)) == 16
-    assert {row[3] for row in benchmarks.judged({})} == {"not run"}
+    assert {row[3] for row in goals.judged({})} == {"not run"}
     group = "1,000,000 draws of λ"
     for ratio, word in ((49.0, "NOT MET"), (51.0, "met")):
         results = {group: {"symmetric_beta": {"ratio": 1.0}, "jax.random.beta": {"ratio": ratio}}}
-        assert word in [row[3] for row in benchmarks.judged(results)]
+        assert word in [row[3] for row in goals.judged(results)]
     group = "large, f32, per batch"
     slow = {"mixup": {"ratio": 1.2}, **{f"by hand: {name}, beta": {"ratio": 1.0} for name in
             ("roll", "permutation")}}  # fmt: skip
-    verdicts = {row[0]: row[3] for row in benchmarks.judged({group: slow})}
+    verdicts = {row[0]: row[3] for row in goals.judged({group: slow})}
     assert verdicts[f"mixup, {group}: x floor"] == "met"
     assert verdicts[f"mixup, {group}: fastest by hand / ours"] == "NOT MET"
 
@@ -78,7 +78,7 @@ def test_every_goal_has_its_group():
     names = ["mixup", "mixup or CutMix", "symmetric_beta", "jax.random.beta", "pair_loss"]
     names += ["dense labels", "by hand: roll, beta", "by hand: permutation, beta"]
     results = {name: dict.fromkeys(names, rows) for name in every}
-    assert "not run" not in {row[3] for row in benchmarks.judged(results)}
+    assert "not run" not in {row[3] for row in goals.judged(results)}
 
 
 def test_what_is_written_by_hand_mixes_too():

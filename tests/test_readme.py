@@ -14,8 +14,8 @@ from flax import nnx
 from flax.training.train_state import TrainState
 
 import jax_mixup as jm
-from experiments import label_noise, report
-from experiments.benchmarks import __main__ as benchmarks
+from experiments import readme, report
+from experiments.benchmarks import goals
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -106,23 +106,30 @@ def test_the_other_blocks():
 
 
 def test_the_results_are_those_of_the_committed_runs():
-    folder = ROOT / "experiments/results/label_noise"
-    runs, others = report.read_runs(
-        folder / "runs.jsonl", label_noise.settings_of(label_noise.Config())
-    )
-    assert not others and len({run["seed"] for run in runs}) == 10
-    for group in ("0 % noise", "40 % noise"):
-        for row in report.compare(runs, group, list(label_noise.METHODS)):
-            assert report.markdown_row(row) in README, row
-    gain, half = report.paired_gain(runs, "40 % noise", "plain", "mixup α=8")
+    assert len(readme.BLOCK.findall(README)) >= 1
+    assert readme.filled(README) == README, "python -m experiments.readme"
+    # A result has its interval; no other place may hold one.
+    outside = re.sub(readme.BLOCK, "", README)
+    assert not re.search(r"\| [^|]* ± [^|]* \|", outside)
+    runs, _ = readme.committed("label_noise")
+    assert len({run["seed"] for run in runs}) == 10
+    gain, half = report.paired(runs, "40 % noise", "plain", "mixup α=8")
     assert gain >= 4 and gain - half > 0
-    table = (folder / "table.md").read_text()
-    assert all(
-        report.markdown_row(row) in table
-        for row in report.compare(
-            runs, "60 % noise", [*label_noise.METHODS, *label_noise.MORE_METHODS]
-        )
-    )
+
+
+def test_committed_tables_are_those_of_the_committed_runs():
+    names = [path.parent.name for path in (ROOT / "experiments/results").glob("*/runs.jsonl")]
+    modules = {name: ROOT / "experiments" / f"{name}.py" for name in names}
+    shown = [name for name, path in modules.items() if path.exists()]
+    assert "label_noise" in shown
+    for name in shown:
+        runs, table = readme.committed(name)
+        methods = [*table.methods, *(run["method"] for run in runs)]
+        text = (ROOT / "experiments/results" / name / "table.md").read_text().splitlines()
+        for group in report.groups_of(runs):
+            for row in report.rows(runs, group, list(dict.fromkeys(methods)), table):
+                assert report.markdown_row(row) in text, (name, group, row)
+            assert f"**{group}**" in text
 
 
 def test_the_costs_are_those_of_the_committed_run():
@@ -136,7 +143,7 @@ def test_the_costs_are_those_of_the_committed_run():
     for method in {method for row in rows for method in row} - {"floor"}:
         cells = [f"{row[method]['ratio']:.2f}" if method in row else "-" for row in rows]
         assert report.markdown_row([method, *cells]) in README, (method, cells)
-    words = [row[3] for row in benchmarks.judged(results)]
+    words = [row[3] for row in goals.judged(results)]
     assert "not run" not in words and f"met {words.count('met')} of {len(words)}" in README
 
 

@@ -5,29 +5,27 @@ met or not in that run. The pictures are random bytes: their content costs nothi
 """
 
 import dataclasses
-import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import matplotlib
 import numpy as np
-import tyro
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from experiments import report
-from experiments.benchmarks import cases, peers, timing
+from experiments import cli, report
+from experiments.benchmarks import cases, goals, peers, timing
+from experiments.benchmarks.goals import Results
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 Rows = Mapping[str, timing.Row | str]  # a call, or why there is none
-Results = dict[str, dict[str, dict[str, Any]]]  # group -> row -> ratio, ms, ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,99 +34,12 @@ class Config:
 
     out: Path = Path("results/benchmarks")
     """Where runs.jsonl, table.md and plot.png go."""
-    quick: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    quick: cli.Flag = False
     """What the goals need and no more, in less than 3 minutes on two cores."""
-    smoke: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    smoke: cli.Flag = False
     """One round of a few rows: shows that everything works, and nothing else."""
     rounds: int = 15
     """How often each row is timed; 9 with --quick."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Goal:
-    """A number that one run must reach."""
-
-    text: str
-    value: Callable[[Results], float]
-    limit: float
-    at_most: bool = True
-
-    def judge(self, results: Results) -> tuple[float, bool] | None:
-        """The value and whether it is reached, or None if this run lacks a row."""
-        try:
-            value = self.value(results)
-        except (KeyError, ValueError):
-            return None
-        return value, value <= self.limit if self.at_most else value >= self.limit
-
-
-def ratio(group: str, row: str) -> Callable[[Results], float]:
-    return lambda results: results[group][row]["ratio"]
-
-
-def hand_over_ours(group: str, row: str) -> Callable[[Results], float]:
-    """The fastest formulation by hand of the same method, against ours."""
-
-    def value(results: Results) -> float:
-        rows = results[group]
-        others = ("by hand: roll, beta", "by hand: permutation, beta")
-        return min(rows[name]["ratio"] for name in others) / rows[row]["ratio"]
-
-    return value
-
-
-def compile_over(group: str, row: str) -> Callable[[Results], float]:
-    """Our seconds of compiling, against the JAX peer that compiles fastest."""
-
-    def value(results: Results) -> float:
-        rows = results[group]
-        jax_peers = [name for name in rows if name.startswith(("by hand", "keras"))]
-        return rows[row]["compile"] / min(rows[name]["compile"] for name in jax_peers)
-
-    return value
-
-
-def slower(group: str, other: str, row: str) -> Callable[[Results], float]:
-    return lambda results: results[group][other]["ratio"] / results[group][row]["ratio"]
-
-
-def goals(backend: str | None = None) -> list[Goal]:
-    """What must be reached on this backend."""
-    if (backend or jax.default_backend()) != "cpu":
-        group, step = "large, u8 to bf16, per batch", "train step, ResNet-50"
-        return [
-            Goal(f"{name}, {group}: x floor", ratio(group, name), 1.1)
-            for name in ("mixup", "CutMix", "mixup or CutMix")
-        ] + [
-            Goal(f"{name}, {step}: x no mixing", ratio(step, name), 1.01)
-            for name in ("mixup", "mixup or CutMix")
-        ]
-    either, found = "mixup or CutMix", []
-    limits = {"f32": (1.25, 1.35), "u8 to f32": (1.08, 1.20)}
-    for types, pair in limits.items():
-        for size, limit in zip(("large", "small"), pair, strict=True):
-            group = f"{size}, {types}, per batch"
-            found.append(Goal(f"mixup, {group}: x floor", ratio(group, "mixup"), limit))
-            if types == "f32":
-                text = f"mixup, {group}: fastest by hand / ours"
-                found.append(Goal(text, hand_over_ours(group, "mixup"), 0.95, at_most=False))
-    for per, pair in (("batch", (1.15, 1.30)), ("example", (1.5, 2.2))):
-        for size, limit in zip(("large", "small"), pair, strict=True):
-            group = f"{size}, u8 to f32, per {per}"
-            found.append(Goal(f"{either}, {group}: x floor", ratio(group, either), limit))
-    group = "large, u8 to f32, per batch"
-    compiling = lambda results, group=group: results[group][either]["compile"]
-    found.append(Goal(f"{either}: seconds to compile", compiling, 0.4))
-    found.append(Goal(f"{either}: compile, / fastest JAX peer", compile_over(group, either), 1 / 3))
-    for draws, limit in ((1, 2.0), (256, 3.0), (10**6, 50.0)):
-        group = f"{draws:,} draws of λ"
-        text = f"jax.random.beta / symmetric_beta, {draws:,} draws"
-        value = slower(group, "jax.random.beta", "symmetric_beta")
-        found.append(Goal(text, value, limit, at_most=False))
-    group = "loss and gradient, 21,841 classes"
-    value = slower(group, "dense labels", "pair_loss")
-    found.append(Goal("dense loss / pair_loss, 21,841 classes", value, 6.0, at_most=False))
-    return found
 
 
 def groups(config: Config) -> dict[str, Callable[[], Rows]]:
@@ -246,23 +157,11 @@ def table(name: str, rows: dict, missing: dict[str, str]) -> Table:
     return found
 
 
-def judged(results: Results) -> list[tuple[str, str, str, str]]:
-    rows = []
-    for goal in goals():
-        verdict = goal.judge(results)
-        sign = "≤" if goal.at_most else "≥"
-        value, word = ("-", "not run") if verdict is None else (f"{verdict[0]:.2f}", "met")
-        if verdict is not None and not verdict[1]:
-            word = "NOT MET"
-        rows.append((goal.text, value, f"{sign} {goal.limit:.2f}", word))
-    return rows
-
-
 def write(config: Config, results: Results, missing: dict) -> None:
     """table.md and plot.png of this run."""
     text = [f"{facts()}.\n"]
     text += ["**Goals**\n", report.markdown_row(("goal", "measured", "limit", ""))]
-    text += [report.markdown_row(["---"] * 4), *map(report.markdown_row, judged(results))]
+    text += [report.markdown_row(["---"] * 4), *map(report.markdown_row, goals.judged(results))]
     for group, rows in results.items():
         text += [f"\n**{group}**\n", report.markdown_row(("", *HEADER))]
         text += [report.markdown_row(["---"] * 5)]
@@ -319,15 +218,14 @@ def plot(path: Path, results: Results) -> None:
 
 def main(config: Config) -> int:
     """Time everything, print it, and say which goals this run met."""
-    if config.smoke:
-        config = dataclasses.replace(config, out=config.out / "smoke")
+    config = cli.smoke(config) if config.smoke else config
     console = Console()
     console.print(facts())
     results, missing = run(config, console)
     verdicts = Table(title="Goals", title_justify="left", box=SIMPLE_HEAD, padding=0)
     for column in ("", "measured", "limit", ""):
         verdicts.add_column(column, justify="right" if column else "left")
-    for row in judged(results):
+    for row in goals.judged(results):
         verdicts.add_row(*row)
     console.print(verdicts)
     write(config, results, missing)
@@ -336,8 +234,4 @@ def main(config: Config) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(tyro.cli(Config, prog="python -m experiments.benchmarks")))
-    except KeyboardInterrupt:
-        print("Stopped. The groups that were finished are in runs.jsonl.")
-        sys.exit(130)
+    cli.main("benchmarks", Config, main, __doc__)

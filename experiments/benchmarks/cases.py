@@ -13,8 +13,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import jax_mixup as jm
 from experiments import imagenet, scale
-from experiments.train import Metrics, State, by_shape
 from experiments.benchmarks.timing import Row, compiled
+from experiments.train import Metrics, State, by_shape
 
 SIZES = {  # shape, classes
     "tiny": ((8, 8, 8, 3), 4),  # for --smoke alone

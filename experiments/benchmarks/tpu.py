@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 # Read when the TPU compiler loads: which chips to suppose, and not to look for any.
 os.environ |= {
@@ -26,7 +26,6 @@ os.environ |= {
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from flax import nnx
 from jax.experimental import topologies
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -34,7 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 import jax_mixup as jm
-from experiments import imagenet, report, scale, train
+from experiments import cli, imagenet, report, scale, train
 from experiments.benchmarks import hlo
 
 PICTURE = (224, 224, 3)
@@ -54,7 +53,7 @@ class Config:
     """Of the train steps; they take minutes to compile, tiny, which has no convolution, seconds."""
     rows: int = 64
     """Examples a chip."""
-    pairings: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    pairings: cli.Flag = False
     """Also the table behind `pairing_for`: bytes by pairing and rows a chip."""
 
 
@@ -240,8 +239,4 @@ def save(path: Path, group: str, rows: dict[str, dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(tyro.cli(Config, prog="python -m experiments.benchmarks.tpu")))
-    except KeyboardInterrupt:
-        print("Stopped. What was finished is in runs.jsonl.")
-        sys.exit(130)
+    cli.main("benchmarks.tpu", Config, main, __doc__)

@@ -1,0 +1,76 @@
+"""Rewrite the README's results from the committed runs: `python -m experiments.readme`.
+
+A block starts with `<!-- results: label_noise "40 % noise" "0 % noise" -->` and ends with
+`<!-- end -->`. It gets the tables of these groups (no group: all) from
+experiments/results/label_noise/runs.jsonl, as TABLE in experiments/label_noise.py shows them.
+In a sentence, `<!-- gain: label_noise "40 % noise" "mixup α=8" -->` ... `<!-- end -->` gets one
+cell of such a table, by the title of its column.
+"""
+
+import importlib
+import json
+import re
+import textwrap
+from collections import Counter
+from pathlib import Path
+
+from experiments import report
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r'(<!-- ([^:>]+): (\w+)((?: "[^"]+")*) -->)(.*?)(<!-- end -->)', re.DOTALL)
+
+
+def committed(name: str) -> tuple[list[report.Run], report.Table]:
+    """An experiment's committed runs, and how they are shown."""
+    path = ROOT / "experiments/results" / name / "runs.jsonl"
+    settings = json.loads(path.read_text().split("\n", 1)[0])["settings"]
+    runs, others = report.read_runs(path, settings)
+    if others:
+        raise ValueError(
+            f"{path} has {others} lines of other settings than its first line's; the README needs "
+            "one experiment. Move the others to a file of their own."
+        )
+    return runs, importlib.import_module(f"experiments.{name}").TABLE
+
+
+def methods_of(runs: list[report.Run], table: report.Table) -> list[str]:
+    return list(table.methods or dict.fromkeys(run["method"] for run in runs))
+
+
+def results(name: str, groups: list[str]) -> str:
+    """Tables, and below them what the columns are and what gave the numbers."""
+    runs, table = committed(name)
+    held = report.groups_of(runs)
+    if not set(groups) <= set(held):
+        raise ValueError(f"README asks for the groups {groups} of {name}, whose runs have {held}.")
+    seeds = Counter((run["group"], run["method"]) for run in runs).values()
+    out = f"experiments/results/{name}"
+    command = " ".join(f"python -m experiments.{name} {table.options} --out {out}".split())
+    facts = f"{' or '.join(map(str, sorted(set(seeds))))} paired seeds; {report.machines(runs)}"
+    shown = report.markdown(runs, groups or held, methods_of(runs, table), table)
+    caption = textwrap.fill(f"{table.caption} {report.INTERVAL}", 100, break_on_hyphens=False)
+    return f"\n\n{shown}\n{caption}\n`{command}`:\n{facts}.\n\n"
+
+
+def cell(title: str, name: str, group: str, method: str) -> str:
+    """One cell of an experiment's table."""
+    runs, table = committed(name)
+    rows = {row[0]: row for row in report.rows(runs, group, methods_of(runs, table), table)}
+    return rows[method][report.header(table).index(title)]
+
+
+def filled(text: str) -> str:
+    """The text with every block as the committed runs have it."""
+
+    def fill(match: re.Match[str]) -> str:
+        start, kind, name, quoted, _, end = match.groups()
+        words = re.findall(r'"([^"]+)"', quoted)
+        new = results(name, words) if kind == "results" else cell(kind, name, *words)
+        return start + new + end
+
+    return BLOCK.sub(fill, text)
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    readme.write_text(filled(readme.read_text()))
