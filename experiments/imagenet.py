@@ -26,6 +26,7 @@ import optax
 import tyro
 from flax import nnx
 from jax.sharding import AxisType
+from rich.console import Console
 
 import jax_mixup as jm
 from experiments import checkpoint, hosts, log, loop, scale
@@ -163,18 +164,19 @@ def run(config: Config) -> int:
     checkpoints = checkpoint.Checkpoints(config.out, settings)
     state = checkpoints.restore(program.shapes, program.shardings, source)
     state = program.init() if state is None else state
-    logged = log.Log(config.out / "metrics.jsonl", total=steps, every=config.log_every)
     print(f"From step {int(state.step)} to {steps}.", flush=True)
-    hooks = loop.Hooks(logged, partial(checkpoints.save, data=source), hosts.stop_asked())
     key = scale.key_on(mesh, config.seed + 1)
     put = partial(scale.on_devices, sharding=program.batch)
-    state = loop.fit(
-        lambda state: program.train(state, key, *put(next(source))), state, hooks, steps=steps,
-        evaluate=lambda state: loop.score(
-            program.evaluate(state, *put(batch)) for batch in batches("validation", train=False)
-        ),
-        evaluate_every=epoch_steps, save_every=config.save_every,
-    )  # fmt: skip
+    shown = {"total": steps, "every": config.log_every, "console": Console()}
+    with log.Log(config.out, **shown) as logged, hosts.stop_asked() as stopped:
+        state = loop.fit(
+            lambda state: program.train(state, key, *put(next(source))), state,
+            loop.Hooks(logged, partial(checkpoints.save, data=source), stopped), steps=steps,
+            evaluate=lambda state: loop.score(
+                program.evaluate(state, *put(rows)) for rows in batches("validation", train=False)
+            ),
+            evaluate_every=epoch_steps, save_every=config.save_every,
+        )  # fmt: skip
     checkpoints.close()
     if int(state.step) == steps:
         return 0

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -20,7 +21,7 @@ import numpy as np
 import pytest
 
 import jax_mixup as jm
-from experiments import scale
+from experiments import loop, scale
 
 ROOT = Path(__file__).parents[1]
 LONG = 240  # seconds; only a bound, for machines that do much else
@@ -94,14 +95,14 @@ def imagenet(address, count, index, die, out):
 
     put, seen = scale.on_devices, []
 
-    def on_devices(*arguments):
+    def on_devices(*arguments, **options):
         seen.append(0)
         if len(seen) == die:
             steps = Path(out, "smoke", "checkpoints")
             while not any(path.name.isdigit() for path in steps.glob("*")):  # written meanwhile
                 time.sleep(0.02)
             os.kill(os.getpid(), signal.SIGKILL)
-        return put(*arguments)
+        return put(*arguments, **options)
 
     scale.on_devices = on_devices
     config = imagenet.Config(smoke=True, out=Path(out), epochs=2, patience=2.0)
@@ -192,29 +193,36 @@ class Run:
 
         rows = {"image": test_scale.IMAGES, "label": test_scale.LABELS}
         pick = lambda i: {name: array[(i + np.arange(16)) % 16] for name, array in rows.items()}
-        self.program = scale.program(
-            test_scale.mesh_of(1), test_scale.PLAIN, test_scale.OPTIMIZER, jm.sample_mixup
-        )
+        recipe = test_scale.recipe_of(test_scale.PLAIN, jm.sample_mixup)
+        self.program = scale.program(test_scale.mesh_of(1), recipe)
         self.data = iter(grain.MapDataset.range(9).map(pick).repeat().to_iter_dataset())
         padded = rows | {"label": np.where(np.arange(16) < 11, test_scale.LABELS, -1)}
-        self.validation = lambda: [rows, padded]
+        self.validation = [rows, padded]
         self.checkpoints = checkpoint.Checkpoints(out, settings)
         self.lines = []
 
     def go(self, steps, stop_at=None):
-        p = self.program
+        p, key = self.program, jax.random.key(1)
+        put = partial(scale.on_devices, sharding=p.batch)
         state = self.checkpoints.restore(p.shapes, p.shardings, self.data)
         self.first = 0 if state is None else int(state.step)
-        hooks = scale.Hooks(
+        hooks = loop.Hooks(
             lambda step, scores: self.lines.append((step, scores)),
-            lambda step, state: self.checkpoints.save(step, state, self.data),
+            partial(self.checkpoints.save, data=self.data),
             lambda step: step == stop_at,
         )
         try:
-            return scale.fit(
-                p, state or p.init(), jax.random.key(1), self.data, self.validation, hooks,
-                steps=steps, evaluate_every=4, save_every=2,
-            )  # fmt: skip
+            return loop.fit(
+                lambda state: p.train(state, key, *put(next(self.data))),
+                p.init() if state is None else state,
+                hooks,
+                steps=steps,
+                evaluate=lambda state: loop.score(
+                    p.evaluate(state, *put(batch)) for batch in self.validation
+                ),
+                evaluate_every=4,
+                save_every=2,
+            )
         finally:
             self.checkpoints.close()
 
@@ -237,7 +245,7 @@ def test_a_damaged_checkpoint_falls_back_and_another_run_is_refused(tmp_path):
         again.go(8)
     assert again.first == 4 and list(newest.parent.glob("damaged-5-*"))
     assert again.lines == [line for line in whole.lines if line[0] > 4]
-    with pytest.raises(scale.Stop, match=r"batch=16, and this one has batch=32"):
+    with pytest.raises(loop.Stop, match=r"batch=16, and this one has batch=32"):
         Run(tmp_path / "broken", batch=32)
 
 
@@ -250,7 +258,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_not_saved(tmp_path):
         return train(broken if int(state.step) == 3 else state, *batch)
 
     run.program = run.program._replace(train=poisoned)
-    with pytest.raises(scale.Stop, match=r"At step 4 \w+ is nan: .* lower rate"):
+    with pytest.raises(loop.Stop, match=r"At step 4 \w+ is nan: .* lower rate"):
         run.go(8)
     assert {path.name for path in (tmp_path / "checkpoints").glob("*")} == {"2"}
 

@@ -9,9 +9,11 @@ from jax.nn import initializers
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from experiments.models import layers
+
 
 class ConvNorm(nnx.Module):
-    """A convolution without bias, padded to keep the size at stride 1, and BatchNorm."""
+    """A convolution and BatchNorm."""
 
     def __init__(
         self,
@@ -25,25 +27,13 @@ class ConvNorm(nnx.Module):
         axis_name: str | None,
         rngs: nnx.Rngs,
     ):
-        self.conv = nnx.Conv(
-            inputs,
-            outputs,
-            (size, size),
-            strides=stride,
-            padding=size // 2,
-            use_bias=False,
-            kernel_init=initializers.variance_scaling(2, "fan_out", "normal"),
-            dtype=dtype,
-            rngs=rngs,
-        )
-        # In float32, as in bfloat16 nnx.BatchNorm would round its running statistics, too.
-        self.norm = nnx.BatchNorm(
-            outputs, momentum=0.9, scale_init=scale_init, axis_name=axis_name, rngs=rngs
+        self.conv = layers.conv(inputs, outputs, size, stride, dtype=dtype, rngs=rngs)
+        self.norm = layers.batch_norm(
+            outputs, scale_init=scale_init, axis_name=axis_name, rngs=rngs
         )
 
     def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b _h _w _c"]:
-        x = self.conv(x)
-        return self.norm(x, use_running_average=not train).astype(x.dtype)
+        return layers.normed(self.norm, self.conv(x), train)
 
 
 class Bottleneck(nnx.Module):

@@ -9,16 +9,10 @@ from jax.nn import initializers
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from experiments.models import layers
+
 init = initializers.truncated_normal(0.02)
 matmuls_only = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
-
-
-def drop_path(
-    key: PRNGKeyArray, x: Float[Array, "b *rest"], rate: float | Float[Array, ""]
-) -> Float[Array, "b *rest"]:
-    """Zero each row with probability `rate` < 1, and divide the others by 1 - rate."""
-    kept = jax.random.bernoulli(key, 1 - rate, (x.shape[0],) + (1,) * (x.ndim - 1))
-    return jnp.where(kept, x / (1 - rate), 0).astype(x.dtype)
 
 
 class Block(nnx.Module):
@@ -38,7 +32,9 @@ class Block(nnx.Module):
         """Both branches; with `drop`, a key and a rate, each drops rows of its own."""
 
         def branch(y: Array, i: int) -> Array:
-            return y if drop is None else drop_path(jax.random.fold_in(drop[0], i), y, drop[1])
+            if drop is None:
+                return y
+            return layers.drop(jax.random.fold_in(drop[0], i), y, drop[1], (y.shape[0], 1, 1))
 
         qkv = self.qkv(self.norm1(x)).reshape(*x.shape[:2], 3, self.heads, -1)
         attended = jax.nn.dot_product_attention(*jnp.moveaxis(qkv, 2, 0))

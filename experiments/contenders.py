@@ -1,0 +1,134 @@
+"""Ways to train an MLP on half of scikit-learn's digits, for the questions that compare them."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, ArrayLike, PRNGKeyArray
+from rich.console import Console
+
+import jax_mixup as jm
+from experiments import choose, cli, sweep, train
+from experiments.data import digits, split
+from experiments.models.mlp import MLP
+
+
+class Method(NamedTuple):
+    """A method as numbers: all but the last two are traced, so those share one program."""
+
+    alpha: float = 0.0  # λ ~ Beta(α, α); 0 is off
+    cutmix: float = 0.0  # probability of CutMix in place of mixup
+    smoothing: float = 0.0
+    weight_decay: float = 0.0
+    noise: float = 0.0  # σ of Gaussian noise on the images
+    dropout: float = 0.0
+    regmixup: bool = False
+
+
+METHODS = {
+    "plain": Method(),
+    "weight decay": Method(),  # the one that `settle` finds
+    "smoothing 0.1": Method(smoothing=0.1),
+    "mixup α=0.2": Method(alpha=0.2),
+    "mixup α=1": Method(alpha=1.0),
+    "mixup α=8": Method(alpha=8.0),
+    "CutMix α=1": Method(alpha=1.0, cutmix=1.0),
+}
+MIXUPS = [name for name in METHODS if name.startswith("mixup")]
+DECAYS = {str(decay): Method(weight_decay=decay) for decay in (0.03, 0.1, 0.3, 1.0, 3.0)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What both questions have in common."""
+
+    smoke: cli.Flag = False
+    """Two epochs and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
+    seeds: int = 10
+    """How many paired seeds, two or more."""
+    epochs: int = 80
+    """How long each network trains."""
+
+
+def recipe_of(dropout: float, regmixup: bool, method: Method) -> train.Recipe:
+    """AdamW on a network of two hidden layers, 128 wide."""
+
+    def prepare(key: PRNGKeyArray, x: Array, y: Array) -> train.Pair:
+        x = x + method.noise * jax.random.normal(key, x.shape)
+        return twice(x, y) if regmixup else (x, y)
+
+    alphas = {"mixup_alpha": method.alpha, "cutmix_alpha": method.alpha}
+    sampler = partial(jm.sample_mixup_or_cutmix, switch_prob=method.cutmix, **alphas)
+    return train.Recipe(
+        make_model=lambda rngs: MLP(64, 128, digits.NUM_CLASSES, dropout=dropout, rngs=rngs),
+        optimizer=optax.adamw(2e-3, weight_decay=method.weight_decay),
+        draw=partial(mix_second, method.alpha) if regmixup else train.by_shape(sampler),
+        prepare=prepare,
+        smoothing=method.smoothing,
+    )
+
+
+def twice(x: Array, y: Array) -> train.Pair:
+    """RegMixup's batch (Pinto et al. 2022, arXiv:2206.14502): the batch, and it once more."""
+    return jnp.concatenate([x, x]), jnp.concatenate([y, y])
+
+
+def mix_second(alpha: ArrayLike, key: PRNGKeyArray, x: Array, y: Array) -> jm.Mix:
+    """Its mix: the first half stays, so that the mean loss is ½ (clean loss + mixup's loss)."""
+    mix = jm.sample_mixup(key, x.shape[:1], alpha=alpha, pairing=jm.reverse(groups=2))
+    return jm.keep(mix, jnp.arange(len(y)) >= len(y) // 2)
+
+
+@functools.cache
+def study_of(dropout: float = 0.0, regmixup: bool = False) -> sweep.Study:
+    """What trains all seeds of a method; one for all methods with the same arguments."""
+    return sweep.seeds(partial(recipe_of, dropout, regmixup), batch=50)
+
+
+def halves(seeds: int, rate: float = 0.0, *, first: int = 0) -> split.Split:
+    """Half of the digits for training, a share of labels wrong, from seed `first` on."""
+    x, y = digits.digits()
+    keys = jax.vmap(jax.random.key)(jnp.arange(first, first + seeds))
+    return jax.vmap(lambda key: split.split(key, x, y, train=898, noise=rate))(keys)
+
+
+def settle(
+    console: Console,
+    path: Path,
+    rates: Mapping[str, float],
+    open_methods: Mapping[str, Mapping[str, Method]],
+    *,
+    score: str,
+    seeds: int,
+    epochs: int,
+) -> dict[sweep.Job, tuple[Method, int]]:
+    """The best of each method's candidates by the last `score` on other splits, and when to stop.
+
+    Args:
+      console, path: as in `sweep.run`.
+      rates: group -> share of wrong labels.
+      open_methods: method -> candidates by name.
+      score: of `metrics.classification`.
+      seeds, epochs: as in the run that this is for.
+
+    Returns:
+      (group, method) -> its best candidate, and after how many epochs its score was best.
+    """
+    candidates = {name: m for methods in open_methods.values() for name, m in methods.items()}
+
+    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
+        data = halves(seeds, rates[job[0]], first=choose.FIRST_SEED)
+        _, scores = study_of().fit(candidates[job[1]], data, epochs=epochs, tick=tick)
+        curves = scores[score].round(5).tolist()
+        return [{"seed": seed, "curve": curve} for seed, curve in enumerate(curves)]
+
+    settings = {"chosen by": score, "epochs": epochs}
+    sizes = {"seeds": seeds, "ticks": epochs, "work": work}
+    found = choose.choose(console, path, settings, rates, open_methods, **sizes)
+    return {job: (candidates[best.name], best.epoch + 1) for job, best in found.items()}

@@ -1,0 +1,58 @@
+"""What follows from errors: the labels that a method saves, and a rule for an option's value."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+def labels_needed(
+    sizes: Float[np.ndarray, "n"], errors: Float[np.ndarray, "n"], wanted: Float[np.ndarray, "m"]
+) -> Float[np.ndarray, "m"]:
+    """With how many labels a curve of errors reaches each error that is wanted.
+
+    Straight lines between the sizes, along their logarithm; where the error rises again, the
+    smaller size counts. Errors beyond the curve give its first or last size.
+    """
+    falling, first = np.unique(-np.minimum.accumulate(errors), return_index=True)
+    return np.exp(np.interp(-wanted, falling, np.log(sizes[first])))
+
+
+def labels_saved(
+    sizes: Float[np.ndarray, "n"],
+    plain: Float[np.ndarray, "seeds n"],
+    other: Float[np.ndarray, "seeds n"],
+    *,
+    draws: int = 2000,
+) -> Float[np.ndarray, "3 n"]:
+    """Labels that plain training needs for the other's error, over those that the other has.
+
+    Of the mean errors, and the 2.5 and 97.5 % quantiles over bootstraps of the paired seeds.
+    """
+    rows = np.random.default_rng(0).integers(len(plain), size=(draws, len(plain)))
+    ratio = lambda a, b: labels_needed(sizes, a.mean(axis=0), b.mean(axis=0)) / sizes
+    booted = np.array([ratio(plain[row], other[row]) for row in rows])
+    return np.stack([ratio(plain, other), *np.quantile(booted, (0.025, 0.975), axis=0)])
+
+
+def fit_rule(
+    features: Float[np.ndarray, "n k"], offered: Float[np.ndarray, "m"], errors: np.ndarray
+) -> Float[np.ndarray, "k"]:
+    """Least squares from features to the best of the values offered, by `errors[n, m]`."""
+    return np.linalg.lstsq(features, offered[errors.argmin(axis=1)])[0]
+
+
+def follow_rule(
+    rule: Float[np.ndarray, "k"], features: Float[np.ndarray, "n k"], offered: np.ndarray
+) -> Int[np.ndarray, "n"]:
+    """The index of the offered value that is nearest to what the rule says."""
+    return np.abs((features @ rule)[:, None] - offered).argmin(axis=1)
+
+
+def regrets(
+    features: Float[np.ndarray, "n k"], offered: Float[np.ndarray, "m"], errors: np.ndarray
+) -> Float[np.ndarray, "n"]:
+    """How far each row's error is above its best, where the rule is fitted to all other rows."""
+    chosen = []
+    for i in range(len(errors)):
+        rule = fit_rule(np.delete(features, i, axis=0), offered, np.delete(errors, i, axis=0))
+        chosen.append(follow_rule(rule, features[[i]], offered)[0])
+    return errors[np.arange(len(errors)), chosen] - errors.min(axis=1)

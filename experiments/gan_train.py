@@ -1,0 +1,169 @@
+"""One step of a generative adversarial network, for any pair of Flax models.
+
+Both models are called as `model(x, train=, key=)`: the generator on Gaussian noise, the
+discriminator on examples, and it gives one logit for each.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+import jax_mixup as jm
+
+Make = Callable[[nnx.Rngs], nnx.Module]
+
+
+class Recipe(NamedTuple):
+    """Two models, and what the discriminator is taught. The numbers may be traced."""
+
+    make_generator: Make
+    make_discriminator: Make
+    optimizer: optax.GradientTransformation  # for each of the two
+    latent: int = 2  # numbers of noise that an example is made of
+    alpha: float | Array = 0.0  # λ ~ Beta(α, α); 0 is off, the plain discriminator
+    smoothing: float | Array = 0.0  # real ones are labelled 1 - this
+    noise: float | Array = 0.0  # σ of Gaussian noise on all that the discriminator sees
+    penalty: float | Array = 0.0  # weight of R1, half the squared gradient on real examples
+
+
+class Player(NamedTuple):
+    """One of the two models, and its optimizer's state."""
+
+    params: Any
+    stats: Any  # what is no parameter: BatchNorm's running averages
+    opt_state: Any
+
+
+class State(NamedTuple):
+    """All that training changes."""
+
+    step: Int[Array, ""]
+    generator: Player
+    discriminator: Player
+
+
+def init(recipe: Recipe, key: PRNGKeyArray) -> State:
+    """A fresh state."""
+
+    def player(make: Make, key: PRNGKeyArray) -> Player:
+        _, params, stats = nnx.split(make(nnx.Rngs(key)), nnx.Param, ...)
+        return Player(params, stats, recipe.optimizer.init(params))
+
+    keys = jax.random.split(key)
+    makes = recipe.make_generator, recipe.make_discriminator
+    return State(jnp.zeros((), jnp.int32), *map(player, makes, keys))
+
+
+def gan_step(
+    recipe: Recipe, state: State, key: PRNGKeyArray, real: Float[Array, "d b ..."]
+) -> tuple[State, dict[str, Array]]:
+    """A step of the discriminator on each of `d` batches of real examples, then the generator's.
+
+    Args:
+      recipe, state: as above.
+      key: the run's; each step folds its own number in.
+      real: one batch for each of the discriminator's steps.
+
+    Returns:
+      The new state, and the losses of both.
+    """
+    key = jax.random.fold_in(key, state.step)
+    key_generator, *keys = jax.random.split(key, 1 + real.shape[0])
+
+    def one(player: Player, inputs: tuple[Array, PRNGKeyArray]) -> tuple[Player, Array]:
+        return _discriminator_step(recipe, state.generator, player, *inputs)
+
+    discriminator, losses = jax.lax.scan(one, state.discriminator, (real, jnp.stack(keys)))
+    generator, loss = _generator_step(
+        recipe, state.generator, discriminator, key_generator, real.shape[1]
+    )
+    scores = {"discriminator_loss": losses.mean(), "generator_loss": loss}
+    return State(state.step + 1, generator, discriminator), scores
+
+
+def shown(
+    recipe: Recipe, key: PRNGKeyArray, real: Float[Array, "b ..."], fake: Float[Array, "b ..."]
+) -> tuple[Float[Array, "n ..."], Float[Array, "n"]]:
+    """What the discriminator sees, n = 2b rows, and the target for each.
+
+        λ x + (1 - λ) g(z) with target λ,  λ g(z) + (1 - λ) x with target 1 - λ
+
+    Beta(α, α) is symmetric, so each half alone has the expectation of the mixup discriminator's
+    loss. With λ = 1 this is plain training bit by bit, real rows first; as α goes to 0, λ becomes a
+    fair coin, 0 or 1, and the expectation is again the plain one.
+    """
+    key_mix, key_noise = jax.random.split(key)
+    mix = jm.sample_mixup(key_mix, real.shape[:1], alpha=recipe.alpha, per="example")
+    x = jnp.concatenate([jm.blend(mix, real, other=fake), jm.blend(mix, fake, other=real)])
+    target = (1 - recipe.smoothing) * jnp.concatenate([mix.lam, 1 - mix.lam])
+    return x + recipe.noise * jax.random.normal(key_noise, x.shape), target
+
+
+def generate(recipe: Recipe, state: State, key: PRNGKeyArray, n: int) -> Array:
+    """Draw n examples from the generator, in evaluation mode."""
+    player = state.generator
+    return _apply(recipe.make_generator, player, _latent(recipe, key, n), train=False)[0]
+
+
+def _discriminator_step(
+    recipe: Recipe, generator: Player, player: Player, real: Array, key: PRNGKeyArray
+) -> tuple[Player, Float[Array, ""]]:
+    key_latent, key_shown, key_fake, key_model = jax.random.split(key, 4)
+    latent = _latent(recipe, key_latent, real.shape[0])
+    fake, _ = _apply(recipe.make_generator, generator, latent, key=key_fake)
+    x, target = shown(recipe, key_shown, real, fake)
+
+    def loss_fn(params: Any) -> tuple[Array, Any]:
+        call = lambda x: _apply(
+            recipe.make_discriminator, player._replace(params=params), x, key=key_model
+        )
+        (logits, stats), slope = call(x), lambda x: call(x)[0].sum()
+        loss = optax.sigmoid_binary_cross_entropy(logits[:, 0], target).mean()
+        steep = lambda: 0.5 * (jax.grad(slope)(real) ** 2).sum() / real.shape[0]
+        # The branch is not run, rather than multiplied by 0: it costs as much as the rest.
+        penalty = jax.lax.cond(recipe.penalty > 0, steep, lambda: 0.0)
+        return loss + recipe.penalty * penalty, stats
+
+    return _update(recipe, player, loss_fn)
+
+
+def _generator_step(
+    recipe: Recipe, player: Player, discriminator: Player, key: PRNGKeyArray, batch: int
+) -> tuple[Player, Float[Array, ""]]:
+    """The usual loss that does not saturate, -log of being taken for real; nothing is mixed."""
+    key_latent, key_noise, key_fake, key_model = jax.random.split(key, 4)
+    latent = _latent(recipe, key_latent, batch)
+
+    def loss_fn(params: Any) -> tuple[Array, Any]:
+        player_ = player._replace(params=params)
+        fake, stats = _apply(recipe.make_generator, player_, latent, key=key_fake)
+        seen = fake + recipe.noise * jax.random.normal(key_noise, fake.shape)
+        logits, _ = _apply(recipe.make_discriminator, discriminator, seen, key=key_model)
+        return jax.nn.softplus(-logits).mean(), stats
+
+    return _update(recipe, player, loss_fn)
+
+
+def _update(
+    recipe: Recipe, player: Player, loss_fn: Callable[[Any], tuple[Array, Any]]
+) -> tuple[Player, Float[Array, ""]]:
+    (loss, stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(player.params)
+    updates, opt_state = recipe.optimizer.update(grads, player.opt_state, player.params)
+    return Player(optax.apply_updates(player.params, updates), stats, opt_state), loss
+
+
+def _latent(recipe: Recipe, key: PRNGKeyArray, n: int) -> Float[Array, "n latent"]:
+    return jax.random.normal(key, (n, recipe.latent))
+
+
+def _apply(
+    make: Make, player: Player, x: Array, *, train: bool = True, key: PRNGKeyArray | None = None
+) -> tuple[Array, Any]:
+    graph = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))), nnx.Param, ...)[0]
+    model: Any = nnx.merge(graph, player.params, player.stats, copy=True)
+    return model(x, train=train, key=key), nnx.state(model, nnx.Not(nnx.Param))
