@@ -1,9 +1,10 @@
 """How should α be chosen?
 
-MLPs of three widths learn scikit-learn's 1,797 digits, half for training and half for testing, with
-0 to 60 % of the training labels replaced by random ones, at ten values of α; 0 is plain training.
-All seeds train at once (vmap), and α is traced, so that each width is one compile. Each seed meets
-the same split, wrong labels, initial weights and order at every α, so that differences are paired.
+MLPs 8, 32 and 128 wide learn scikit-learn's 1,797 digits, half for training and half for testing,
+with 0 to 60 % of the training labels replaced by random ones, at ten values of α; 0 is plain
+training. All seeds train at once (vmap), and α is traced, so that each width is one compile. Each
+seed meets the same split, wrong labels, initial weights and order at every α, so that differences
+are paired.
 
 The α with the lowest mean error at each width and noise gives a rule of thumb by least squares,
 
@@ -63,7 +64,7 @@ class Config:
     """How many paired seeds, two or more."""
     epochs: int = 80
     """How long each network trains."""
-    widths: tuple[int, ...] = (16, 64, 256)
+    widths: tuple[int, ...] = (8, 32, 128)
     """Of both hidden layers."""
 
 
@@ -71,7 +72,7 @@ def recipe_of(width: int, alpha: Array) -> train.Recipe:
     return train.Recipe(
         make_model=lambda rngs: MLP(64, width, digits.NUM_CLASSES, rngs=rngs),
         optimizer=optax.adamw(2e-3, weight_decay=0.0),
-        draw=lambda key, x, y: jm.sample_mixup(key, x.shape[:-1], alpha=alpha),
+        draw=train.by_shape(partial(jm.sample_mixup, alpha=alpha)),
     )
 
 
@@ -79,8 +80,9 @@ def make_work(config: Config, cells: dict[str, tuple[int, str]]) -> Callable[...
     """The function that trains all seeds of one α in one cell."""
     x, y = digits.digits()
     keys = jax.vmap(jax.random.key)(jnp.arange(config.seeds))
-    take = lambda noise: lambda key: split.split(key, x, y, train=len(y) // 2, noise=noise)
-    data = {rate: jax.vmap(take(noise))(keys) for rate, noise in RATES.items()}
+    take = lambda key, noise: split.split(key, x, y, train=len(y) // 2, noise=noise)
+    halves = jax.jit(jax.vmap(take, in_axes=(0, None)))
+    data = {rate: halves(keys, noise) for rate, noise in RATES.items()}
     studies = {w: sweep.seeds(partial(recipe_of, w), batch=50) for w in config.widths}
 
     def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
@@ -128,7 +130,7 @@ def plot(cells: dict[str, tuple[int, str]], path: Path, title: str, runs: list[r
 def main(config: Config) -> int:
     """Train what is missing, then print and write the comparison and the rule."""
     if config.smoke:
-        config = cli.smoke(config, epochs=2, seeds=2, widths=(16,))
+        config = cli.smoke(config, epochs=2, seeds=2, widths=(8,))
     cells = {f"width {w}, {rate}": (w, rate) for w in config.widths for rate in RATES}
     console, jobs = Console(), [(cell, method) for cell in cells for method in METHODS]
     path, settings = config.out / "runs.jsonl", {"experiment": "alpha", "epochs": config.epochs}

@@ -87,9 +87,9 @@ def make_work(config: Config, settled: dict) -> Callable[..., list[dict]]:
 
     @functools.lru_cache(maxsize=1)  # the groups before and after scaling share their networks
     def trained(name: str, rate: str) -> tuple[Array, dict[str, Array], Array]:
-        method, best = settled.get((rate, name), (METHODS[name], config.epochs))
+        method = settled[rate, name].method if name in OPEN else METHODS[name]
         data, study = halves(RATES[rate]), contenders.study_of(method.dropout, method.regmixup)
-        epochs = best if name == "stopped early" else config.epochs
+        epochs = settled[rate, name].epochs if name == "stopped early" else config.epochs
         state, _ = study.fit(method, data, epochs=epochs, tick=lambda n: None)
         logits = partial(study.logits, method, state)
         odd = {name: logits(jax.vmap(kind)(data.x_test)) for name, kind in strange.KINDS.items()}
@@ -137,7 +137,8 @@ def main(config: Config) -> int:
     work = make_work(config, settled)
     runs = sweep.run(console, path, settings, jobs, config.seeds, 1, work)
     title = f"Calibration on digits, {config.seeds} paired seeds, {config.epochs} epochs"
-    options = {"table": TABLE, "plot": diagrams.reliability, "verdict": judge(runs)}
+    verdict = f"{judge(runs)} {contenders.described(settled)}"
+    options = {"table": TABLE, "plot": diagrams.reliability, "verdict": verdict}
     report.write(config.out, console, title, runs, list(METHODS), **options)
     return 0
 

@@ -98,6 +98,14 @@ def halves(seeds: int, rate: float = 0.0, *, first: int = 0) -> split.Split:
     return jax.vmap(lambda key: split.split(key, x, y, train=898, noise=rate))(keys)
 
 
+class Settled(NamedTuple):
+    """One of a method's candidates, and after how many epochs its score was lowest."""
+
+    name: str
+    method: Method
+    epochs: int
+
+
 def settle(
     console: Console,
     path: Path,
@@ -107,8 +115,8 @@ def settle(
     score: str,
     seeds: int,
     epochs: int,
-) -> dict[sweep.Job, tuple[Method, int]]:
-    """The best of each method's candidates by the last `score` on other splits, and when to stop.
+) -> dict[sweep.Job, Settled]:
+    """For each group and method the best candidate, by the last `score` on other splits.
 
     Args:
       console, path: as in `sweep.run`.
@@ -116,9 +124,6 @@ def settle(
       open_methods: method -> candidates by name.
       score: of `metrics.classification`.
       seeds, epochs: as in the run that this is for.
-
-    Returns:
-      (group, method) -> its best candidate, and after how many epochs its score was best.
     """
     candidates = {name: m for methods in open_methods.values() for name, m in methods.items()}
 
@@ -131,4 +136,14 @@ def settle(
     settings = {"chosen by": score, "epochs": epochs}
     sizes = {"seeds": seeds, "ticks": epochs, "work": work}
     found = choose.choose(console, path, settings, rates, open_methods, **sizes)
-    return {job: (candidates[best.name], best.epoch + 1) for job, best in found.items()}
+    pick = lambda best: Settled(best.name, candidates[best.name], best.epoch + 1)
+    return {job: pick(best) for job, best in found.items()}
+
+
+def described(settled: Mapping[sweep.Job, Settled]) -> str:
+    """What was settled, for the table."""
+    said = [
+        f"{group}, {method}: {best.name} (lowest after {best.epochs} epochs)"
+        for (group, method), best in settled.items()
+    ]
+    return f"Chosen on other splits: {'; '.join(said)}."

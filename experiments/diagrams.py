@@ -90,6 +90,7 @@ def under_attack(
     for axes in (*panes, bars):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.25)
+        axes.set_axisbelow(True)
     figure.legend(loc="outside lower center", ncols=len(methods), frameon=False)
     figure.suptitle(f"{title} (mean, 95 % interval)", size=11)
     figure.savefig(path, dpi=150)

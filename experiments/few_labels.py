@@ -40,7 +40,7 @@ METHODS = choose.BASELINES | {
     "mixup α=8": {"mixup α=8": choose.Numbers(alpha=8.0)},
     "CutMix α=1": {"CutMix α=1": choose.Numbers(alpha=1.0, cutmix=1.0)},
 }
-SETTINGS = {"as they are": 0.0, "augmented": 1.0}
+SETTINGS = {"without augmentation": 0.0, "with augmentation": 1.0}
 TABLE = report.Table(
     columns=(
         report.Column("last", "last_error"),
@@ -77,7 +77,7 @@ def recipe_of(pool: few.Pool, numbers: tuple[choose.Numbers, Array]) -> train.Re
     (method, augmented), k, channels = numbers, pool.num_classes, pool.x.shape[-1]
     pictures = pool.x.dtype == jnp.uint8
     move = augment.crop_flip if pictures else augment.shift
-    mlp, cnn = partial(MLP, 64, 128, k), partial(CNN, k, channels=channels)
+    mlp, cnn = partial(MLP, 64, 64, k), partial(CNN, k, channels=channels)
     return train.Recipe(
         make_model=lambda rngs: cnn(rngs=rngs) if pictures else mlp(rngs=rngs),
         optimizer=optax.adamw(2e-3, weight_decay=method.weight_decay),

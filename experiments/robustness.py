@@ -4,9 +4,9 @@ A small MLP learns half of scikit-learn's digits; the other half, attacked or co
 Attacks move each pixel, in [0, 1], by at most ε: FGSM in one step, I-FGSM in 10 equal ones, PGD in
 20 from a random start. White: on the network itself; black: crafted on a plain one of other initial
 weights and order. White I-FGSM and PGD are the test: who resists FGSM alone hides its gradient.
-Corruptions: nine kinds at severity 3 of `experiments.corruptions`. All seeds train at once, with
-the same split, initial weights and order under every method. Weight decay, and σ of the Gaussian
-noise that a fair competitor trains with, are chosen by clean error on ten other splits.
+Corruptions: nine kinds of `experiments.corruptions`, severity 3. All seeds train at once, with the
+same split, weights and order under every method. Weight decay, and σ of the Gaussian noise that a
+fair competitor trains with, are chosen by clean error on ten other splits.
 
 Prediction, fixed before the run, for ε = 0.1; it passes if all three parts hold; intervals are of
 paired differences. (1) Under white FGSM mixup α = 1 and α = 8 have more error than plain training,
@@ -94,7 +94,7 @@ def make_work(config: Config, settled: dict) -> Callable[..., list[dict]]:
 
     @functools.lru_cache(maxsize=1)  # all groups of a method share its networks
     def measured(name: str) -> dict[str, Array]:
-        method, _ = settled.get(("clean", name), (METHODS[name], 0))
+        method = settled["clean", name].method if name in OPEN else METHODS[name]
         state, _ = fit(method, data)
         return errors(method, keys, state, stranger(), data.x_test, data.y_test)
 
@@ -140,8 +140,9 @@ def main(config: Config) -> int:
     work = make_work(config, settled)
     runs = sweep.run(console, path, settings, jobs, config.seeds, 1, work)
     title = f"Digits attacked and corrupted, {config.seeds} paired seeds, {config.epochs} epochs"
+    verdict = f"{judge(runs)} {contenders.described(settled)}"
     plot = partial(diagrams.under_attack, epsilons=EPSILONS, kinds=list(corruptions.KINDS))
-    options = {"table": TABLE, "plot": plot, "verdict": judge(runs)}
+    options = {"table": TABLE, "plot": plot, "verdict": verdict}
     report.write(config.out, console, title, runs, list(METHODS), **options)
     return 0
 

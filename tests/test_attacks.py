@@ -1,5 +1,7 @@
 """Attacks and corruptions: what they may do, and that they do it."""
 
+import itertools
+import json
 from functools import partial
 
 import jax
@@ -7,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import attacks, corruptions
+from experiments import attacks, corruptions, robustness
 from experiments.data import digits
 
 KEY = jax.random.key(0)
@@ -164,3 +166,55 @@ def test_movements_by_hand():
 def test_an_unknown_corruption_is_refused():
     with pytest.raises(ValueError, match="kind='fog'; it needs one of Gaussian noise, "):
         corruptions.corrupt(KEY, grey(), kind="fog", severity=1)
+
+
+def verdict(changed=()):
+    """Of runs in which all three parts hold, but for what is changed."""
+    errors = {(group, name): 50.0 for group in robustness.ATTACKS for name in robustness.METHODS}
+    errors |= {("FGSM, white", f"mixup α={alpha}"): 60.0 for alpha in (1, 8)}
+    errors |= {(f"{attack}, black", "mixup α=1"): 40.0 for attack in ("FGSM", "I-FGSM")}
+    errors |= dict(changed)
+    runs = [
+        {
+            "group": group,
+            "method": name,
+            "seed": seed,
+            "last_error": error + shift * (name != "plain"),
+        }
+        for (group, name), error in errors.items()
+        for seed, shift in enumerate((-1, 0, 1))
+    ]
+    text = robustness.judge(runs)
+    assert ("PASS" in text) == ("does not hold" not in text)
+    return ["holds" in text.split(f"({part}) ")[1][:8] for part in (1, 2, 3)]
+
+
+def test_the_verdict_on_robustness():
+    """Each part, and a change that breaks it alone."""
+    assert verdict() == [True, True, True]
+    assert verdict({("FGSM, white", "mixup α=8"): 51.0}) == [False, True, True]  # within noise
+    assert verdict({("PGD, white", "mixup α=0.2"): 44.0}) == [True, False, True]
+    assert verdict({("I-FGSM, white", "mixup α=8"): 44.0}) == [True, False, True]
+    assert verdict({("I-FGSM, black", "mixup α=1"): 49.0}) == [True, True, False]
+
+
+def test_robustness_smoke(tmp_path):
+    assert robustness.main(robustness.Config(out=tmp_path, smoke=True)) == 0
+    lines = (tmp_path / "smoke" / "runs.jsonl").read_text().splitlines()
+    groups = ("clean", *robustness.ATTACKS, "corruptions")
+    assert len(lines) == 2 * len(groups) * len(robustness.METHODS)
+    runs = [json.loads(line) for line in lines]
+    for run in runs:
+        if run["group"] in robustness.ATTACKS:
+            assert run["last_error"] == run["errors"][robustness.MAIN]
+            assert run["errors"][-1] >= run["errors"][0]
+        else:
+            np.testing.assert_allclose(run["last_error"], np.mean(run["errors"]), atol=1e-4)
+    # What is crafted on a stranger moves a network less than what is crafted on itself.
+    plain = {(r["group"], r["seed"]): r["last_error"] for r in runs if r["method"] == "plain"}
+    for attack, seed in itertools.product(("FGSM", "I-FGSM"), (0, 1)):
+        clean, black, white = (
+            plain[g, seed] for g in ("clean", f"{attack}, black", f"{attack}, white")
+        )
+        assert clean < black < white
+    assert (tmp_path / "smoke" / "plot.png").stat().st_size > 20_000

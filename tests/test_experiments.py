@@ -16,7 +16,7 @@ import pytest
 
 import jax_mixup as jm
 from experiments import __main__ as listing
-from experiments import cli, gallery, label_noise, metrics, report, sweep, train
+from experiments import cli, gallery, label_noise, report, sweep, train
 from experiments.data import digits
 from experiments.data.split import split
 from experiments.models.mlp import MLP
@@ -94,27 +94,6 @@ def test_a_seed_is_the_same_run_whatever_is_beside_it():
     two = jax.tree.map(lambda a: a[:2], data)
     _, fewer = study.fit(0.0, two, epochs=4, tick=ticks.append, calls=2)
     np.testing.assert_allclose(fewer["nll"], other["nll"][:2], rtol=1e-4)
-
-
-def test_metrics_by_hand():
-    logits = np.asarray(2 * jax.random.normal(KEY, (500, 10)))
-    labels = np.asarray(jax.random.randint(KEY, (500,), 0, 10))
-    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    confidence, right = p.max(1), (p.argmax(1) == labels).astype(float)
-    ece = 0.0
-    for low in np.arange(15) / 15:
-        rows = (confidence >= low) & (confidence < low + 1 / 15)
-        if rows.any():
-            ece += rows.mean() * abs(confidence[rows].mean() - right[rows].mean())
-    expected = {
-        "error": 1 - right.mean(),
-        "nll": -np.log(p[np.arange(500), labels]).mean(),
-        "ece": ece,
-        "gap": confidence.mean() - right.mean(),
-    }
-    found = metrics.classification(jnp.asarray(logits), jnp.asarray(labels))
-    for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=1e-4, err_msg=name)
 
 
 def test_a_method_is_numbers():

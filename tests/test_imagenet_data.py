@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.data import imagenet
+from experiments.data import imagenet, stream
 
 ROOT = Path(__file__).parents[1]
 TRAIN, TEST = 50, 14
@@ -131,9 +131,9 @@ def test_a_state_goes_on_exactly(train, workers):
 
 
 def test_boxes():
-    assert imagenet.centre_box(100, 50, share=0.5) == (37.5, 12.5, 62.5, 37.5)
+    assert stream.centre_box(100, 50, share=0.5) == (37.5, 12.5, 62.5, 37.5)
     rng = np.random.default_rng(0)
-    boxes = np.array([imagenet.random_box(rng, 400, 300) for _ in range(2000)])
+    boxes = np.array([stream.random_box(rng, 400, 300) for _ in range(2000)])
     left, top, right, bottom = boxes.T
     assert left.min() == 0 and top.min() == 0 and right.max() == 400 and bottom.max() == 300
     width, height = right - left, bottom - top
@@ -141,11 +141,11 @@ def test_boxes():
     assert 0.078 < share.min() < 0.1 and 0.9 < share.max() <= 1.01
     assert 0.74 < ratio.min() < 0.76 and 1.31 < ratio.max() < 1.35
     # Nothing of these ratios has 8 % of a line's area.
-    assert imagenet.random_box(rng, 900, 3) == (448.5, 0, 451.5, 3)
+    assert stream.random_box(rng, 900, 3) == (448.5, 0, 451.5, 3)
 
 
 def test_errors_say_what_to_do(folder, tmp_path, train, test):
-    with pytest.raises(FileNotFoundError, match="tfds build imagenet2012 --file_format=array_rec"):
+    with pytest.raises(FileNotFoundError, match=r"experiments\.data\.prepare imagenet2012"):
         imagenet.builder(tmp_path)
     with pytest.raises(FileExistsError, match="pass an empty folder"):
         imagenet.generate(folder)

@@ -1,4 +1,4 @@
-"""Metrics, each against the same number by hand or from another library."""
+"""Metrics, each against the same number by hand or from another library; and calibration."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,9 @@ import pytest
 from scipy import optimize
 from sklearn.metrics import roc_auc_score
 
-from experiments import metrics
+import jax_mixup as jm
+from experiments import calibration, contenders, metrics, report, train
+from experiments.data import digits, strange
 
 KEY = jax.random.key(0)
 
@@ -116,3 +118,138 @@ def test_fpr95_by_hand():
     inside = jnp.arange(101.0)  # 95 % of them are 5 or more
     assert float(metrics.fpr95(inside, jnp.array([4.0, 4.9, 5.0, 300.0]))) == 0.5
     assert float(metrics.fpr95(inside, inside - 1000)) == 0
+
+
+def test_detection_takes_the_score_it_says():
+    inside, outside = jnp.array([[5.0, 0, 0], [9.0, 8, 0]]), jnp.array([[9.0, 9, 9], [3.0, 0, 0]])
+    found = metrics.detection(inside, outside)
+    # By probability the sure ones lead; by energy, the large ones.
+    assert float(found["softmax_auroc"]) == 0.75 and float(found["energy_auroc"]) == 0.5
+    assert float(found["softmax_fpr95"]) == 0.5 and float(found["energy_fpr95"]) == 0.5
+
+
+def test_strange_pictures():
+    x = jnp.asarray(digits.digits()[0][:50])
+    photos = strange.photos(x)
+    assert photos.shape == x.shape and photos.dtype == np.float32
+    np.testing.assert_array_equal(photos, strange.photos(x))
+    np.testing.assert_allclose(photos.min((1, 2, 3)), 0)
+    np.testing.assert_allclose(photos.max((1, 2, 3)), 1)
+    assert len(np.unique(photos.reshape(50, -1), axis=0)) == 50
+    shuffled = np.asarray(strange.shuffled(x)).reshape(50, -1)
+    own = np.asarray(x).reshape(50, -1)
+    np.testing.assert_array_equal(np.sort(shuffled), np.sort(own))
+    order = lambda row: tuple(np.argsort(row, kind="stable"))
+    assert (
+        len(
+            {
+                order(row)
+                for row in np.asarray(strange.shuffled(jnp.tile(x[:1], (9, 1, 1, 1)))).reshape(
+                    9, -1
+                )
+            }
+        )
+        == 9
+    )
+    assert (shuffled != own).any(axis=1).all()
+
+
+def test_regmixup_is_half_of_each_loss():
+    """As the paper's code has it, by hand: ½ (CE of the batch + CE of its mixup)."""
+    recipe = contenders.recipe_of(0.0, True, contenders.Method(alpha=10.0, regmixup=True))
+    state = train.init(recipe, KEY)
+    x, y = (jnp.asarray(a[:6]) for a in digits.digits())
+    double = contenders.twice(x, y)
+    mix = contenders.mix_second(10.0, KEY, *double)
+    np.testing.assert_array_equal(mix.lam[:6], 1)
+    lam = mix.lam[6:]
+    assert (lam == lam[0]).all() and 0.1 < lam[0] < 0.9
+    mixed = jm.blend(mix, double[0])
+    np.testing.assert_array_equal(mixed[:6], x)
+    np.testing.assert_allclose(mixed[6:], lam[0] * x + (1 - lam[0]) * x[::-1], atol=1e-6)
+
+    # The step draws its own λ, so it is looked for: no other λ gives this loss.
+    _, scores = train.train_step(recipe, state, KEY, x, y)
+    ce = lambda x, y: train.cross_entropy(train.logits(recipe, state, x), y).mean()
+
+    def loss(lam):
+        mixed = lam * x + (1 - lam) * x[::-1]
+        return (ce(x, y) + lam * ce(mixed, y) + (1 - lam) * ce(mixed, y[::-1])) / 2
+
+    losses = np.asarray(jax.vmap(loss)(jnp.linspace(0, 1, 1001)))
+    assert np.abs(losses - float(scores["loss"])).min() < 1e-4 < np.ptp(losses) / 10
+
+
+def test_a_method_s_numbers_reach_its_recipe():
+    x, y = (jnp.asarray(a[:6]) for a in digits.digits())
+    for name, method in calibration.METHODS.items():
+        recipe = contenders.recipe_of(method.dropout, method.regmixup, method)
+        given, _ = recipe.prepare(KEY, x, y)
+        assert len(given) == (12 if "RegMixup" in name else 6)
+        np.testing.assert_array_equal(given[:6], x)
+        mix = recipe.draw(KEY, given, jnp.concatenate([y, y])[: len(given)])
+        if "Mix" not in name and "mix" not in name:
+            assert (mix.lam == 1).all() and (mix.mask == 1).all()
+        elif "CutMix" in name:
+            assert set(np.unique(mix.mask)) == {0, 1}
+        else:
+            assert 0 < mix.lam[-1] < 1
+    noisy = contenders.recipe_of(0.0, False, contenders.Method(noise=0.5))
+    moved, _ = noisy.prepare(KEY, x, y)
+    assert abs(float((moved - x).std()) - 0.5) < 0.06
+
+
+def outcome(group, method, ece, gap):
+    return [
+        {"group": group, "method": method, "seed": seed, "ece": ece + shift, "gap": gap + shift}
+        for seed, shift in enumerate((-0.1, 0.0, 0.1))
+    ]
+
+
+def test_the_verdict_on_calibration():
+    """A case where all three parts hold, and for each part a change that breaks it alone."""
+    eces = {"plain": 5.0, "mixup α=0.2": 3.0, "mixup α=1": 6.0, "mixup α=8": 9.0}
+    case = {("40 % noise", name): (ece, 1.0) for name, ece in eces.items()}
+    case |= {("0 % noise", name): (1.0 if name == "plain" else 4.0, -3.0) for name in eces}
+    case |= {(f"{rate} % noise, scaled", name): (1.0, 0.0) for rate in (0, 40) for name in eces}
+
+    def held(**changed):
+        runs = [
+            r
+            for job, scores in (case | changed.get("to", {})).items()
+            for r in outcome(*job, *scores)
+        ]
+        text = calibration.judge(runs)
+        assert ("PASS" in text) == ("does not hold" not in text)
+        return ["holds" in text.split(f"({part}) ")[1][:8] for part in (1, 2, 3)]
+
+    scaled = {("0 % noise, scaled", "mixup α=1"): (3.5, 0.0)}
+    assert held() == [True, True, True]
+    assert held(to={("0 % noise", "mixup α=1"): (0.5, -3.0)}) == [False, True, True]
+    assert held(to={("0 % noise", "mixup α=1"): (4.0, 3.0)}) == [False, True, True]
+    assert held(to={("40 % noise", "mixup α=8"): (2.0, 1.0)}) == [True, False, True]
+    assert held(to={("40 % noise", "mixup α=0.2"): (5.05, 1.0)}) == [True, False, True]
+    assert held(to=scaled) == [True, True, True]  # one may be larger
+    assert held(to=scaled | {("40 % noise, scaled", "mixup α=8"): (3.5, 0.0)}) == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_calibration_smoke(tmp_path):
+    assert calibration.main(calibration.Config(out=tmp_path, smoke=True)) == 0
+    out = tmp_path / "smoke"
+    lines = (out / "runs.jsonl").read_text().splitlines()
+    assert len(lines) == 2 * 4 * len(calibration.METHODS)
+    runs, _ = report.read_runs(
+        out / "runs.jsonl", {"experiment": "calibration", "seeds": 2, "epochs": 2}
+    )
+    by = {(run["group"], run["method"], run["seed"]): run for run in runs}
+    for (group, method, seed), run in by.items():
+        if group.endswith(calibration.SCALED):
+            before = by[group.removesuffix(calibration.SCALED), method, seed]
+            assert run["last_error"] == before["last_error"] and before["temperature"] == 1
+            assert run["temperature"] != 1 and run["nll"] < before["nll"]
+            assert np.sum(run["bins"][0]) == 899 - calibration.HELD
+    assert (out / "plot.png").stat().st_size > 20_000

@@ -8,13 +8,22 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments.models import vit
+from experiments import models
+from experiments.models import cnn, densenet, layers, preact
+from experiments.models.cnn import CNN
+from experiments.models.densenet import DenseNet
+from experiments.models.mlp import MLP
+from experiments.models.preact import PreActResNet
 from experiments.models.resnet import Bottleneck, ConvNorm, ResNet, resnet50
 from experiments.models.vit import ViT, vit_s16
 
 KEY = jax.random.key(0)
 X = jax.random.normal(KEY, (8, 32, 32, 3))
 TINY = {
+    "mlp": partial(MLP, 32 * 32 * 3, 8, 5),
+    "cnn": partial(CNN, 5, width=4),
+    "preact": partial(PreActResNet, 5, stages=(1, 2), width=8, stem=4, last_norm=True),
+    "densenet": partial(DenseNet, 5, depth=10, growth=4),
     "resnet": partial(ResNet, 5, stages=(1, 1), width=8),
     "vit": partial(ViT, 5, image=32, patch=8, width=16, depth=2, heads=2),
 }
@@ -67,6 +76,63 @@ def test_sizes_are_the_published_ones(make, size):
     assert logits.shape == (2, 1000) and logits.dtype == jnp.float32
 
 
+def preact_size(stages, widths, stem, last_norm):
+    """Parameters at ten classes: BatchNorm has two a channel, convolutions no bias."""
+    total, inputs = 27 * stem, stem
+    for depth, width in zip(stages, widths, strict=True):
+        total += 2 * inputs + 9 * inputs * width + inputs * width * (inputs != width)
+        total += 2 * width + 9 * width**2
+        total += (depth - 1) * 2 * (2 * width + 9 * width**2)
+        inputs = width
+    return total + 2 * inputs * last_norm + 11 * inputs + 10 - inputs
+
+
+def densenet_size(depth, growth):
+    total, size = 27 * 2 * growth, 2 * growth
+    for block in range(3):
+        if block:
+            total, size = total + 2 * size + size**2 // 2, size // 2
+        for _ in range((depth - 4) // 6):
+            total += 2 * size + 4 * growth * size + 8 * growth + 36 * growth**2
+            size += growth
+    return total + 2 * size + 10 * size + 10
+
+
+CIFAR = {  # the published sizes: those of the PyTorch implementations that papers quote
+    "preact18": (11_171_146, preact_size((2, 2, 2, 2), (64, 128, 256, 512), 64, False)),
+    "preact34": (21_279_306, preact_size((3, 4, 6, 3), (64, 128, 256, 512), 64, False)),
+    "wrn28_10": (36_479_194, preact_size((4, 4, 4), (160, 320, 640), 16, True)),
+    "densenet100_12": (769_162, densenet_size(100, 12)),
+    "densenet190_40": (25_624_430, densenet_size(190, 40)),
+}
+
+
+@pytest.mark.parametrize("name", CIFAR)
+def test_sizes_for_cifar_are_the_published_ones(name):
+    make = models.make(name, num_classes=10, dtype=jnp.bfloat16)
+    params, rest, apply = pure(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
+    size = sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert (size, size) == CIFAR[name]
+    assert {leaf.dtype for leaf in jax.tree.leaves((params, rest))} == {jnp.dtype("float32")}
+    x = jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32)
+    logits, _ = jax.eval_shape(partial(apply, train=True), params, rest, x)
+    assert logits.shape == (2, 10) and logits.dtype == jnp.float32
+
+
+def test_models_by_name():
+    for name, make in models.MODELS.items():
+        made = models.make(name, num_classes=3)
+        if name in ("cnn", "vit_s16"):
+            assert nnx.eval_shape(lambda made=made: made(nnx.Rngs(0))).head.out_features == 3
+        assert callable(make)
+    with pytest.raises(
+        ValueError, match=r"make got name='preact19'; it needs one of cnn, preact18"
+    ):
+        models.make("preact19", num_classes=10)
+    with pytest.raises(ValueError, match=r"DenseNet got depth=99; it needs"):
+        DenseNet(10, depth=99, growth=12, rngs=nnx.Rngs(0))
+
+
 @pytest.mark.parametrize("name", TINY)
 def test_a_step_in_bfloat16(name):
     """Float32 logits near those of float32; finite gradients; statistics move in training only."""
@@ -83,7 +149,7 @@ def test_a_step_in_bfloat16(name):
         expected, _ = exact(params, rest, X, train=True)
         return grads, logits, expected, stats, apply(params, stats, X)[1]
 
-    assert "bf16[8,32,32,3]" in str(jax.make_jaxpr(apply)(params, rest, X))
+    assert "bf16[8," in str(jax.make_jaxpr(apply)(params, rest, X))
     grads, logits, expected, stats, same = run(params, rest)
     assert logits.dtype == jnp.float32
     assert {leaf.dtype for leaf in jax.tree.leaves((grads, stats))} == {jnp.dtype("float32")}
@@ -141,9 +207,9 @@ def test_the_scan_is_a_loop_over_blocks():
     assert (first != second).all() and first.std() == pytest.approx(0.0176, rel=0.1)
 
 
-def test_drop_path_is_unbiased_and_takes_whole_rows():
+def test_drop_is_unbiased_and_takes_whole_rows():
     x = jnp.asarray([[1.0, 2.0], [-3.0, 4.0]], jnp.bfloat16)
-    drop = jax.jit(jax.vmap(lambda key: vit.drop_path(key, x, 0.2)))
+    drop = jax.jit(jax.vmap(lambda key: layers.drop(key, x, 0.2, (2, 1))))
     drawn = drop(jax.random.split(KEY, 4000))
     assert drawn.dtype == x.dtype
     drawn = np.asarray(drawn, np.float32)
@@ -181,3 +247,127 @@ def test_paths_drop_in_training_only_and_in_later_blocks():
     for options in ({"patch": 5}, {"heads": 3}, {"drop_path": 1.0}):
         with pytest.raises(ValueError, match=r"ViT got .*; it needs"):
             ViT(5, **({"image": 32, "width": 16, "depth": 2} | options), rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "features"),
+    [
+        ("mlp", [(8,), (8,)]),
+        ("cnn", [(32, 32, 4), (16, 16, 8), (8, 8, 16), (4, 4, 32)]),
+        ("preact", [(32, 32, 8), (16, 16, 16)]),
+    ],
+)
+def test_a_tap_sees_and_changes_each_layer(name, features):
+    params, rest, apply = pure(tiny(name))
+    seen = []
+
+    def note(i, x):
+        seen.append((i, x.shape))
+        return x
+
+    @jax.jit
+    def run(params, rest, at):
+        changing = lambda i, x: jnp.where(at == i, x[::-1], x)
+        return apply(params, rest, X, tap=changing)[0]
+
+    plain = jax.jit(apply)(params, rest, X)[0]
+    same = jax.jit(partial(apply, tap=note))(params, rest, X)[0]
+    np.testing.assert_array_equal(same, plain)
+    assert seen == list(enumerate([X.shape, *((8, *shape) for shape in features)]))
+    np.testing.assert_allclose(run(params, rest, -1), plain, atol=1e-4)
+    for layer in range(len(seen)):  # rows turned round within the model come out turned round
+        np.testing.assert_allclose(run(params, rest, layer), plain[::-1], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn", "preact"])
+def test_dropout_draws_in_training_only(name):
+    params, rest, plain = pure(tiny(name))
+    make = TINY[name]
+    dropping = pure(shapes(make, dropout=0.5))[2]
+    other = jax.random.key(1)
+
+    @jax.jit
+    def calls(params, rest):
+        train = [dropping(params, rest, X, train=True, key=key)[0] for key in (KEY, KEY, other)]
+        test = [dropping(params, rest, X, key=key)[0] for key in (KEY, None)]
+        return train, test, plain(params, rest, X)[0], plain(params, rest, X, train=True)[0]
+
+    train, test, expected, undropped = calls(params, rest)
+    np.testing.assert_array_equal(train[0], train[1])
+    assert (train[0] != train[2]).any() and (train[0] != undropped).any()
+    for logits in test:
+        np.testing.assert_array_equal(logits, expected)
+    with pytest.raises(ValueError, match="train=True and no key"):
+        dropping(params, rest, X, train=True)
+
+
+def test_dropout_rates_may_be_traced():
+    """One program gives what each plain rate gives; and what a rate of 0 gives is x itself."""
+    x = jnp.ones((4000, 3), jnp.bfloat16)
+    rngs = lambda: nnx.Rngs(KEY)
+    traced = jax.jit(lambda rate: layers.Dropout(rate)(x, True, rngs()))
+    np.testing.assert_array_equal(traced(0.0), x)
+    for rate in (0.1, 0.8):
+        dropped = layers.Dropout(rate)(x, True, rngs())
+        np.testing.assert_array_equal(traced(rate), dropped)
+        zero = np.asarray(dropped == 0)
+        assert abs(zero.mean() - rate) < 5 * np.sqrt(rate * (1 - rate) / x.size)
+        np.testing.assert_allclose(
+            np.asarray(dropped, np.float32)[~zero], 1 / (1 - rate), rtol=0.01
+        )
+    shared = rngs()
+    layer = layers.Dropout(0.5)
+    assert (layer(x, True, shared) != layer(x, True, shared)).any()  # a draw for each call
+    assert layers.Dropout(0.0)(x, True, None) is x
+    with pytest.raises(ValueError, match=r"Dropout got rate=1.0; it needs a number in \[0, 1\)"):
+        layers.Dropout(1.0)
+
+
+def convolved(x, kernel, stride):
+    pad = kernel.shape[0] // 2
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), [(pad, pad)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+@pytest.mark.parametrize(("side", "stride"), [(8, 1), (8, 2), (7, 2)])
+def test_a_layer_of_the_cnn_is_a_convolution(side, stride):
+    layer = new(cnn.Layer, 3, 4, stride, dtype=jnp.float32)
+    x = X[:, :side, :side]
+    y = convolved(x, layer.linear.kernel[...].reshape(3, 3, 3, 4), stride)
+    expected = np.maximum(y, 0) / np.sqrt(1 + 1e-5)  # fresh statistics: mean 0, variance 1
+    np.testing.assert_allclose(layer(x, False), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("inputs", "stride"), [(3, 2), (4, 1)])
+def test_a_pre_activation_block_by_hand(inputs, stride):
+    """Also: all that dropout drops lies between the two convolutions, beside the shortcut."""
+    x = jnp.resize(X, (2, 8, 8, inputs))
+    make = partial(new, preact.Block, inputs, 4, stride, dtype=jnp.float32)
+    block = make(0.0)
+    unit = 1 / np.sqrt(1 + 1e-5)
+    y = np.maximum(x, 0) * unit
+    hidden = np.maximum(convolved(y, block.conv1.kernel[...], stride), 0) * unit
+    shortcut = x if stride == 1 else convolved(y, block.shortcut.kernel[...], stride)
+    expected = shortcut + convolved(hidden, block.conv2.kernel[...], 1)
+    np.testing.assert_allclose(block(x, False, None), expected, atol=1e-5)
+    block.dropout = layers.Dropout(1 - 1e-7)
+    dropped = block(x, True, nnx.Rngs(0))
+    bare = x if stride == 1 else block.shortcut(nnx.relu(layers.normed(block.norm1, x, True)))
+    np.testing.assert_array_equal(dropped, bare)
+
+
+def test_dense_layers_keep_what_they_get():
+    x = X[:2, :8, :8]
+    layer = new(densenet.Layer, 3, 4, dtype=jnp.float32)
+    y = nnx.jit(lambda layer, x: layer(x, False))(layer, x)
+    assert y.shape == (2, 8, 8, 7)
+    np.testing.assert_array_equal(y[..., :3], x)
+    unit = 1 / np.sqrt(1 + 1e-5)
+    narrow = convolved(np.maximum(x, 0) * unit, layer.narrow.conv.kernel[...], 1)
+    grown = convolved(np.maximum(narrow, 0) * unit, layer.grow.conv.kernel[...], 1)
+    np.testing.assert_allclose(y[..., 3:], grown, atol=1e-5)
+    half = new(densenet.Transition, 4, dtype=jnp.float32)
+    y = convolved(np.maximum(grown, 0) * unit, half.half.conv.kernel[...], 1)
+    y = y.reshape(2, 4, 2, 4, 2, 2).mean((2, 4))
+    np.testing.assert_allclose(half(grown, False), y, atol=1e-5)

@@ -37,6 +37,8 @@ from experiments.benchmarks import peers, timing
 from experiments.models.preact import PreActResNet
 
 GOAL, OURS = 1.3, "JAX"
+FULL, TINY = ((2, 2, 2, 2), 64), ((1,), 4)  # the model's stages, and the first one's width
+NORMALISE = lambda x: (x - 120) / 62  # of JAX's and PyTorch's arrays
 HEADER = ("", "", "images/s", "JAX, x as many", "quartiles")
 
 
@@ -54,25 +56,17 @@ class Config:
     """In an epoch; the last partial batch is dropped."""
     rounds: int = 9
     """How often each row is timed."""
-    stages: tuple[int, ...] = (2, 2, 2, 2)
-    """Blocks of the model."""
-    width: int = 64
-    """Channels of its first stage."""
-
-
-def normalise(x: Any) -> Any:
-    """Of JAX's and PyTorch's arrays."""
-    return (x - 120) / 62
 
 
 def ours(config: Config, batch: int, x: np.ndarray, y: np.ndarray) -> tuple[timing.Row, int]:
     """A row that trains for an epoch, and the number of parameters."""
-    sizes: dict[str, Any] = {"stages": config.stages, "width": config.width, "stem": config.width}
+    stages, width = TINY if config.smoke else FULL
+    model = partial(PreActResNet, stages=stages, width=width, stem=width, last_norm=False)
     recipe = train.Recipe(
-        lambda rngs: PreActResNet(10, **sizes, last_norm=False, dtype=jnp.bfloat16, rngs=rngs),
+        lambda rngs: model(10, dtype=jnp.bfloat16, rngs=rngs),
         optax.sgd(0.1, momentum=0.9),
         lambda key, x, y: jm.sample_mixup(key, x.shape[:-1], alpha=1.0),
-        normalise=normalise,
+        normalise=NORMALISE,
     )
     state = jax.jit(partial(train.init, recipe))(jax.random.key(0))
     arrays, key = jax.device_put((x, y)), jax.random.key(1)
@@ -99,13 +93,16 @@ def theirs(
     except ModuleNotFoundError as error:
         print(f"{error.name} is not installed, so JAX runs alone: pip install '.[bench]'.")
         return
+    backend, device = jax.default_backend(), torch_preact.DEVICE.type
+    if (backend == "gpu") != (device == "cuda"):
+        raise cli.Stop(f"JAX runs on {backend} and PyTorch on {device}: install both for one.")
     modes = {"torch.compile": "default", "torch.compile with CUDA graphs": "reduce-overhead"}
     for name, mode in {"PyTorch": None}.items() if config.smoke else modes.items():
-        model = torch_preact.PreActResNet(10, config.stages, config.width)
+        model = torch_preact.PreActResNet(10, *(TINY if config.smoke else FULL))
         own = sum(parameter.numel() for parameter in model.parameters())
         if own != size:
             raise cli.Stop(f"PyTorch's model has {own} parameters and ours {size}: make them one.")
-        options: Any = {"batch": batch, "normalise": normalise, "mode": mode}
+        options: Any = {"batch": batch, "normalise": NORMALISE, "mode": mode}
         yield name, timing.Row(torch_preact.epochs(model, x, y, **options))
 
 
@@ -124,33 +121,31 @@ def verdict(results: dict[str, dict[str, dict[str, Any]]], backend: str) -> str:
 def main(config: Config) -> int:
     """Time all rows at each batch size; print and write them."""
     if config.smoke:
-        config = cli.smoke(config, batches=(8,), images=16, rounds=2, stages=(1,), width=4)
+        config = cli.smoke(config, batches=(8,), images=16, rounds=2)
     console, rng = Console(), np.random.default_rng(0)
     x = rng.integers(0, 256, (config.images, 32, 32, 3), np.uint8)
     y = rng.integers(0, 10, config.images, np.int32)
-    settings = {"experiment": "throughput", "rounds": config.rounds, "torch": peers.versions()["torch"]}
-    settings |= {name: getattr(config, name) for name in ("images", "stages", "width")}
+    settings = {"experiment": "throughput", "images": config.images, "rounds": config.rounds}
+    machine = report.machine() | {"torch": f"torch {peers.versions()['torch']}"}
     results, shown = {}, Table(*HEADER, box=SIMPLE_HEAD)
-    lines = [report.markdown_row(HEADER), report.markdown_row(["---"] * len(HEADER))]
     for batch in config.batches:
         group, runs = f"batch {batch}", []
         with console.status(f"{group}: compiling takes minutes"):
             own, size = ours(config, batch, x, y)
             rows = {OURS: own, **dict(theirs(config, batch, x, y, size))}
             results[group] = timing.measure(rows, rounds=config.rounds, seconds=0)
-        same = {"settings": settings | {"parameters": size}, "machine": report.machine()}
+        same = {"settings": settings | {"parameters": size}, "machine": machine}
         for name, row in results[group].items():
             speed = config.images // batch * batch / row["ms"] * 1e3
             runs.append({**same, "group": group, "method": name, "images_per_second": speed, **row})
             quartiles = f"{row['low']:.2f} to {row['high']:.2f}"
-            cells = (group, name, f"{speed:,.0f}", f"{row['ratio']:.2f}", quartiles)
-            shown.add_row(*cells)
-            lines.append(report.markdown_row(cells))
+            shown.add_row(group, name, f"{speed:,.0f}", f"{row['ratio']:.2f}", quartiles)
         report.append_runs(config.out / "runs.jsonl", runs)
-    facts = f"Machine: {', '.join(report.machine().values())}, torch {peers.versions()['torch']}."
-    lines += ["", verdict(results, jax.default_backend()), "", facts]
-    (config.out / "table.md").write_text("\n".join(lines) + "\n")
-    console.print(shown, *lines[-3:], f"Written: runs.jsonl and table.md in {config.out}", sep="\n")
+    cells = [HEADER, ["---"] * len(HEADER), *zip(*(c.cells for c in shown.columns), strict=True)]
+    facts = ["", verdict(results, jax.default_backend()), "", f"{', '.join(machine.values())}."]
+    text = "\n".join([*map(report.markdown_row, cells), *facts])
+    (config.out / "table.md").write_text(text + "\n")
+    console.print(shown, *facts[1:], f"Written: runs.jsonl and table.md in {config.out}", sep="\n")
     return 0
 
 

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
 
 class Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int):
@@ -56,34 +58,32 @@ def epochs(
     channels_last, bfloat16 autocast, all data on the device; forward, mixing and loss are compiled
     in torch.compile's `mode`, or not at all where it is None; the optimizer's step is one kernel.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True
-    model = model.to(device, memory_format=torch.channels_last).train()
+    model = model.to(DEVICE, memory_format=torch.channels_last).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, fused=True)
-    x = torch.from_numpy(images).to(device)  # [b, h, w, c] in memory, as channels_last wants it
-    y = torch.from_numpy(labels).long().to(device)
+    x = torch.from_numpy(images).to(DEVICE)  # [b, h, w, c] in memory, as channels_last wants it
+    y = torch.from_numpy(labels).long().to(DEVICE)
 
-    def loss_of(x, y, lam):
-        partner = torch.randperm(x.shape[0], device=x.device)
+    def loss_of(x, y, lam, partner):
         x = normalise(x.permute(0, 3, 1, 2).float())
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(DEVICE.type, torch.bfloat16):
             logits = model(lam * x + (1 - lam) * x[partner])
-            return lam * F.cross_entropy(logits, y) + (1 - lam) * F.cross_entropy(
-                logits, y[partner]
-            )
+            own, other = F.cross_entropy(logits, y), F.cross_entropy(logits, y[partner])
+        return lam * own + (1 - lam) * other
 
-    loss_fn = torch.compile(loss_of, mode=mode) if mode else loss_of
+    loss_fn = torch.compile(loss_of, mode=mode, dynamic=False) if mode else loss_of
     steps = len(labels) // batch
 
     def epoch() -> None:
-        order = torch.randperm(len(y), device=device)[: steps * batch].view(steps, batch)
-        lams = torch.rand(steps, device=device)  # Beta(1, 1)
+        order = torch.randperm(len(y), device=DEVICE)[: steps * batch].view(steps, batch)
+        lams = torch.rand(steps, device=DEVICE)  # Beta(1, 1)
         for rows, lam in zip(order, lams, strict=True):
-            loss = loss_fn(x[rows], y[rows], lam)
+            partner = torch.randperm(batch, device=DEVICE)
+            loss = loss_fn(x[rows], y[rows], lam, partner)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
-        if device.type == "cuda":
+        if DEVICE.type == "cuda":
             torch.cuda.synchronize()
 
     return epoch

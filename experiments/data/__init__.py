@@ -1,1 +1,1 @@
-"""Data sets as arrays: images f32[n, ...] in [0, 1] and integer labels."""
+"""Data sets, as arrays in memory or as streams of batches."""

@@ -47,7 +47,7 @@ class Source(NamedTuple):
 def archive(path: Path) -> Source:
     """An .npz file of pixels or of JPEGs."""
     try:
-        with np.load(path) as file:
+        with path.open("rb") as opened, np.load(opened) as file:
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise FileNotFoundError(

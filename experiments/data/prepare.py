@@ -88,8 +88,12 @@ def write(builder: tfds.core.DatasetBuilder, archives: Path | None = None) -> No
         ) from error
 
 
-if __name__ == "__main__":
+def main() -> None:
     try:
         tyro.cli(prepare, prog="python -m experiments.data.prepare")
     except (ImportError, OSError, ValueError) as error:
-        raise SystemExit(str(error)) from None
+        raise SystemExit(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""A way to train as numbers, all of which may be traced: one compiled program then serves many."""
+
+from typing import NamedTuple
+
+from jaxtyping import Array, PRNGKeyArray
+
+import jax_mixup as jm
+
+
+class Method(NamedTuple):
+    """What is done to the inputs, the labels and the weights."""
+
+    alpha: float = 0.0  # λ ~ Beta(α, α); 0 is off, which is plain training; infinity is λ = ½
+    cutmix: float = 0.0  # probability of CutMix in place of mixup
+    smoothing: float = 0.0  # of labels
+    weight_decay: float = 0.0
+    noise: float = 0.0  # σ of Gaussian noise on the inputs
+    dropout: float = 0.0
+
+    def draw(self, key: PRNGKeyArray, x: Array, y: Array) -> jm.Mix:
+        """Mixup, CutMix or nothing."""
+        return jm.sample_mixup_or_cutmix(
+            key,
+            x.shape[:-1],
+            mixup_alpha=self.alpha,
+            cutmix_alpha=self.alpha,
+            switch_prob=self.cutmix,
+        )
