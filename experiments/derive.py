@@ -9,11 +9,12 @@ def labels_needed(
 ) -> Float[np.ndarray, "m"]:
     """With how many labels a curve of errors reaches each error that is wanted.
 
-    Straight lines between the sizes, along their logarithm; where the error rises again, the
-    smaller size counts. Errors beyond the curve give its first or last size.
+    Straight lines between the sizes, along their logarithm; an error that is higher than at a
+    smaller size counts as that one. Errors beyond the curve give its first or last size.
     """
-    falling, first = np.unique(-np.minimum.accumulate(errors), return_index=True)
-    return np.exp(np.interp(-wanted, falling, np.log(sizes[first])))
+    # Of equal errors the smaller size is to be found, so each is a trifle better than the last.
+    falling = np.minimum.accumulate(errors) - 1e-9 * np.arange(len(errors))
+    return np.exp(np.interp(-wanted, -falling, np.log(sizes)))
 
 
 def labels_saved(

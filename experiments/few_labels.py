@@ -63,7 +63,7 @@ class Config:
     out: Path = Path("results/few_labels")
     """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
     data: str | None = None
-    """Pictures in place of the digits: cifar10, or what else `experiments.data.images` reads."""
+    """Pictures, as cifar10, or what else `experiments.data.images` reads; for a GPU."""
     smoke: cli.Flag = False
     """Two epochs and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
     seeds: int = 10
@@ -131,7 +131,7 @@ def main(config: Config) -> int:
     except (OSError, ValueError) as error:
         raise loop.Stop(str(error)) from error
     if config.smoke:
-        pool = pool._replace(sizes=(pool.main, pool.sizes[-1]))
+        pool = pool._replace(sizes=(pool.sizes[0], pool.main))
     groups = {f"{n} labels, {name}": (n, on) for name, on in SETTINGS.items() for n in pool.sizes}
     settings = {"experiment": "few_labels", "data": pool.title, "epochs": config.epochs}
     sizes = {"seeds": config.seeds, "epochs": config.epochs}

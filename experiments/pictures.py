@@ -47,6 +47,8 @@ class Options:
     """TFDS's folder."""
     subset: int | None = None
     """Train on so many images, others for each seed; all by default."""
+    first_seed: int = 0
+    """Results take 0; choices of options are made on 1000 and up."""
     epochs: int = 200
     """How long each network trains."""
     batch: int = 128
@@ -155,7 +157,7 @@ def make_work(
         full = settings | {"group": job[0], "method": job[1], "noise": noise}
         folder, fit = out / _plain(job[0]) / _plain(job[1]), trainer(model).fit
         curves, finals = [], []
-        for seed in range(seeds):
+        for seed in range(options.first_seed, options.first_seed + seeds):
             mine = chosen(options, data, noise=noise, seed=seed)
             place = {"seed": seed, "folder": folder / str(seed), "settings": full, "tick": tick}
             state, scores = fit(method, mine, **place)

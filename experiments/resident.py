@@ -99,7 +99,7 @@ class Trainer:
 
         settings = settings | {"seed": seed, "steps_a_dispatch": steps}
         shown = {"total": self._epochs * epoch, "every": epoch, "console": self._console}
-        with contextlib.closing(Checkpoints(folder, settings, keep=1)) as checkpoints:
+        with contextlib.closing(Checkpoints(folder, settings, keep=2)) as checkpoints:
             state = self._restored(checkpoints, numbers, key_init)
             tick(int(state.step) // epoch)
             with log.Log(folder, **shown) as logged, hosts.stop_asked() as stopped:

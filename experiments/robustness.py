@@ -95,8 +95,7 @@ def make_work(config: Config, settled: dict) -> Callable[..., list[dict]]:
     @functools.lru_cache(maxsize=1)  # all groups of a method share its networks
     def measured(name: str) -> dict[str, Array]:
         method = settled["clean", name].method if name in OPEN else METHODS[name]
-        state, _ = fit(method, data)
-        return errors(method, keys, state, stranger(), data.x_test, data.y_test)
+        return errors(method, keys, fit(method, data)[0], stranger(), data.x_test, data.y_test)
 
     def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
         group, name = job

@@ -5,8 +5,9 @@ by `dataclasses.replace`. Which one is a number, so that one compiled program ha
 """
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -75,13 +76,13 @@ def draw(
     """The mix of a variant, whose numbers may be traced."""
     key_partner, key_lam = jax.random.split(key)
 
-    def sample(options_of, key: PRNGKeyArray) -> jm.Mix:
-        mix = jm.sample_mixup(key, y.shape, **options_of(variant.alpha))
+    def sample(options_of: Callable[[Any], dict], key: PRNGKeyArray, alpha: Array) -> jm.Mix:
+        mix = jm.sample_mixup(key, y.shape, **options_of(alpha))
         # The branches of a switch have one form.
         return dataclasses.replace(mix, mask=jnp.broadcast_to(mix.mask, y.shape))
 
     samplers = [partial(sample, options_of) for options_of in LAMS.values()]
-    mix = jax.lax.switch(_place(variant.lam), samplers, key_lam)
+    mix = jax.lax.switch(_place(variant.lam), samplers, key_lam, variant.alpha)
     partner = jax.lax.switch(_place(variant.partners), [*PARTNERS.values()], key_partner, x, y)
     mix = dataclasses.replace(mix, partner=partner)
     return jax.lax.switch(_place(variant.mixed), [*MIXED.values()], mix)

@@ -1,6 +1,7 @@
 """The models of the experiments: sizes, precision, statistics, and what is drawn in training."""
 
 from functools import cache, partial
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -110,21 +111,21 @@ CIFAR = {  # the published sizes: those of the PyTorch implementations that pape
 @pytest.mark.parametrize("name", CIFAR)
 def test_sizes_for_cifar_are_the_published_ones(name):
     make = models.make(name, num_classes=10, dtype=jnp.bfloat16)
-    params, rest, apply = pure(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
+    # To trace the counters of nnx.Rngs takes seconds, by the square of the depth.
+    keys = SimpleNamespace(params=lambda: KEY)
+    params, rest, apply = pure(nnx.eval_shape(lambda: make(keys)))
     size = sum(leaf.size for leaf in jax.tree.leaves(params))
     assert (size, size) == CIFAR[name]
     assert {leaf.dtype for leaf in jax.tree.leaves((params, rest))} == {jnp.dtype("float32")}
     x = jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32)
-    logits, _ = jax.eval_shape(partial(apply, train=True), params, rest, x)
+    logits, _ = jax.eval_shape(apply, params, rest, x)
     assert logits.shape == (2, 10) and logits.dtype == jnp.float32
 
 
 def test_models_by_name():
-    for name, make in models.MODELS.items():
-        made = models.make(name, num_classes=3)
-        if name in ("cnn", "vit_s16"):
-            assert nnx.eval_shape(lambda made=made: made(nnx.Rngs(0))).head.out_features == 3
-        assert callable(make)
+    make = models.make("cnn", num_classes=3, width=2, dropout=0.5)
+    model = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
+    assert model.head.kernel.shape == (16, 3) and model.dropout.rate == 0.5
     with pytest.raises(
         ValueError, match=r"make got name='preact19'; it needs one of cnn, preact18"
     ):

@@ -5,7 +5,6 @@ the split; means and deviations do, so that `standardise` takes them from the tr
 """
 
 import csv
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -83,27 +82,28 @@ def read_csv(path: Path) -> Table:
         for cell, column in zip(rows[0], body, strict=True)
     )
     *columns, labels = body if named else zip(*rows, strict=True)
-    check_labels(path.name, labels)
-    classes = numbers(labels)
+    classes = classes_of(path.name, labels)
     x = np.concatenate([encode(path.name, i, column) for i, column in enumerate(columns)], axis=1)
-    return make(path.stem, x, np.array(labels) if classes is None else classes)
+    return make(path.stem, x, classes)
 
 
-def check_labels(name: str, labels: Sequence[str]) -> None:
-    """Each row has a class, there are two of them or more, and each has two examples or more."""
-    counts = Counter(labels)
-    if missing := sum(count for label, count in counts.items() if label.lower() in MISSING):
+def classes_of(name: str, labels: Sequence[str]) -> np.ndarray:
+    """Each row's class, a number or a text; two classes or more, each with two examples or more."""
+    if missing := sum(label.lower() in MISSING for label in labels):
         raise ValueError(
             f"read_csv got {name} with {missing} rows without a class, which is the last column: "
             "leave them out."
         )
-    rare, count = min(counts.items(), key=lambda item: item[1])
-    if count < 2 or len(counts) < 2:
+    values = numbers(labels)
+    classes = np.array(labels) if values is None else values
+    found, counts = np.unique(classes, return_counts=True)
+    if len(found) < 2 or counts.min() < 2:
         raise ValueError(
-            f"read_csv got {name} with {len(counts)} classes in the last column, and {count} "
-            f"examples of {rare!r}; it needs two classes and two examples of each, to learn and to "
-            "test: join rare classes, or leave them out."
+            f"read_csv got {name} with {len(found)} classes in the last column, and {counts.min()} "
+            f"examples of {found[counts.argmin()]}; it needs two classes and two examples of each, "
+            "to learn and to test: join rare classes, or leave them out."
         )
+    return classes
 
 
 def encode(name: str, index: int, column: Sequence[str]) -> np.ndarray:
@@ -150,7 +150,7 @@ def standardise(
     x: Float[Array, "n d"], x_test: Float[Array, "m d"]
 ) -> tuple[Float[Array, "n d"], Float[Array, "m d"]]:
     """Both by the means and deviations of x, the training rows; what is missing is the mean."""
-    mean, deviation = jnp.nanmean(x, axis=0), jnp.nanstd(x, axis=0)
+    mean, deviation = (of(x, axis=0, keepdims=True) for of in (jnp.nanmean, jnp.nanstd))
     scale = jnp.where(deviation > 0, deviation, 1)
     x, x_test = (jnp.nan_to_num((rows - mean) / scale) for rows in (x, x_test))
     return x, x_test

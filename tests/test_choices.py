@@ -1,0 +1,143 @@
+"""Few labels, α, and what is chosen on other seeds: planted answers, and smoke runs."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rich.console import Console
+
+from experiments import alpha, choose, derive, few_labels, loop, tabular, train
+from experiments.data import few
+
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(autouse=True)
+def plain_promotion():
+    """Flax and optax promote; the library's own strictness is tested elsewhere."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def test_few_labels_have_each_class_as_often_as_can_be():
+    y = jax.random.permutation(KEY, jnp.repeat(jnp.arange(10), jnp.arange(4, 24, 2)))  # 4 to 22
+    taken = {n: np.asarray(few.few(y, n, rows=60, num_classes=10)) for n in (20, 30, 60)}
+    for n, rows in taken.items():
+        assert len(rows) == 60 and len(set(rows)) == n
+        assert set(np.bincount(rows)) <= {0, 60 // n}  # each as often as the others
+        assert set(rows) <= set(taken[60])
+    np.testing.assert_array_equal(np.bincount(y[taken[20][:20]]), [2] * 10)
+    counts = np.bincount(y[taken[60]])
+    assert counts[0] == 4 and sorted(counts[1:]) == [6] * 7 + [7] * 2
+
+
+def test_what_is_drawn_is_not_tested():
+    pool = few.pool(None)
+    draw = jax.jit(lambda key, n: few.draw(key, n, pool=pool))
+    mine, test = draw(KEY, 50)
+    assert mine.shape == (800,) and test.shape == (899,)
+    assert len(set(mine.tolist())) == 50 and not set(mine.tolist()) & set(test.tolist())
+    assert set(mine.tolist()) < set(draw(KEY, 100)[0].tolist())
+    np.testing.assert_array_equal(np.bincount(pool.y[mine]), [80] * 10)
+    data = few.split(pool, jnp.stack([mine, mine[::-1]]), jnp.stack([test, test]))
+    assert data.x.shape == (2, 800, 8, 8, 1) and data.y_test.shape == (2, 899)
+    np.testing.assert_array_equal(data.y[1], pool.y[mine[::-1]])
+
+
+def test_labels_needed_on_a_planted_curve():
+    sizes = np.array([10.0, 20, 40, 80])
+    errors = np.array([40.0, 30, 20, 10])  # ten points less for twice the labels
+    wanted = np.array([30.0, 25, 15, 50, 5])
+    found = derive.labels_needed(sizes, errors, wanted)
+    np.testing.assert_allclose(found, [20, 20 * 2**0.5, 40 * 2**0.5, 10, 80])
+    # An error that rises again is as good as the lower one before, whose size it then is.
+    found = derive.labels_needed(sizes, np.array([40.0, 20, 25, 10]), np.array([20.0, 15]))
+    np.testing.assert_allclose(found, [20, 40 * 2**0.5])
+
+
+def test_labels_saved_on_planted_curves():
+    sizes, noise = np.array([10.0, 20, 40, 80]), np.array([[-3.0], [0], [3]])
+    plain = np.array([40.0, 30, 20, 10]) + noise  # of three seeds
+    saved, low, high = derive.labels_saved(sizes, plain, plain - 10)
+    np.testing.assert_allclose(saved, [2, 2, 2, 1])  # no more than the largest size, for the last
+    np.testing.assert_allclose(low, saved)  # the same gain for each seed
+    np.testing.assert_allclose(high, saved)
+    saved, low, high = derive.labels_saved(sizes, plain, plain + np.array([[5.0], [0], [-5]]))
+    np.testing.assert_allclose(saved, 1)
+    assert (low[1:3] < 1).all() and (high[1:3] > 1).all()
+
+
+def test_a_planted_rule_is_found():
+    features = np.array([[1.0, noise, width] for noise in (0, 0.25, 0.5, 1) for width in (3, 5)])
+    planted, offered = np.array([-4.0, 8, 1]), np.arange(-5.0, 10)
+    errors = 3 * np.abs((features @ planted)[:, None] - offered)
+    np.testing.assert_allclose(derive.fit_rule(features, offered, errors), planted, atol=1e-9)
+    np.testing.assert_allclose(derive.regrets(features, offered, errors), 0, atol=1e-9)
+    # A row that follows no rule pays, and is not among those that its own rule is fitted to.
+    errors[2] = np.abs(offered - 9)
+    assert derive.regrets(features, offered, errors)[2] == 9 - features[2] @ planted
+
+
+def test_choices_come_from_other_seeds(tmp_path):
+    """Each candidate's curves are planted, another for the seeds that choose."""
+    curves = {0.1: [5, 1, 4], 0.2: [6, 5, 3], 0.0: [2, 3, 4]}
+    asked = []
+
+    def work(group, numbers, first, tick):
+        asked.append((group, numbers.alpha, first))
+        tick(3)
+        other = np.zeros(3) if first == choose.FIRST_SEED else np.array([10, 20, 30])
+        error = (np.array([curves[numbers.alpha]] * 2) + other) / 100
+        return {"error": error}, {"extra": np.array([0.5, 1])}
+
+    methods = {
+        "plain": {"plain": choose.Numbers()},
+        "mixup": {"low": choose.Numbers(alpha=0.1), "high": choose.Numbers(alpha=0.2)},
+        "mixup low": {"low": choose.Numbers(alpha=0.1)},
+    }
+    sizes = {"seeds": 2, "epochs": 3, "work": work}
+    runs = choose.run(Console(quiet=True), tmp_path, {"of": "test"}, ["g"], methods, **sizes)
+    assert asked[:3] == [("g", a, choose.FIRST_SEED) for a in (0.0, 0.1, 0.2)]  # each once
+    assert asked[3:] == [("g", a, 0) for a in (0.0, 0.2, 0.1)]
+    found = {run["method"]: run for run in runs if run["seed"] == 1}
+    assert [found[m]["chosen"] for m in methods] == ["plain", "high", "low"]
+    assert [found[m]["stop"] for m in methods] == [1, 3, 2]
+    assert [found[m]["stopped_error"] for m in methods] == [12, 33, 21]
+    assert [found[m]["last_error"] for m in methods] == [34, 33, 34]
+    assert found["plain"]["extra"] == 100
+
+
+def test_pictures_are_moved_as_bytes_and_scaled_after_mixing():
+    x = jnp.full((4, 8, 8, 3), 255, jnp.uint8)
+    pool = few.Pool("planted", x, jnp.arange(4), 4, (2, 4), 2)
+    recipe = few_labels.recipe_of(pool, (choose.Numbers(alpha=1.0), 1.0))
+    moved, _ = recipe.prepare(KEY, x, pool.y)
+    assert moved.dtype == jnp.uint8 and 0 < (moved == 0).sum() < moved.size
+    assert float(recipe.normalise(x.astype(jnp.float32)).max()) == 1
+    still = few_labels.recipe_of(pool, (choose.Numbers(), 0.0)).prepare(KEY, x, pool.y)[0]
+    np.testing.assert_array_equal(still, x)
+    said = jax.eval_shape(lambda key: train.logits(recipe, train.init(recipe, key), x), KEY)
+    assert said.shape == (4, 4)
+
+
+def test_too_few_pictures(tmp_path):
+    path = tmp_path / "small.npz"
+    x, y = np.zeros((30, 8, 8, 1), np.uint8), np.arange(30) % 2
+    np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y)
+    with pytest.raises(loop.Stop, match="needs 10000"):
+        few_labels.main(few_labels.Config(out=tmp_path, data=str(path)))
+
+
+@pytest.mark.parametrize("script", [alpha, few_labels, tabular])
+def test_smoke(script, tmp_path, capsys):
+    assert script.main(script.Config(out=tmp_path, smoke=True)) == 0
+    [out] = tmp_path.iterdir()
+    table = (out / "table.md").read_text()
+    assert out.name == "smoke" and "Pass rule" in table and "Pass rule" in capsys.readouterr().out
+    assert (out / "plot.png").read_bytes().startswith(b"\x89PNG")
+    runs = [json.loads(line) for line in (out / "runs.jsonl").read_text().splitlines()]
+    assert {run["method"] for run in runs} == set(script.METHODS)
+    assert {run["seed"] for run in runs} == {0, 1}
+    assert str(tmp_path) not in (out / "runs.jsonl").read_text()
