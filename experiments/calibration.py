@@ -28,8 +28,8 @@ from jaxtyping import Array
 from rich.console import Console
 
 from experiments import cli, contenders, diagrams, metrics, report, sweep
-from experiments.contenders import Method
 from experiments.data import strange
+from experiments.methods import Method
 
 METHODS = contenders.METHODS | {
     "stopped early": Method(),  # plain, for as many epochs as `settle` finds

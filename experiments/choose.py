@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import PRNGKeyArray
 from rich.console import Console
 
-import jax_mixup as jm
 from experiments import report, sweep
+from experiments.methods import Method
 
 FIRST_SEED = 1000  # of those that choose; results have lower ones
 Tick = Callable[[int], None]
@@ -60,28 +59,10 @@ def choose(
     return choices
 
 
-class Numbers(NamedTuple):
-    """A method as numbers: all are traced, so one compiled program trains every method."""
-
-    alpha: float = 0.0  # λ ~ Beta(α, α); 0 is off, which is plain training
-    cutmix: float = 0.0  # probability of CutMix in place of mixup
-    smoothing: float = 0.0
-    weight_decay: float = 0.0
-
-    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> jm.Mix:
-        return jm.sample_mixup_or_cutmix(
-            key,
-            shape,
-            mixup_alpha=self.alpha,
-            cutmix_alpha=self.alpha,
-            switch_prob=self.cutmix,
-        )
-
-
 BASELINES = {
-    "plain": {"plain": Numbers()},
-    "weight decay": {f"weight decay {w}": Numbers(weight_decay=w) for w in (0.1, 0.3, 1.0, 3.0)},
-    "label smoothing": {f"label smoothing {s}": Numbers(smoothing=s) for s in (0.05, 0.1, 0.3)},
+    "plain": {"plain": Method()},
+    "weight decay": {f"weight decay {w}": Method(weight_decay=w) for w in (0.1, 0.3, 1.0, 3.0)},
+    "label smoothing": {f"label smoothing {s}": Method(smoothing=s) for s in (0.05, 0.1, 0.3)},
 }
 
 
@@ -90,11 +71,11 @@ def run(
     out: Path,
     settings: dict,
     groups: Iterable[str],
-    methods: Mapping[str, Mapping[str, Numbers]],
+    methods: Mapping[str, Mapping[str, Method]],
     *,
     seeds: int,
     epochs: int,
-    work: Callable[[str, Numbers, int, Tick], Results],
+    work: Callable[[str, Method, int, Tick], Results],
 ) -> list[report.Run]:
     """Choose among all methods' candidates by the last error, then run the best, in all groups.
 

@@ -16,20 +16,8 @@ from rich.console import Console
 import jax_mixup as jm
 from experiments import choose, cli, sweep, train
 from experiments.data import digits, split
+from experiments.methods import Method
 from experiments.models.mlp import MLP
-
-
-class Method(NamedTuple):
-    """A method as numbers: all but the last two are traced, so those share one program."""
-
-    alpha: float = 0.0  # λ ~ Beta(α, α); 0 is off
-    cutmix: float = 0.0  # probability of CutMix in place of mixup
-    smoothing: float = 0.0
-    weight_decay: float = 0.0
-    noise: float = 0.0  # σ of Gaussian noise on the images
-    dropout: float = 0.0
-    regmixup: bool = False
-
 
 METHODS = {
     "plain": Method(),
@@ -63,12 +51,10 @@ def recipe_of(dropout: float, regmixup: bool, method: Method) -> train.Recipe:
         x = x + method.noise * jax.random.normal(key, x.shape)
         return twice(x, y) if regmixup else (x, y)
 
-    alphas = {"mixup_alpha": method.alpha, "cutmix_alpha": method.alpha}
-    sampler = partial(jm.sample_mixup_or_cutmix, switch_prob=method.cutmix, **alphas)
     return train.Recipe(
         make_model=lambda rngs: MLP(64, 128, digits.NUM_CLASSES, dropout=dropout, rngs=rngs),
         optimizer=optax.adamw(2e-3, weight_decay=method.weight_decay),
-        draw=partial(mix_second, method.alpha) if regmixup else train.by_shape(sampler),
+        draw=partial(mix_second, method.alpha) if regmixup else method.draw,
         prepare=prepare,
         smoothing=method.smoothing,
     )

@@ -30,15 +30,16 @@ from rich.console import Console
 
 from experiments import choose, cli, derive, loop, plots, report, sweep, train
 from experiments.data import augment, few
+from experiments.methods import Method
 from experiments.models.cnn import CNN
 from experiments.models.mlp import MLP
 
 CLAIM = "mixup α=1"
 METHODS = choose.BASELINES | {
-    "mixup α=0.2": {"mixup α=0.2": choose.Numbers(alpha=0.2)},
-    CLAIM: {CLAIM: choose.Numbers(alpha=1.0)},
-    "mixup α=8": {"mixup α=8": choose.Numbers(alpha=8.0)},
-    "CutMix α=1": {"CutMix α=1": choose.Numbers(alpha=1.0, cutmix=1.0)},
+    "mixup α=0.2": {"mixup α=0.2": Method(alpha=0.2)},
+    CLAIM: {CLAIM: Method(alpha=1.0)},
+    "mixup α=8": {"mixup α=8": Method(alpha=8.0)},
+    "CutMix α=1": {"CutMix α=1": Method(alpha=1.0, cutmix=1.0)},
 }
 SETTINGS = {"without augmentation": 0.0, "with augmentation": 1.0}
 TABLE = report.Table(
@@ -72,7 +73,7 @@ class Config:
     """How long each network trains; an epoch has as many steps for each n, those of the largest."""
 
 
-def recipe_of(pool: few.Pool, numbers: tuple[choose.Numbers, Array]) -> train.Recipe:
+def recipe_of(pool: few.Pool, numbers: tuple[Method, Array]) -> train.Recipe:
     """An MLP for the digits; a small CNN, and bytes that are scaled after mixing, for pictures."""
     (method, augmented), k, channels = numbers, pool.num_classes, pool.x.shape[-1]
     pictures = pool.x.dtype == jnp.uint8
@@ -81,7 +82,7 @@ def recipe_of(pool: few.Pool, numbers: tuple[choose.Numbers, Array]) -> train.Re
     return train.Recipe(
         make_model=lambda rngs: cnn(rngs=rngs) if pictures else mlp(rngs=rngs),
         optimizer=optax.adamw(2e-3, weight_decay=method.weight_decay),
-        draw=train.by_shape(method.sample),
+        draw=method.draw,
         prepare=lambda key, x, y: (jnp.where(augmented, move(key, x), x), y),
         normalise=lambda x: x / 255 if pictures else x,
         smoothing=method.smoothing,
@@ -93,7 +94,7 @@ def make_work(config: Config, pool: few.Pool, groups: dict[str, tuple[int, float
     study = sweep.seeds(partial(recipe_of, pool), batch=50)
     draw = jax.jit(jax.vmap(partial(few.draw, pool=pool), in_axes=(0, None)))
 
-    def work(group: str, numbers: choose.Numbers, first: int, tick: choose.Tick) -> Any:
+    def work(group: str, numbers: Method, first: int, tick: choose.Tick) -> Any:
         n, augmented = groups[group]
         keys = jax.vmap(jax.random.key)(first + jnp.arange(config.seeds))
         data = few.split(pool, *draw(keys, n))

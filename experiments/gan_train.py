@@ -1,14 +1,16 @@
-"""One step of a generative adversarial network, for any pair of Flax models.
+"""One pure step of a generative adversarial network, for any pair of Flax models; and many.
 
 Both models are called as `model(x, train=, key=)`: the generator on Gaussian noise, the
 discriminator on examples, and it gives one logit for each.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
@@ -19,12 +21,12 @@ Make = Callable[[nnx.Rngs], nnx.Module]
 
 
 class Recipe(NamedTuple):
-    """Two models, and what the discriminator is taught. The numbers may be traced."""
+    """Two models, and how the discriminator is taught. The numbers may be traced."""
 
     make_generator: Make
     make_discriminator: Make
     optimizer: optax.GradientTransformation  # for each of the two
-    latent: int = 2  # numbers of noise that an example is made of
+    latent: int  # numbers of noise that an example is made of
     alpha: float | Array = 0.0  # λ ~ Beta(α, α); 0 is off, the plain discriminator
     smoothing: float | Array = 0.0  # real ones are labelled 1 - this
     noise: float | Array = 0.0  # σ of Gaussian noise on all that the discriminator sees
@@ -108,6 +110,56 @@ def generate(recipe: Recipe, state: State, key: PRNGKeyArray, n: int) -> Array:
     """Draw n examples from the generator, in evaluation mode."""
     player = state.generator
     return _apply(recipe.make_generator, player, _latent(recipe, key, n), train=False)[0]
+
+
+def seeds(recipe_of: Callable[[Any], Recipe]) -> Callable[..., np.ndarray]:
+    """Train all seeds by vmap, and all methods that differ only in numbers by one program.
+
+    Args:
+      recipe_of: (numbers) -> recipe, under jit; numbers are a tree of floats, which get traced.
+
+    Returns:
+      `fit(numbers, keys, chunks, samples=, tick=)`. For each of the chunks, real examples
+      [seeds, steps, d, b, ...], it takes the steps, and then draws `samples` examples from each
+      seed's generator, from the same noise each time: [seeds, chunks, samples, ...] in the end.
+    """
+
+    @jax.jit
+    @partial(jax.vmap, in_axes=(None, 0))
+    def start(numbers: Any, key: PRNGKeyArray) -> State:
+        return init(recipe_of(numbers), key)
+
+    @partial(jax.jit, static_argnames="n")
+    def steps(
+        numbers: Any, state: State, key_step: Array, key_look: Array, real: Array, n: int
+    ) -> tuple[State, Array]:
+        recipe = recipe_of(numbers)
+
+        def one(state: State, key_step: Array, key_look: Array, real: Array) -> tuple[State, Array]:
+            step = lambda state, real: gan_step(recipe, state, key_step, real)
+            state, _ = jax.lax.scan(step, state, real)
+            return state, generate(recipe, state, key_look, n)
+
+        return jax.vmap(one)(state, key_step, key_look, real)
+
+    def fit(
+        numbers: Any,
+        keys: PRNGKeyArray,
+        chunks: Iterable[np.ndarray],
+        *,
+        samples: int,
+        tick: Callable[[int], None],
+    ) -> np.ndarray:
+        numbers = jax.tree.map(jnp.float32, numbers)
+        key_start, key_step, key_look = jax.vmap(partial(jax.random.split, num=3))(keys).T
+        state, seen = start(numbers, key_start), []
+        for real in chunks:
+            state, x = steps(numbers, state, key_step, key_look, real, n=samples)
+            seen.append(np.asarray(x))
+            tick(1)
+        return np.stack(seen, axis=1)
+
+    return fit
 
 
 def _discriminator_step(

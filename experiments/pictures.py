@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,22 +19,13 @@ import numpy as np
 import optax
 from rich.console import Console
 
-import jax_mixup as jm
 from experiments import cli, loop, models, report, resident, sweep, train
 from experiments.data import augment, images
 from experiments.data.digits import digits
 from experiments.data.split import Split, corrupt
+from experiments.methods import Method
 
 DISPATCHES = 5  # an epoch's, or the next number that divides its steps
-
-
-class Method(NamedTuple):
-    """A method as numbers, which are all traced: one program trains every method."""
-
-    alpha: float = 0.0  # λ ~ Beta(α, α); 0 is off, which is plain training
-    cutmix: float = 0.0  # probability of CutMix in place of mixup
-    smoothing: float = 0.0
-    weight_decay: float = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,20 +95,22 @@ def chosen(options: Options, data: images.Images, *, noise: float, seed: int) ->
     return Split(x, y, y != true, x_test, y_test)
 
 
-def recipe_of(options: Options, data: images.Images, model: str, method: Method) -> train.Recipe:
-    """The recipe for one of experiments/models."""
+def recipe_of(
+    options: Options, data: images.Images, model: str, dropout: float, method: Method
+) -> train.Recipe:
+    """The recipe for one of experiments/models; not all of these have dropout."""
     epoch = (options.subset or len(data.y)) // options.batch
     steps = options.epochs * epoch
     rates = optax.piecewise_constant_schedule(options.rate, {steps // 2: 0.1, 3 * steps // 4: 0.1})
     decay = optax.add_decayed_weights(method.weight_decay)
-    law = lambda key, shape: jm.symmetric_beta(key, method.alpha, shape)
-    sample = partial(jm.sample_mixup_or_cutmix, lam_law=law, switch_prob=method.cutmix)
     rise = lambda step: jnp.minimum((step + 1) / max(1, options.warmup * epoch), 1)
-    dtype = jnp.bfloat16 if options.bf16 else jnp.float32
+    size: dict[str, Any] = {"num_classes": len(data.class_names)}
+    size |= {"dtype": jnp.bfloat16 if options.bf16 else jnp.float32}
+    size |= {"dropout": dropout} if dropout else {}
     return train.Recipe(
-        make_model=models.make(model, num_classes=len(data.class_names), dtype=dtype),
+        make_model=models.make(model, **size),
         optimizer=optax.chain(decay, optax.sgd(rates, momentum=0.9)),
-        draw=train.by_shape(sample),
+        draw=method.draw,
         prepare=lambda key, x, y: (augment.crop_flip(key, x), y),
         normalise=augment.standardise(data.x),
         smoothing=method.smoothing,
@@ -141,9 +134,9 @@ def make_work(
     console = Console()
 
     @functools.cache
-    def trainer(model: str) -> resident.Trainer:
+    def trainer(model: str, dropout: float) -> resident.Trainer:
         return resident.Trainer(
-            partial(recipe_of, options, data, model),
+            partial(recipe_of, options, data, model, dropout),
             batch=options.batch,
             epochs=options.epochs,
             dispatches=DISPATCHES,
@@ -155,14 +148,14 @@ def make_work(
         job: sweep.Job, model: str, method: Method, tick: Callable[[int], None], *, noise: float
     ) -> list[report.Run]:
         full = settings | {"group": job[0], "method": job[1], "noise": noise}
-        folder, fit = out / _plain(job[0]) / _plain(job[1]), trainer(model).fit
+        folder, trained = out / _plain(job[0]) / _plain(job[1]), trainer(model, method.dropout)
         curves, finals = [], []
         for seed in range(options.first_seed, options.first_seed + seeds):
             mine = chosen(options, data, noise=noise, seed=seed)
             place = {"seed": seed, "folder": folder / str(seed), "settings": full, "tick": tick}
-            state, scores = fit(method, mine, **place)
+            state, scores = trained.fit(method, mine, **place)
             curves.append(scores)
-            missed = trainer(model).logits(method, state, mine.x).argmax(-1) != mine.y
+            missed = trained.logits(method, state, mine.x).argmax(-1) != mine.y
             finals.append(
                 [(missed & rows).sum() / rows.sum() for rows in (~mine.wrong, mine.wrong)]
             )

@@ -30,7 +30,7 @@ from rich.console import Console
 
 from experiments import attacks, cli, contenders, corruptions, diagrams, report, sweep, train
 from experiments.attacks import LogitsFn
-from experiments.contenders import Method
+from experiments.methods import Method
 
 METHODS = contenders.METHODS | {"Gaussian noise": Method()}  # σ is the one that `settle` finds
 SIGMAS = {f"σ={sigma}": Method(noise=sigma) for sigma in (0.05, 0.1, 0.2, 0.4)}

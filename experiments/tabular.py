@@ -30,13 +30,14 @@ from rich.console import Console
 import jax_mixup as jm
 from experiments import choose, cli, loop, plots, report, sweep, train
 from experiments.data import split, tables
+from experiments.methods import Method
 from experiments.models.mlp import MLP
 
 PAPER = 10  # epochs
 METHODS = choose.BASELINES | {
-    "mixup α=0.2": {"mixup α=0.2": choose.Numbers(alpha=0.2)},
-    "mixup α=1": {"mixup α=1": choose.Numbers(alpha=1.0)},
-    "mixup": {f"mixup α={a:g}": choose.Numbers(alpha=a) for a in (0.1, 0.2, 0.5, 1.0, 2.0, 8.0)},
+    "mixup α=0.2": {"mixup α=0.2": Method(alpha=0.2)},
+    "mixup α=1": {"mixup α=1": Method(alpha=1.0)},
+    "mixup": {f"mixup α={a:g}": Method(alpha=a) for a in (0.1, 0.2, 0.5, 1.0, 2.0, 8.0)},
 }
 TABLE = report.Table(
     columns=(
@@ -73,7 +74,7 @@ class Config:
     """For training, at most."""
 
 
-def recipe_of(table: tables.Table, numbers: choose.Numbers) -> train.Recipe:
+def recipe_of(table: tables.Table, numbers: Method) -> train.Recipe:
     shape = table.x.shape[1], 128, table.num_classes
     return train.Recipe(
         make_model=lambda rngs: MLP(*shape, rngs=rngs),
@@ -95,7 +96,7 @@ def make_work(config: Config, table: tables.Table) -> Callable[..., choose.Resul
     study = sweep.seeds(partial(recipe_of, table), batch=min(16, len(table.y) // 2))
     drawn = jax.jit(jax.vmap(partial(draw_data, rows=config.rows), in_axes=(0, None, None)))
 
-    def work(numbers: choose.Numbers, first: int, tick: choose.Tick) -> choose.Results:
+    def work(numbers: Method, first: int, tick: choose.Tick) -> choose.Results:
         keys = jax.vmap(jax.random.key)(first + jnp.arange(config.seeds))
         data = drawn(keys, table.x, table.y)
         _, scores = study.fit(numbers, data, epochs=config.epochs, tick=tick)

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 import jax_mixup as jm
 from experiments import calibration, contenders, metrics, report, train
 from experiments.data import digits, strange
+from experiments.methods import Method
 
 KEY = jax.random.key(0)
 
@@ -156,7 +157,7 @@ def test_strange_pictures():
 
 def test_regmixup_is_half_of_each_loss():
     """As the paper's code has it, by hand: ½ (CE of the batch + CE of its mixup)."""
-    recipe = contenders.recipe_of(0.0, True, contenders.Method(alpha=10.0, regmixup=True))
+    recipe = contenders.recipe_of(0.0, True, Method(alpha=10.0, regmixup=True))
     state = train.init(recipe, KEY)
     x, y = (jnp.asarray(a[:6]) for a in digits.digits())
     double = contenders.twice(x, y)
@@ -194,7 +195,7 @@ def test_a_method_s_numbers_reach_its_recipe():
             assert set(np.unique(mix.mask)) == {0, 1}
         else:
             assert 0 < mix.lam[-1] < 1
-    noisy = contenders.recipe_of(0.0, False, contenders.Method(noise=0.5))
+    noisy = contenders.recipe_of(0.0, False, Method(noise=0.5))
     moved, _ = noisy.prepare(KEY, x, y)
     assert abs(float((moved - x).std()) - 0.5) < 0.06
 

@@ -28,8 +28,8 @@ def plain_promotion():
         yield
 
 
-def quarter(key, x, y, pairing=jm.reverse()):
-    return jm.sample_mixup(key, y.shape, lam_law=jm.constant(0.25), pairing=pairing)
+def quarter(key, x, y, **options):
+    return jm.sample_mixup(key, y.shape, lam_law=jm.constant(0.25), **options)
 
 
 def step_of(recipe, x=X, y=Y, state=None):

@@ -94,7 +94,7 @@ def theirs(
         print(f"{error.name} is not installed, so JAX runs alone: pip install '.[bench]'.")
         return
     backend, device = jax.default_backend(), torch_preact.DEVICE.type
-    if (backend == "gpu") != (device == "cuda"):
+    if (backend == "cpu") != (device == "cpu"):
         raise cli.Stop(f"JAX runs on {backend} and PyTorch on {device}: install both for one.")
     modes = {"torch.compile": "default", "torch.compile with CUDA graphs": "reduce-overhead"}
     for name, mode in {"PyTorch": None}.items() if config.smoke else modes.items():

@@ -38,7 +38,8 @@ class Layer(nnx.Module):
 class CNN(nnx.Module):
     """Four layers of 1, 2, 4 and 8 times `width` channels, the last three of stride 2.
 
-    A 32 x 32 picture takes 8 million operations at width 16. Dropout comes before the last layer.
+    A 32 x 32 picture takes 8 million operations at width 16. With BatchNorm, as a few hundred steps
+    then learn more. Dropout comes before the last layer.
     """
 
     def __init__(

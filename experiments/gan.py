@@ -1,0 +1,156 @@
+"""Does mixup steady the discriminator of a GAN?
+
+Mixtures of Gaussians in the plane, σ = 0.05: 8 on a ring, and 25 on a grid, one unit apart. Two
+small MLPs, Adam. The mixup discriminator learns how much of a blend is real: λ ~ Beta(α, α), drawn
+for each row, is the target for λ x + (1 - λ) g(z). The generator's loss is in all methods the usual
+one that does not saturate, -log d(g(z)), on samples that are not blended. Each step shows every
+discriminator as many rows. All seeds train at once (vmap), each with the same initial weights, real
+samples and noise under every method, so that differences are paired. The learning rate is plain
+training's best, and label smoothing (of real rows), noise on the rows and the penalty have their
+best strength, by the mean distance over both mixtures on seeds 1000 and up, with --choose. Nothing
+was chosen for mixup.
+
+Pass rule, fixed before the run: on ring and on grid mixup α = 0.2 covers more modes at the end than
+plain training, and the paired 95 % interval lies above 0.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import optax
+from rich.console import Console
+
+from experiments import choose, cli, gan_train, loop, report, sweep, toys
+from experiments.models.mlp import MLP
+
+MIXTURES = {"ring": toys.ring(), "grid": toys.grid()}
+MAIN, FLOOR = "grid", "real samples"  # the picture's mixture; what a perfect generator would reach
+CHECKS, SAMPLES, DOTS = 20, 2000, 300  # how often is measured, on how many samples; the picture's
+SHOWN = np.array([1, 2, 4, 10, 20])  # the picture's checks
+
+
+class Method(NamedTuple):
+    """Traced numbers, so that one compiled program trains every method."""
+
+    alpha: float = 0.0
+    smoothing: float = 0.0
+    noise: float = 0.0
+    penalty: float = 0.0
+    rate: float = 1e-3
+
+
+METHODS = {
+    "plain": Method(),
+    "label smoothing 0.1": Method(smoothing=0.1),
+    "noise σ=0.1": Method(noise=0.1),
+    "R1 penalty 0.1": Method(penalty=0.1),
+    "mixup α=0.2": Method(alpha=0.2),
+    "mixup α=1": Method(alpha=1.0),
+}
+CANDIDATES = (  # with --choose
+    {f"plain, rate {r}": Method(rate=r) for r in (3e-4, 5e-4, 1e-3, 2e-3)}
+    | {f"label smoothing {s}": Method(smoothing=s) for s in (0.1, 0.2, 0.3)}
+    | {f"noise σ={s}": Method(noise=s) for s in (0.05, 0.1, 0.3)}
+    | {f"R1 penalty {w}": Method(penalty=w) for w in (0.03, 0.1, 0.3, 1.0)}
+)
+TABLE = report.Table(toys.COLUMNS, toys.CAPTION)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Train generators on mixtures in the plane against several discriminators."""
+
+    out: Path = Path("results/gan")
+    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    choose: cli.Flag = False
+    """Compare learning rates and strengths on seeds 1000 and up instead, into OUT/choose."""
+    smoke: cli.Flag = False
+    """Forty steps and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
+    seeds: int = 10
+    """How many paired seeds, two or more."""
+    steps: int = 10_000
+    """Of the generator; a multiple of 20."""
+    critic: int = 1
+    """The discriminator's steps for each of the generator's."""
+    batch: int = 64
+    """Real samples, and generated ones, in a step."""
+    hidden: int = 64
+    """Width of both networks' two hidden layers."""
+
+
+def make_work(config: Config, methods: dict[str, Method]) -> Callable[..., list[dict]]:
+    """The function that trains and measures all seeds of one method on one mixture."""
+
+    def recipe_of(method: Method) -> gan_train.Recipe:
+        *numbers, rate = method
+        net = lambda outputs: lambda rngs: MLP(2, config.hidden, outputs, rngs=rngs)
+        return gan_train.Recipe(net(2), net(1), optax.adam(rate, b1=0.5), 2, *numbers)
+
+    fit, first = gan_train.seeds(recipe_of), choose.FIRST_SEED if config.choose else 0
+    seeds = range(first, first + config.seeds)
+    keys = jax.vmap(jax.random.key)(np.array(seeds))
+
+    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
+        (group, name), mixture = job, MIXTURES[job[0]]
+        shape = config.steps // CHECKS, config.critic, config.batch
+        rngs, fresh = ([np.random.default_rng((i, seed)) for seed in seeds] for i in range(2))
+        draw = lambda rngs, *shape: np.stack([toys.sample(rng, mixture, shape) for rng in rngs])
+        if name == FLOOR:
+            samples = draw(rngs, 1, SAMPLES)
+            tick(CHECKS)
+        else:
+            real = (draw(rngs, *shape) for _ in range(CHECKS))
+            samples = fit(methods[name], keys, real, samples=SAMPLES, tick=tick)
+        results = toys.measure(mixture, samples, draw(fresh, SAMPLES))
+        if group == MAIN and name != FLOOR:
+            results[0]["samples"] = report.rounded(samples[0, SHOWN - 1, :DOTS], 2)
+        return results
+
+    return work
+
+
+def judge(runs: list[report.Run]) -> str:
+    """The verdict of the pass rule."""
+    groups, method = ("ring", "grid"), "mixup α=0.2"
+    gains = [report.paired(runs, group, "plain", method, "missed") for group in groups]
+    return (
+        "Pass rule (mixup α=0.2 covers more modes than plain on ring and on grid, intervals above "
+        f"0): {', '.join(f'{gain:+.1f} ± {half:.1f}' for gain, half in gains)}, "
+        f"{'PASS' if all(gain > half for gain, half in gains) else 'FAIL'}."
+    )
+
+
+def rank(runs: list[report.Run]) -> str:
+    """The candidates, the best first."""
+    distances = {name: [r["distance"] for r in runs if r["method"] == name] for name in CANDIDATES}
+    ranked = sorted((float(np.mean(values)), name) for name, values in distances.items())
+    return f"SW over all mixtures: {', '.join(f'{name} {mean:.3f}' for mean, name in ranked)}."
+
+
+def main(config: Config) -> int:
+    """Train what is missing, then print, write and draw the comparison."""
+    config = cli.smoke(config, steps=40, seeds=2) if config.smoke else config
+    if config.steps < CHECKS or config.steps % CHECKS:
+        raise loop.Stop(f"--steps got {config.steps}; it needs a multiple of {CHECKS}: take 10000.")
+    out, methods = (config.out / "choose", CANDIDATES) if config.choose else (config.out, METHODS)
+    names = [*methods] if config.choose else [*methods, FLOOR]
+    sizes = {name: getattr(config, name) for name in ("steps", "critic", "batch", "hidden")}
+    settings = {"experiment": "gan", "choose": config.choose} | sizes
+    jobs = [(group, name) for group in MIXTURES for name in names]
+    path, work, console = out / "runs.jsonl", make_work(config, methods), Console()
+    runs = sweep.run(console, path, settings, jobs, config.seeds, CHECKS, work)
+    times = [f"after {check * config.steps // CHECKS} steps" for check in SHOWN]
+    plot = partial(toys.picture, mixture=MIXTURES[MAIN], group=MAIN, times=times)
+    title = f"GANs on mixtures, {config.seeds} paired seeds, {config.steps} steps"
+    verdict = rank(runs) if config.choose else judge(runs)
+    report.write(out, console, title, runs, names, table=TABLE, plot=plot, verdict=verdict)
+    return 0
+
+
+if __name__ == "__main__":
+    cli.main("gan", Config, main, __doc__ or "")
