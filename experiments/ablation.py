@@ -2,11 +2,10 @@
 
 Data and MLP are those of `label_noise`: half of scikit-learn's 1,797 digits, 40 % of the training
 labels replaced by random ones, or none. Changed are the partners in the batch of 50 (by labels as
-given, right or wrong, or by the inputs' distance), the law of λ, what is mixed and in which layer;
-beside them stand weight decay, dropout, label smoothing and input noise. "One label" is the row's
-own label with λ ~ Beta(α + 1, α), in expectation the same loss as mixup's; the weight law is
-w = λ(1 - κ) + κ(1 - λ) with λ ~ U(0, 1). All seeds train at once (vmap), each with the same split,
-wrong labels, initial weights and order in every row, so that differences are paired.
+given, right or wrong, or by distance), the law of λ, what is mixed and in which layer; beside them
+stand weight decay, dropout, label smoothing and input noise. "One label" is the row's own label
+with λ ~ Beta(α + 1, α), in expectation mixup's loss; the weight law is w = λ(1 - κ) + κ(1 - λ) with
+λ ~ U(0, 1). Each seed meets the same split, wrong labels, initial weights and order in every row.
 
 Pass rule, fixed before the run, for the last epoch's error at 40 % noise and α = 1: inputs only is
 worse than mixup, by a paired 95 % interval above 0, and so is argmax; one label is within 2 points
@@ -24,16 +23,16 @@ import jax.numpy as jnp
 import optax
 from rich.console import Console
 
-from experiments import cli, plots, report, sweep, train
+from experiments import cli, plots, report, sweep, train, variants
 from experiments.data.digits import digits
 from experiments.data.split import split
-from experiments.variants import ANY, MIXED, PARTNERS, AnyLayerMLP, Variant, draw, variant
+from experiments.variants import ANY, MIXED, PARTNERS, one_label, variant
 
 
 class Method(NamedTuple):
     """A row as numbers. All but dropout are traced: one program trains every other row."""
 
-    variant: Variant = Variant()
+    variant: variants.Variant = variants.Variant()
     layer: float = 0
     weight_decay: float = 0.0
     smoothing: float = 0.0
@@ -41,7 +40,6 @@ class Method(NamedTuple):
     dropout: float = 0.0
 
 
-ONE_LABEL = {"lam": "Beta(α + 1, α)", "mixed": "inputs only"}
 INPUTS = variant(1, mixed="inputs only")
 METHODS = {
     "plain": Method(),
@@ -55,7 +53,7 @@ METHODS = {
     "λ per example": Method(variant(1, lam="per example")),
     **{name: Method(variant(1, name)) for name in list(PARTNERS)[2:]},
     **{name: Method(variant(1, mixed=name)) for name in list(MIXED)[1:]},
-    "one label": Method(variant(1, **ONE_LABEL)),
+    "one label": Method(one_label(1)),
     "inputs only, nearest 5": Method(variant(1, "nearest 5", mixed="inputs only")),
     **{f"inputs only, smoothing {e}": Method(INPUTS, smoothing=e) for e in (0.05, 0.1, 0.2, 0.4)},
     **{f"layer {i}": Method(variant(1), layer=i) for i in (1, 2)},
@@ -63,11 +61,12 @@ METHODS = {
     **{f"weight law κ={k}": Method(variant(k, lam="weight law")) for k in (0.1, 0.25, 0.5)},
     "mixup α=8": Method(variant(8)),
     **{f"{name}, α=8": Method(variant(8, mixed=name)) for name in list(MIXED)[1:]},
-    "one label, α=8": Method(variant(8, **ONE_LABEL)),
+    "one label, α=8": Method(one_label(8)),
     "any layer, α=8": Method(variant(8), layer=ANY),
 }
 for name in ("mixup α=1", "inputs only", "argmax", "one label", "mixup α=8"):
     METHODS[f"{name}, weight decay 1"] = METHODS[name]._replace(weight_decay=1.0)
+SHOWN = tuple(name for name in METHODS if ", " not in name)  # in the picture and in README.md
 MAIN, GROUPS = "40 % noise", {"40 % noise": 0.4, "0 % noise": 0.0}
 TABLE = report.Table(
     columns=(
@@ -77,6 +76,7 @@ TABLE = report.Table(
     ),
     caption=f"Rows without α: α = 1. {report.ERRORS_CAPTION} wrong: training error in % on wrong "
     f"labels; high means not memorised. {report.SCORES_CAPTION}",
+    methods=SHOWN,
 )
 
 
@@ -96,9 +96,9 @@ class Config:
 
 def recipe_of(dropout: float, method: Method) -> train.Recipe:
     return train.Recipe(
-        make_model=lambda rngs: AnyLayerMLP(64, 128, 10, dropout=dropout, rngs=rngs),
+        make_model=lambda rngs: variants.AnyLayerMLP(64, 128, 10, dropout=dropout, rngs=rngs),
         optimizer=optax.adamw(2e-3, weight_decay=method.weight_decay),
-        draw=partial(draw, method.variant),
+        draw=partial(variants.draw, method.variant),
         prepare=lambda key, x, y: (x + method.noise * jax.random.normal(key, x.shape), y),
         smoothing=method.smoothing,
         layer=jnp.asarray(method.layer),
@@ -138,13 +138,13 @@ def main(config: Config) -> int:
     methods = [name for name in METHODS if not (config.smoke and METHODS[name].dropout)]
     console, jobs = Console(), [(group, name) for group in GROUPS for name in methods]
     path, settings = config.out / "runs.jsonl", {"experiment": "ablation", "epochs": config.epochs}
-    work = make_work(config)
-    runs = sweep.run(console, path, settings, jobs, config.seeds, config.epochs, work)
+    runs = sweep.run(console, path, settings, jobs, config.seeds, config.epochs, make_work(config))
     title = f"Mixup changed in one place, digits, {config.seeds} paired seeds"
-    shown = {"table": TABLE, "plot": plots.gains, "verdict": "" if config.smoke else judge(runs)}
+    plot = lambda path, title, runs, methods: plots.gains(path, title, runs, list(SHOWN))
+    shown = {"table": TABLE, "plot": plot, "verdict": "" if config.smoke else judge(runs)}
     report.write(config.out, console, title, runs, methods, **shown)
     return 0
 
 
 if __name__ == "__main__":
-    cli.main("ablation", Config, main, __doc__ or "")
+    cli.main("ablation", Config, main, __doc__)

@@ -124,7 +124,7 @@ def plot(cells: dict[str, tuple[int, str]], path: Path, title: str, runs: list[r
         panels.setdefault(f"width {width}", {})[group] = None
     panels = {name: list(groups) for name, groups in panels.items()}
     options = {"x": x, "panels": panels, "xlabel": "α, 0 is plain training", "log": True}
-    plots.against(path, title, turned, list(RATES), ylabel="test error, %", **options)
+    plots.against(path, title, turned, list(RATES), ylabel="test error at the end, %", **options)
 
 
 def main(config: Config) -> int:
@@ -144,4 +144,4 @@ def main(config: Config) -> int:
 
 
 if __name__ == "__main__":
-    cli.main("alpha", Config, main, __doc__ or "")
+    cli.main("alpha", Config, main, __doc__)

@@ -144,4 +144,4 @@ def main(config: Config) -> int:
 
 
 if __name__ == "__main__":
-    cli.main("calibration", Config, main, __doc__ or "")
+    cli.main("calibration", Config, main, __doc__)

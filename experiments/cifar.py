@@ -31,13 +31,21 @@ from rich.console import Console
 from experiments import cli, pictures, plots, report, sweep
 from experiments.methods import Method
 
-Name = Literal["ERM 5e-4", "ERM 1e-4", "mixup", "CutMix", "mixup or CutMix"]
+Usual = Literal["ERM 5e-4", "ERM 1e-4", "mixup", "CutMix", "mixup or CutMix"]
+ForNoise = Literal["mixup α=2", "mixup α=8", "mixup α=32", "dropout 0.5", "mixup α=8, dropout 0.3"]
 METHODS: dict[str, Method] = {
     "ERM 5e-4": Method(weight_decay=5e-4),
     "ERM 1e-4": Method(weight_decay=1e-4),
     "mixup": Method(alpha=1.0, weight_decay=1e-4),
     "CutMix": Method(alpha=1.0, cutmix=1.0, weight_decay=1e-4),
     "mixup or CutMix": Method(alpha=1.0, cutmix=0.5, weight_decay=1e-4),
+}
+NOISY_METHODS: dict[str, Method] = {
+    "mixup α=2": Method(alpha=2.0, weight_decay=1e-4),
+    "mixup α=8": Method(alpha=8.0, weight_decay=1e-4),
+    "mixup α=32": Method(alpha=32.0, weight_decay=1e-4),
+    "dropout 0.5": Method(dropout=0.5, weight_decay=1e-4),
+    "mixup α=8, dropout 0.3": Method(alpha=8.0, dropout=0.3, weight_decay=1e-4),
 }
 CUT = 0.18  # the pass rule's
 TABLE = report.Table(
@@ -57,7 +65,7 @@ class Config(pictures.Options):
     """Two epochs of two methods on digits, into OUT/smoke: shows that everything works."""
     models: tuple[str, ...] = ("cnn",)
     """Of experiments/models: cnn, preact18, preact34, wrn28_10, densenet190_40, ..."""
-    methods: tuple[Name, ...] = get_args(Name)
+    methods: tuple[Usual | ForNoise, ...] = get_args(Usual)
     """What to compare; gains are over the first."""
     seeds: int = 3
     """How many paired seeds, two or more."""
@@ -93,7 +101,8 @@ def main(config: Config) -> int:
 
     def work(job: sweep.Job, tick: Callable[[int], None]) -> list[report.Run]:
         model, name = job
-        return train_all(job, model, METHODS[name], tick, noise=config.noise)
+        method = (METHODS | NOISY_METHODS)[name]
+        return train_all(job, model, method, tick, noise=config.noise)
 
     jobs = [(model, name) for model in config.models for name in config.methods]
     path, ticks = config.out / "runs.jsonl", config.seeds * config.epochs

@@ -13,7 +13,9 @@ Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 C = TypeVar("C", bound=Any)
 
 
-def main(name: str, config: type[C], run: Callable[[C], int | None], description: str) -> NoReturn:
+def main(
+    name: str, config: type[C], run: Callable[[C], int | None], description: str | None
+) -> NoReturn:
     """Read the options, run, and exit."""
     try:
         options = tyro.cli(config, prog=f"python -m experiments.{name}", description=description)

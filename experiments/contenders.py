@@ -71,9 +71,13 @@ def mix_second(alpha: ArrayLike, key: PRNGKeyArray, x: Array, y: Array) -> jm.Mi
     return jm.keep(mix, jnp.arange(len(y)) >= len(y) // 2)
 
 
-@functools.cache
 def study_of(dropout: float = 0.0, regmixup: bool = False) -> sweep.Study:
-    """What trains all seeds of a method; one for all methods with the same arguments."""
+    """What trains all seeds of a method; the same one for all methods with the same arguments."""
+    return _study_of(dropout, regmixup)
+
+
+@functools.cache  # which would tell a default from the same number given
+def _study_of(dropout: float, regmixup: bool) -> sweep.Study:
     return sweep.seeds(partial(recipe_of, dropout, regmixup), batch=50)
 
 

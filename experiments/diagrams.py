@@ -14,24 +14,24 @@ FEW = 20  # a bin with fewer predictions, of all seeds together, is not drawn
 
 
 def reliability(path: Path, title: str, runs: list[report.Run], methods: list[str]) -> None:
-    """Accuracy against confidence, in bins: a row for each group, a column for each method."""
+    """Accuracy against confidence, in bins: a part for each group, a pane for each method."""
     groups = [g for g in report.groups_of(runs) if not g.endswith(", scaled")]
-    size = (1.75 * len(methods) + 0.5, 2.1 * len(groups) + 0.9)
-    figure = Figure(figsize=size, layout="constrained")
-    panes = figure.subplots(len(groups), len(methods), sharex=True, sharey=True, squeeze=False)
-    for group, row in zip(groups, panes, strict=True):
-        for method, axes in zip(methods, row, strict=True):
+    figure = Figure(figsize=(10, 4.6 * len(groups) + 0.5), layout="constrained")
+    for group, part in zip(
+        groups, figure.subfigures(len(groups), 1, squeeze=False).ravel(), strict=True
+    ):
+        panes = part.subplots(2, (len(methods) + 1) // 2, sharex=True, sharey=True).ravel()
+        for method, axes in zip(methods, panes, strict=False):
             axes.plot([0, 1], [0, 1], color="#999999", lw=0.8)
             bins_of(axes, runs, group, method, BEFORE, "as trained", 0.92)
-            bins_of(axes, runs, f"{group}, scaled", method, AFTER, "scaled", 0.8)
+            bins_of(axes, runs, f"{group}, scaled", method, AFTER, "scaled", 0.82)
             axes.spines[["top", "right"]].set_visible(False)
             axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-        row[0].set_ylabel(f"{group}\naccuracy")
-    for method, axes in zip(methods, panes[0], strict=True):
-        axes.set_title(method, size=9)
-    figure.supxlabel("confidence", size=10)
-    handles = panes[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower right", ncols=2, frameon=False)
+            axes.set_title(method, size=10)
+        panes[0].legend(loc="lower right", fontsize=8, frameon=False)
+        part.suptitle(group)
+        part.supxlabel("confidence", size=10)
+        part.supylabel("accuracy", size=10)
     figure.suptitle(f"{title} (seeds together; numbers: ECE, points)", size=11)
     figure.savefig(path, dpi=150)
 

@@ -148,4 +148,4 @@ def main(config: Config) -> int:
 
 
 if __name__ == "__main__":
-    cli.main("few_labels", Config, main, __doc__ or "")
+    cli.main("few_labels", Config, main, __doc__)

@@ -96,8 +96,8 @@ def shown(
         λ x + (1 - λ) g(z) with target λ,  λ g(z) + (1 - λ) x with target 1 - λ
 
     Beta(α, α) is symmetric, so each half alone has the expectation of the mixup discriminator's
-    loss. With λ = 1 this is plain training bit by bit, real rows first; as α goes to 0, λ becomes a
-    fair coin, 0 or 1, and the expectation is again the plain one.
+    loss. Plain training is λ = 1: the real rows, then the generated ones. It is also the limit of
+    α to 0, where λ is a fair coin: which half a row is in changes, the rows and targets do not.
     """
     key_mix, key_noise = jax.random.split(key)
     mix = jm.sample_mixup(key_mix, real.shape[:1], alpha=recipe.alpha, per="example")
@@ -171,15 +171,14 @@ def _discriminator_step(
     x, target = shown(recipe, key_shown, real, fake)
 
     def loss_fn(params: Any) -> tuple[Array, Any]:
-        call = lambda x: _apply(
-            recipe.make_discriminator, player._replace(params=params), x, key=key_model
-        )
-        (logits, stats), slope = call(x), lambda x: call(x)[0].sum()
+        own = player._replace(params=params)
+        call = partial(_apply, recipe.make_discriminator, own, key=key_model)
+        logits, stats = call(x)
         loss = optax.sigmoid_binary_cross_entropy(logits[:, 0], target).mean()
-        steep = lambda: 0.5 * (jax.grad(slope)(real) ** 2).sum() / real.shape[0]
-        # The branch is not run, rather than multiplied by 0: it costs as much as the rest.
-        penalty = jax.lax.cond(recipe.penalty > 0, steep, lambda: 0.0)
-        return loss + recipe.penalty * penalty, stats
+        slopes = lambda: jax.grad(lambda x: call(x)[0].sum())(real)
+        # Not multiplied by 0, but not run where it is off: gradients of gradients are dear.
+        steep = jax.lax.cond(recipe.penalty > 0, lambda: (slopes() ** 2).sum(), lambda: 0.0)
+        return loss + recipe.penalty / 2 * steep / real.shape[0], stats
 
     return _update(recipe, player, loss_fn)
 
@@ -192,8 +191,8 @@ def _generator_step(
     latent = _latent(recipe, key_latent, batch)
 
     def loss_fn(params: Any) -> tuple[Array, Any]:
-        player_ = player._replace(params=params)
-        fake, stats = _apply(recipe.make_generator, player_, latent, key=key_fake)
+        own = player._replace(params=params)
+        fake, stats = _apply(recipe.make_generator, own, latent, key=key_fake)
         seen = fake + recipe.noise * jax.random.normal(key_noise, fake.shape)
         logits, _ = _apply(recipe.make_discriminator, discriminator, seen, key=key_model)
         return jax.nn.softplus(-logits).mean(), stats

@@ -147,4 +147,4 @@ def judge(runs: list[report.Run]) -> str:
 
 
 if __name__ == "__main__":
-    cli.main("intrusion", Config, main, __doc__ or "")
+    cli.main("intrusion", Config, main, __doc__)

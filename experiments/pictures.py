@@ -38,6 +38,8 @@ class Options:
     """TFDS's folder."""
     subset: int | None = None
     """Train on so many images, others for each seed; all by default."""
+    test: int | None = None
+    """Test on the first so many images; all by default."""
     first_seed: int = 0
     """Results take 0; choices of options are made on 1000 and up."""
     epochs: int = 200
@@ -69,16 +71,19 @@ def read(options: Options) -> images.Images:
         names = tuple("0123456789")
         return images.Images(x[:898], y[:898], x[898:], y[898:], names, "Digits at 16 x 16")
     try:
-        return images.load(options.data, folder=options.folder)
+        return images.load(options.data, folder=options.folder, test=options.test)
     except (FileNotFoundError, ValueError) as error:
         raise loop.Stop(str(error)) from error
 
 
 def title(options: Options, data: images.Images) -> str:
     """What to call the data in a table."""
-    if options.subset is None:
-        return data.title
-    return f"{data.title}, {options.subset:,} of its {len(data.y):,} training images"
+    said = [data.title]
+    if options.subset is not None:
+        said += [f"{options.subset:,} of its {len(data.y):,} training images"]
+    if options.test is not None:
+        said += [f"its first {options.test:,} test images"]
+    return ", ".join(said)
 
 
 def defining(options: Options) -> dict[str, Any]:

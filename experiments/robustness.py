@@ -147,4 +147,4 @@ def main(config: Config) -> int:
 
 
 if __name__ == "__main__":
-    cli.main("robustness", Config, main, __doc__ or "")
+    cli.main("robustness", Config, main, __doc__)

@@ -142,4 +142,4 @@ def main(config: Config) -> int:
 
 
 if __name__ == "__main__":
-    cli.main("tabular", Config, main, __doc__ or "")
+    cli.main("tabular", Config, main, __doc__)

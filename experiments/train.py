@@ -58,10 +58,14 @@ class State(NamedTuple):
 class Data(Protocol):
     """Training and test examples."""
 
-    x: Any
-    y: Any
-    x_test: Any
-    y_test: Any
+    @property
+    def x(self) -> Any: ...
+    @property
+    def y(self) -> Any: ...
+    @property
+    def x_test(self) -> Any: ...
+    @property
+    def y_test(self) -> Any: ...
 
 
 def by_shape(sampler: Sampler) -> Draw:

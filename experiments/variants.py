@@ -37,7 +37,7 @@ PARTNERS = {  # (key, x, y) -> i32[B]
     "same class": lambda key, x, y: jm.within_class(key, y),
     "other class": lambda key, x, y: jm.across_class(key, y),
     "nearest 5": lambda key, x, y: jm.nearest(key, x, k=5),
-    "same class, nearest": class_and_nearest,
+    "nearest of class": class_and_nearest,
 }
 LAMS = {  # alpha -> options; "per pair" is for the partners "reversed"
     "per batch": lambda alpha: {"alpha": alpha},
@@ -68,6 +68,11 @@ def variant(
 ) -> Variant:
     tables = (PARTNERS, partners), (LAMS, lam), (MIXED, mixed)
     return Variant(alpha, *(list(table).index(name) for table, name in tables))
+
+
+def one_label(alpha: float) -> Variant:
+    """The row's own label, with the law of λ under which the expected loss is that of mixup."""
+    return variant(alpha, lam="Beta(α + 1, α)", mixed="inputs only")
 
 
 def draw(

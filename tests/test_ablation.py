@@ -57,7 +57,7 @@ def test_who_is_whose_partner():
     assert (y[other] != y).all()
     for i in own:
         assert set(found["nearest 5"][:, i]) == set(squares[i].argsort()[:5])
-    near = found["same class, nearest"][0]
+    near = found["nearest of class"][0]
     within = np.where(y[:, None] == y, squares, np.inf)
     np.testing.assert_array_equal(near, np.where(own == 11, 11, within.argmin(1)))
 
@@ -87,7 +87,6 @@ def lams(name, alpha):
 
 def test_one_label_expects_the_loss_of_mixup():
     """E over Beta(α, α) of both labels' loss is E over Beta(α + 1, α) of the own one's."""
-    one = variant(2.0, "shuffled", "Beta(α + 1, α)", "inputs only")
 
     def loss(chosen, key):
         mix = variants.draw(chosen, key, X, Y)
@@ -96,7 +95,10 @@ def test_one_label_expects_the_loss_of_mixup():
         return -(jax.nn.log_softmax(logits) * jm.blend_labels(mix, Y, num_classes=6)).sum(1).mean()
 
     keys = jax.random.split(KEY, 4000)
-    both, own = (jax.vmap(lambda key, c=c: loss(c, key))(keys) for c in (variant(2.0), one))
+    both, own = (
+        jax.vmap(lambda key, c=c: loss(c, key))(keys)
+        for c in (variant(2.0), variants.one_label(2.0))
+    )
     error = float(jnp.sqrt((both.var() + own.var()) / 4000))
     assert abs(float(both.mean() - own.mean())) < 4 * error
     hard = jax.vmap(lambda key: loss(variant(2.0, mixed="inputs only"), key))(keys)

@@ -55,8 +55,8 @@ def signalled(number, at):
     def patched(dispatch, state, hooks, **options):
         def counted(state):
             if int(state.step) == at:
-                here = Path(sys.argv[-1]).glob("cnn/mixup/0/checkpoints/*")
-                while not any(path.name.isdigit() for path in here):  # written meanwhile
+                here = Path(sys.argv[-1]) / "cnn/mixup/0/checkpoints"
+                while not any(path.name.isdigit() for path in here.glob("*")):  # written meanwhile
                     time.sleep(0.02)
                 os.kill(os.getpid(), number)
             return dispatch(state)
