@@ -9,8 +9,8 @@ are chosen for each n on ten other draws. --data takes pictures, as CIFAR-10's t
 place of the digits: a small CNN, crops and flips, and 2,000 others for testing.
 
 "Labels saved" is how many labels plain training would need for the error that mixup has with n,
-over n: between the sizes that were run, along the logarithm of n, and at most the largest of them.
-Its interval is of 2,000 bootstraps of the seeds.
+over n: between the sizes that were run, along the logarithm of n, and none beyond them, so that it
+is given for those in between. Its interval is of 2,000 bootstraps of the seeds.
 
 Pass rule, fixed before the run: with 100 labels (pictures: 1,000) the interval of the paired gain
 of mixup α = 1 over plain training lies above 0, both with and without augmentation.
@@ -98,8 +98,7 @@ def make_work(config: Config, pool: few.Pool, groups: dict[str, tuple[int, float
         n, augmented = groups[group]
         keys = jax.vmap(jax.random.key)(first + jnp.arange(config.seeds))
         data = few.split(pool, *draw(keys, n))
-        _, scores = study.fit((numbers, augmented), data, epochs=config.epochs, tick=tick)
-        return scores, {}
+        return study.fit((numbers, augmented), data, epochs=config.epochs, tick=tick)[1], {}
 
     return work
 
@@ -113,12 +112,13 @@ def judge(pool: few.Pool, runs: list[report.Run]) -> str:
         plain, mixed = (
             np.array([errors(group(n), method) for n in sizes]).T for method in ("plain", CLAIM)
         )
-        saved = zip(sizes, *derive.labels_saved(sizes, plain, mixed), strict=True)
-        said += [setting, *(f"{n}: {x:.2f} ({low:.2f} to {high:.2f})" for n, x, low, high in saved)]
+        saved = list(zip(sizes, *derive.labels_saved(sizes, plain, mixed), strict=True))[1:-1]
+        shown = [f"{n}: {x:.2f} ({low:.2f} to {high:.2f})" for n, x, low, high in saved]
+        said.append(f"{setting}, {', '.join(shown)}")
         gains.append(report.paired(runs, group(pool.main), "plain", CLAIM))
     return (
-        "Labels that plain training needs for the error of mixup α=1, over those of mixup: "
-        f"{', '.join(said)}. Pass rule (gain with {pool.main} labels, intervals above 0): "
+        "Labels saved (those that plain training needs for the error of mixup α=1, over mixup's): "
+        f"{'; '.join(said)}. Pass rule (gain with {pool.main} labels, intervals above 0): "
         f"{', '.join(f'{gain:+.1f} ± {half:.1f}' for gain, half in gains)}, "
         f"{'PASS' if all(gain > half for gain, half in gains) else 'FAIL'}."
     )
@@ -131,8 +131,7 @@ def main(config: Config) -> int:
         pool = few.pool(config.data)
     except (OSError, ValueError) as error:
         raise loop.Stop(str(error)) from error
-    if config.smoke:
-        pool = pool._replace(sizes=(pool.sizes[0], pool.main))
+    pool = pool._replace(sizes=(pool.sizes[0], pool.main)) if config.smoke else pool
     groups = {f"{n} labels, {name}": (n, on) for name, on in SETTINGS.items() for n in pool.sizes}
     settings = {"experiment": "few_labels", "data": pool.title, "epochs": config.epochs}
     sizes = {"seeds": config.seeds, "epochs": config.epochs}

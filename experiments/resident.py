@@ -95,7 +95,8 @@ class Trainer:
 
         def tell(step: int, scores: loop.Scores) -> None:
             logged(step, scores)
-            tick("error" in scores)
+            if "error" in scores:
+                tick(1)
 
         settings = settings | {"seed": seed, "steps_a_dispatch": steps}
         shown = {"total": self._epochs * epoch, "every": epoch, "console": self._console}

@@ -31,7 +31,7 @@ def symmetric_beta(
     Args:
       key: a PRNG key.
       alpha: concentration, from 0 to 1e4; may be traced, and of any shape that broadcasts to
-        `shape`. `alpha <= 0` is off: λ = 1.
+        `shape`. `alpha <= 0` is off: λ = 1. An infinite one is the limit, λ = ½.
       shape: shape of the result.
 
     Returns:

@@ -56,6 +56,13 @@ def test_the_variance_of_lambda(alpha):
     within(lam, 0.5)
 
 
+def test_an_infinite_alpha_is_one_half():
+    for alpha in (np.inf, jnp.float32(np.inf)):
+        assert (jax.jit(lambda a: jm.symmetric_beta(seed(2), a, (9,)))(alpha) == 0.5).all()
+        assert (jm.symmetric_beta(seed(2), alpha, (9,)) == 0.5).all()
+    assert not jnp.isnan(jax.grad(lambda a: jm.symmetric_beta(seed(2), a))(1e4))
+
+
 def test_no_alpha_gives_nan():
     alphas = jnp.concatenate([jnp.zeros(1), jnp.logspace(-38, 4, 400), -jnp.ones(1)])
     lam = jax.vmap(lambda key, alpha: draw(key, alpha, (2000,)))(

@@ -16,7 +16,7 @@ import pytest
 
 import jax_mixup as jm
 from experiments import __main__ as listing
-from experiments import cli, gallery, label_noise, report, sweep, train
+from experiments import cli, contenders, gallery, label_noise, report, sweep, train
 from experiments.data import digits
 from experiments.data.split import split
 from experiments.models.mlp import MLP
@@ -96,14 +96,14 @@ def test_a_seed_is_the_same_run_whatever_is_beside_it():
     np.testing.assert_allclose(fewer["nll"], other["nll"][:2], rtol=1e-4)
 
 
-def test_a_method_is_numbers():
-    shape = (6, 8, 8)
+def test_a_method_draws_what_its_name_says():
+    x, y = jnp.ones((6, 8, 8, 1)), jnp.arange(6)
     for name, method in (label_noise.METHODS | label_noise.MORE_METHODS).items():
-        mix = label_noise.sample(method, KEY, shape)
-        if name.startswith(("plain", "weight", "label")):
+        mix = method.draw(KEY, x, y)
+        if name.startswith(("plain", "weight", "label", "dropout")):
             assert (mix.lam == 1).all() and (mix.mask == 1).all()
         elif "½" in name:
-            assert (mix.lam == 0.5).all()
+            assert (mix.lam == 0.5).all() and (mix.mask == 0.5).all()
         elif name.startswith("CutMix"):
             assert set(np.unique(mix.mask)) <= {0, 1}
         else:
@@ -140,10 +140,8 @@ def test_smoke_prints_writes_and_goes_on(tmp_path):
 
 
 def test_ctrl_c_keeps_what_is_finished(tmp_path):
-    process = command(
-        "experiments.label_noise", "--out", tmp_path, "--epochs", 400, "--seeds", 2, "--hidden", 8
-    )
-    path = tmp_path / "runs.jsonl"
+    process = command("experiments.label_noise", "--out", tmp_path, "--epochs", 400, "--seeds", 2)
+    path = tmp_path / "choose.jsonl"
     deadline = time.monotonic() + 120
     while not path.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -151,8 +149,8 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 130, printed
     assert "goes on from there" in printed and "Traceback" not in printed
-    config = label_noise.Config(epochs=400, hidden=8)
-    runs, others = report.read_runs(path, label_noise.settings_of(config))
+    settings = {"chosen by": "error", "epochs": 400}
+    runs, others = report.read_runs(path, settings)
     assert len(runs) >= 2 and not others
     done = {(run["group"], run["method"]) for run in runs}
     trained = []
@@ -161,8 +159,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
         trained.append(job)
         return [{"seed": seed} for seed in range(2)]
 
-    jobs = [("0 % noise", name) for name in label_noise.METHODS]
-    settings = label_noise.settings_of(config)
+    jobs = [("0 % noise", name) for name in contenders.DECAYS]
     sweep.run(label_noise.Console(), path, settings, jobs, 2, 400, work)
     assert trained == [job for job in jobs if job not in done]
 
@@ -177,6 +174,15 @@ def test_help_is_readable(capsys):
         printed = capsys.readouterr().out
         assert exit.value.code == 0 and "--out" in printed, printed
         assert f"python -m experiments.{name}" in printed
+
+
+def test_modules_are_short():
+    """What can be read in an evening: 300 lines a module, 150 a question."""
+    long = {"imagenet", "benchmarks", "benchmarks.throughput", "benchmarks.tpu"}
+    questions = {name for name, *_ in listing.EXPERIMENTS} - long
+    for path in (ROOT / "experiments").rglob("*.py"):
+        limit = 150 if path.stem in questions else 300
+        assert len(path.read_text().splitlines()) <= limit, path
 
 
 def test_the_list_names_every_experiment(capsys):

@@ -178,10 +178,12 @@ def test_a_dispatch_evaluates_and_saves_where_it_passes_a_multiple():
         lambda step, state: calls.append((step, "saved")),
         lambda step: step == 9,
     )
-    dispatch = lambda state: (
-        state._replace(step=state.step + 3),
-        {"loss": np.arange(3) + float(state.step)},
-    )
+
+    def dispatch(state):
+        calls.append((int(state.step), "dispatched"))
+        metrics = {"loss": np.arange(3) + float(state.step)}
+        return state._replace(step=state.step + 3), metrics
+
     state = train.State(np.int32(0), None, None, None, None)
     run = partial(loop.fit, dispatch, hooks=hooks, evaluate=lambda state: {"error": 0.0})
     assert run(state, steps=30, evaluate_every=4, save_every=5).step == 9
@@ -189,6 +191,9 @@ def test_a_dispatch_evaluates_and_saves_where_it_passes_a_multiple():
     saved = [step for step, name in calls if name == "saved"]
     assert evaluated == [6, 9] and saved == [6, 9]
     assert [step for step, name in calls if name == "loss"] == list(range(1, 10))
+    # Read one dispatch late, where nothing needs them earlier.
+    assert calls[:3] == [(0, "dispatched"), (3, "dispatched"), (1, "loss")]
+    assert calls.index((9, "loss")) < calls.index((9, "error")) < calls.index((9, "saved"))
 
 
 def test_ctrl_c_asks_once_and_then_stops():
