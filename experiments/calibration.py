@@ -83,12 +83,12 @@ def measure(logits: Array, odd: dict[str, Array], y: Array, scaled: Array) -> di
 
 def make_work(config: Config, settled: dict) -> Callable[..., list[dict]]:
     """The function that gives one method's runs in one group."""
-    halves = functools.cache(partial(contenders.halves, config.seeds))
 
     @functools.lru_cache(maxsize=1)  # the groups before and after scaling share their networks
     def trained(name: str, rate: str) -> tuple[Array, dict[str, Array], Array]:
         method = settled[rate, name].method if name in OPEN else METHODS[name]
-        data, study = halves(RATES[rate]), contenders.study_of(method.dropout, method.regmixup)
+        data = contenders.halves(config.seeds, RATES[rate])
+        study = contenders.study_of(method.dropout, method.regmixup)
         epochs = settled[rate, name].epochs if name == "stopped early" else config.epochs
         state, _ = study.fit(method, data, epochs=epochs, tick=lambda n: None)
         logits = partial(study.logits, method, state)

@@ -81,10 +81,11 @@ def _study_of(dropout: float, regmixup: bool) -> sweep.Study:
     return sweep.seeds(partial(recipe_of, dropout, regmixup), batch=50)
 
 
-def halves(seeds: int, rate: float = 0.0, *, first: int = 0) -> split.Split:
+@partial(jax.jit, static_argnames="seeds")
+def halves(seeds: int, rate: ArrayLike = 0.0, *, first: ArrayLike = 0) -> split.Split:
     """Half of the digits for training, a share of labels wrong, from seed `first` on."""
     x, y = digits.digits()
-    keys = jax.vmap(jax.random.key)(jnp.arange(first, first + seeds))
+    keys = jax.vmap(jax.random.key)(first + jnp.arange(seeds))
     return jax.vmap(lambda key: split.split(key, x, y, train=898, noise=rate))(keys)
 
 

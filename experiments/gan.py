@@ -5,13 +5,14 @@ small MLPs, Adam. The mixup discriminator learns how much of a blend is real: λ
 for each row, is the target for λ x + (1 - λ) g(z). The generator's loss is in all methods the usual
 one that does not saturate, -log d(g(z)), on samples that are not blended. Each step shows every
 discriminator as many rows. All seeds train at once (vmap), each with the same initial weights, real
-samples and noise under every method, so that differences are paired. The learning rate is plain
-training's best, and label smoothing (of real rows), noise on the rows and the penalty have their
-best strength, by the mean distance over both mixtures on seeds 1000 and up, with --choose. Nothing
-was chosen for mixup.
+samples and noise under every method, so that differences are paired. On each mixture all have the
+learning rate that suits plain training best, and label smoothing (of real rows), noise on the rows
+and R1 have their best strength: by the modes covered, then by SW, on seeds 1000 to 1005 (--choose
+--seeds 6). Nothing was chosen for mixup.
 
-Pass rule, fixed before the run: on ring and on grid mixup α = 0.2 covers more modes at the end than
-plain training, and the paired 95 % interval lies above 0.
+Pass rule, fixed before the run, after trials on those other seeds: on the grid mixup α = 0.2 covers
+more modes at the end than plain training, and the paired 95 % interval lies above 0; on the ring,
+which plain training masters, it covers no fewer, so that the interval does not lie below 0.
 """
 
 import dataclasses
@@ -30,9 +31,9 @@ from experiments.models.mlp import MLP
 
 MIXTURES = {"ring": toys.ring(), "grid": toys.grid()}
 RATES = {"ring": 5e-4, "grid": 2e-3}
-MAIN, FLOOR = "grid", "real samples"  # the picture's mixture; what a perfect generator would reach
-CHECKS, SAMPLES, DOTS = 20, 2000, 300  # how often is measured, on how many samples; the picture's
-SHOWN = np.array([1, 2, 4, 10, 20])  # the picture's checks
+FLOOR = "real samples"  # the method that a perfect generator would be
+CHECKS, SAMPLES = 20, 2000  # how often is measured, on how many samples
+SHOWN, DOTS = np.array([1, 2, 4, 10, 20]), 250  # the picture's checks, and dots in each
 
 
 class Method(NamedTuple):
@@ -42,12 +43,12 @@ class Method(NamedTuple):
     smoothing: float = 0.0
     noise: float = 0.0
     penalty: float = 0.0
-    rate: float | None = None  # None is the mixture's
+    rate: float = 0.0  # 0 is the mixture's
 
 
 METHODS = {
     "plain": Method(),
-    "label smoothing 0.1": Method(smoothing=0.1),
+    "label smoothing 0.3": Method(smoothing=0.3),
     "noise σ=0.1": Method(noise=0.1),
     "R1 penalty 0.1": Method(penalty=0.1),
     "mixup α=0.2": Method(alpha=0.2),
@@ -94,22 +95,20 @@ def make_work(config: Config, methods: dict[str, Method]) -> Callable[..., list[
 
     fit, first = gan_train.seeds(recipe_of), choose.FIRST_SEED if config.choose else 0
     seeds = range(first, first + config.seeds)
-    keys = jax.vmap(jax.random.key)(np.array(seeds))
 
     def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
         (group, name), mixture = job, MIXTURES[job[0]]
-        shape = config.steps // CHECKS, config.critic, config.batch
         rngs, fresh = ([np.random.default_rng((i, seed)) for seed in seeds] for i in range(2))
         draw = lambda rngs, *shape: np.stack([toys.sample(rng, mixture, shape) for rng in rngs])
         if name == FLOOR:
-            samples = draw(rngs, 1, SAMPLES)
             tick(CHECKS)
-        else:
-            real = (draw(rngs, *shape) for _ in range(CHECKS))
-            method = methods[name]._replace(rate=methods[name].rate or RATES[group])
-            samples = fit(method, keys, real, samples=SAMPLES, tick=tick)
+            return toys.measure(mixture, draw(rngs, 1, SAMPLES), draw(fresh, SAMPLES))
+        shape = config.steps // CHECKS, config.critic, config.batch
+        real, keys = (draw(rngs, *shape) for _ in range(CHECKS)), np.array(seeds)
+        method = methods[name]._replace(rate=methods[name].rate or RATES[group])
+        samples = fit(method, jax.vmap(jax.random.key)(keys), real, samples=SAMPLES, tick=tick)
         results = toys.measure(mixture, samples, draw(fresh, SAMPLES))
-        if group == MAIN and name != FLOOR:
+        if group == "grid" and not config.choose:  # what is drawn
             results[0]["samples"] = report.rounded(samples[0, SHOWN - 1, :DOTS], 2)
         return results
 
@@ -118,20 +117,13 @@ def make_work(config: Config, methods: dict[str, Method]) -> Callable[..., list[
 
 def judge(runs: list[report.Run]) -> str:
     """The verdict of the pass rule."""
-    groups, method = ("ring", "grid"), "mixup α=0.2"
-    gains = [report.paired(runs, group, "plain", method, "missed") for group in groups]
+    gains = [report.paired(runs, group, "plain", "mixup α=0.2", "missed") for group in MIXTURES]
+    (ring, ring_half), (grid, grid_half) = gains
     return (
-        "Pass rule (mixup α=0.2 covers more modes than plain on ring and on grid, intervals above "
-        f"0): {', '.join(f'{gain:+.1f} ± {half:.1f}' for gain, half in gains)}, "
-        f"{'PASS' if all(gain > half for gain, half in gains) else 'FAIL'}."
+        f"Modes that mixup α=0.2 covers above plain: ring {ring:+.1f} ± {ring_half:.1f}, grid "
+        f"{grid:+.1f} ± {grid_half:.1f}. Pass rule (ring not below 0, grid above 0): "
+        f"{'PASS' if ring + ring_half >= 0 and grid - grid_half > 0 else 'FAIL'}."
     )
-
-
-def rank(runs: list[report.Run]) -> str:
-    """The candidates, the best first."""
-    distances = {name: [r["distance"] for r in runs if r["method"] == name] for name in CANDIDATES}
-    ranked = sorted((float(np.mean(values)), name) for name, values in distances.items())
-    return f"SW over all mixtures: {', '.join(f'{name} {mean:.3f}' for mean, name in ranked)}."
 
 
 def main(config: Config) -> int:
@@ -147,12 +139,12 @@ def main(config: Config) -> int:
     path, work, console = out / "runs.jsonl", make_work(config, methods), Console()
     runs = sweep.run(console, path, settings, jobs, config.seeds, CHECKS, work)
     times = [f"after {check * config.steps // CHECKS} steps" for check in SHOWN]
-    plot = partial(toys.picture, mixture=MIXTURES[MAIN], group=MAIN, times=times)
+    picture = partial(toys.picture, mixture=MIXTURES["grid"], group="grid", times=times)
     title = f"GANs on mixtures, {config.seeds} paired seeds, {config.steps} steps"
-    verdict = rank(runs) if config.choose else judge(runs)
+    plot, verdict = (None, "") if config.choose else (picture, judge(runs))
     report.write(out, console, title, runs, names, table=TABLE, plot=plot, verdict=verdict)
     return 0
 
 
 if __name__ == "__main__":
-    cli.main("gan", Config, main, __doc__)
+    cli.main("gan", Config, main, __doc__ or "")

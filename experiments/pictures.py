@@ -152,8 +152,7 @@ def make_work(
     def work(
         job: sweep.Job, model: str, method: Method, tick: Callable[[int], None], *, noise: float
     ) -> list[report.Run]:
-        numbers = {"name": job[1], **method._asdict()}
-        full = settings | {"group": job[0], "method": numbers, "noise": noise}
+        full = settings | {"group": job[0], "method": job[1], "noise": noise}
         folder, trained = out / _plain(job[0]) / _plain(job[1]), trainer(model, method.dropout)
         curves, finals = [], []
         for seed in range(options.first_seed, options.first_seed + seeds):

@@ -88,7 +88,7 @@ def make_work(config: Config, settled: dict) -> Callable[..., list[dict]]:
     data, study = contenders.halves(config.seeds), contenders.study_of()
     keys = jax.vmap(jax.random.key)(2000 + jnp.arange(config.seeds))  # none that trains
     fit = partial(study.fit, epochs=config.epochs, tick=lambda n: None)
-    roll = lambda tree, by: jax.tree.map(lambda a: jnp.roll(a, by, axis=0), tree)
+    roll = jax.jit(lambda tree, by: jax.tree.map(lambda a: jnp.roll(a, by, axis=0), tree))
     # A network's stranger has learnt the same digits with the weights and order of the next seed.
     stranger = functools.cache(lambda: roll(fit(METHODS["plain"], roll(data, 1))[0], -1))
 

@@ -66,6 +66,7 @@ def finish(processes):
     finally:
         for process in processes:
             process.kill()
+            process.wait()
     return printed, [process.returncode for process in processes]
 
 
