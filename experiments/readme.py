@@ -55,7 +55,8 @@ def results(name: str, groups: list[str]) -> str:
 def cell(title: str, name: str, group: str, method: str) -> str:
     """One cell of an experiment's table."""
     runs, table = committed(name)
-    rows = {row[0]: row for row in report.rows(runs, group, methods_of(runs, table), table)}
+    methods = list(dict.fromkeys([*table.methods, *(run["method"] for run in runs)]))
+    rows = {row[0]: row for row in report.rows(runs, group, methods, table)}
     return rows[method][report.header(table).index(title)]
 
 
