@@ -147,4 +147,4 @@ def main(config: Config) -> int:
 
 
 if __name__ == "__main__":
-    cli.main("gan", Config, main, __doc__ or "")
+    cli.main("gan", Config, main, __doc__)

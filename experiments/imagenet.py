@@ -18,24 +18,22 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
-import tyro
 from flax import nnx
 from jax.sharding import AxisType
 from rich.console import Console
 
 import jax_mixup as jm
-from experiments import checkpoint, hosts, log, loop, scale
+from experiments import checkpoint, cli, hosts, log, loop, scale
 from experiments.data import imagenet as data
 from experiments.models.resnet import ResNet, resnet50
 from experiments.models.vit import ViT, vit_s16
 from experiments.train import Recipe, by_shape
 
-Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 DEFINING = ("model", "batch", "per", "fsdp", "seed", "smoke")  # a run, beside its length and size
 
 
@@ -55,7 +53,7 @@ class Config:
     """Examples a step, on all devices together."""
     per: Literal["batch", "pair", "example"] = "batch"
     """What draws its own λ: the batch, each pair, or each example."""
-    fsdp: Flag = False
+    fsdp: cli.Flag = False
     """Cut parameters and optimizer state over the devices, instead of a copy on each."""
     seed: int = 0
     """Of weights, order, crops and mixing."""
@@ -71,11 +69,11 @@ class Config:
     """How many processes there are."""
     process: int | None = None
     """Which one this is, from 0."""
-    distributed: Flag = False
+    distributed: cli.Flag = False
     """Find the other processes by the pod's, or the cluster's, own environment."""
     patience: float = 20.0
     """Seconds without a sign of life after which a process counts as gone."""
-    smoke: Flag = False
+    smoke: cli.Flag = False
     """A tiny model on a few generated pictures, into OUT/smoke: shows that everything works."""
 
 
@@ -185,8 +183,4 @@ def run(config: Config) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(tyro.cli(Config, prog="python -m experiments.imagenet", description=__doc__)))
-    except KeyboardInterrupt:
-        print("Stopped. The same command goes on from the newest checkpoint, if there is one.")
-        sys.exit(130)
+    cli.main("imagenet", Config, main, __doc__)
