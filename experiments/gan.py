@@ -12,7 +12,7 @@ and R1 have their best strength: by the modes covered, then by SW, on seeds 1000
 
 Pass rule, fixed before the run, after trials on those other seeds: on the grid mixup α = 0.2 covers
 more modes at the end than plain training, and the paired 95 % interval lies above 0; on the ring,
-which plain training masters, it covers no fewer, so that the interval does not lie below 0.
+all of which plain training covered there, it covers no fewer: the interval is not all below 0.
 """
 
 import dataclasses

@@ -135,5 +135,5 @@ def picture(
             axis.set(xlim=(-edge, edge), ylim=(-edge, edge), xticks=(), yticks=(), aspect="equal")
     for axis, time in zip(axes[0], times, strict=True):
         axis.set_title(time, size=10)
-    figure.suptitle(title, size=11)
+    figure.suptitle(f"{title}: {group}, the first seed", size=11)
     figure.savefig(path, dpi=130)
