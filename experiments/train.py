@@ -179,7 +179,7 @@ def train_epochs(
 def logits(recipe: Recipe, state: State, x: Shaped[Array, "b ..."]) -> Float[Array, "b k"]:
     """What the model says, with the averaged weights if there are any."""
     params, stats = (state.params, state.stats) if state.ema is None else state.ema
-    model: Any = nnx.merge(_graph(recipe), params, stats)
+    model: Any = nnx.merge(graph(recipe), params, stats)
     return model(recipe.normalise(x.astype(jnp.float32)), train=False, key=None)
 
 
@@ -220,7 +220,7 @@ def _gradient(
         extra = {"tap": lambda i, h: jnp.where(layer == i, jm.blend(mix, h), h)}
 
     def loss_fn(params: Any) -> tuple[Float[Array, ""], tuple[Array, Any]]:
-        model: Any = nnx.merge(_graph(recipe), params, stats, copy=True)
+        model: Any = nnx.merge(graph(recipe), params, stats, copy=True)
         out = model(inputs, train=True, key=key_model, **extra)
         losses = own_loss(out, y) if mix is None else jm.pair_loss(mix, own_loss, out, y)
         return losses.mean(), (out, nnx.state(model, nnx.Not(nnx.Param)))
@@ -274,6 +274,6 @@ def _accumulated(gradient: Callable[..., Any], parts: int) -> Callable[..., Any]
     return mean
 
 
-def _graph(recipe: Recipe) -> Any:
+def graph(recipe: Any) -> Any:
     model = nnx.eval_shape(lambda: recipe.make_model(nnx.Rngs(0)))
     return nnx.split(model, nnx.Param, ...)[0]
