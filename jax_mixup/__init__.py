@@ -26,6 +26,7 @@ from jax_mixup.laws import symmetric_beta as symmetric_beta
 from jax_mixup.laws import beta as beta
 from jax_mixup.laws import uniform as uniform
 from jax_mixup.laws import constant as constant
+from jax_mixup.laws import folded_beta as folded_beta
 from jax_mixup.laws import affine_uniform as affine_uniform
 
 # Static pairings
@@ -69,6 +70,7 @@ __all__ = [
     "constant",
     "cutmix",
     "derangement",
+    "folded_beta",
     "keep",
     "mixed_accuracy",
     "mixup",

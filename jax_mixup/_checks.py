@@ -52,6 +52,19 @@ def mask_shape(function: str, shape: object, *, spatial: bool = False) -> tuple[
     return tuple(map(int, shape))
 
 
+def axes(function: str, value: Sequence[int] | None, rank: int) -> tuple[int, ...]:
+    """The axes of `(B, *spatial)` that are meant, in order; None is all but the batch."""
+    every = tuple(range(1, rank + 1))
+    if value is None:
+        return every
+    if not value or len(set(value)) != len(value) or not set(value) <= set(every):
+        raise ValueError(
+            f"{function} got axes={tuple(value)}; it needs different axes of shape after the "
+            f"batch, from 1 to {rank}."
+        )
+    return tuple(sorted(value))
+
+
 def rows(function: str, name: str, x: jax.Array, batch: int) -> None:
     if x.ndim == 0 or x.shape[0] != batch:
         raise ValueError(

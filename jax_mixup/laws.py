@@ -150,6 +150,39 @@ def constant(value: ArrayLike) -> Law:
     return law
 
 
+def folded_beta(alpha: ArrayLike) -> Law:
+    """Make the law of Beta(α, α) folded, so that the row itself always has the larger share.
+
+        λ = max(λ', 1 - λ'), λ' ~ Beta(α, α)
+
+    With it a label, an action or a loss can stay the row's own, for it belongs to most of what is
+    seen: MixMatch (α = 0.75), DivideMix (4), i-Mix (1), mixreg (0.2).
+
+    Args:
+      alpha: as in `symmetric_beta`; may be traced; <= 0 is off, infinity is λ = ½.
+
+    Returns:
+      A law, with values in [½, 1].
+
+    Raises:
+      ValueError: for a static negative `alpha`.
+
+    Example:
+      >>> lam = jm.folded_beta(0.75)(jax.random.key(0), (1000,))
+      >>> bool((lam >= 0.5).all())
+      True
+
+    As in the code of Berthelot et al. 2019, arXiv:1905.02249.
+    """
+    _checks.alpha("folded_beta", "alpha", alpha)
+
+    def law(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        lam = symmetric_beta(key, alpha, shape)
+        return jnp.maximum(lam, 1 - lam)
+
+    return law
+
+
 def affine_uniform(alpha: ArrayLike) -> Law:
     """Make the law of the weight w = λ(1-α) + α(1-λ) with λ ~ U(0, 1).
 

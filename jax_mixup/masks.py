@@ -57,6 +57,14 @@ def outside_box(
     return ~inside
 
 
+def spread(
+    mask: Shaped[Array, "n *cut"], axes: tuple[int, ...], spatial: tuple[int, ...]
+) -> Shaped[Array, "n *spatial"]:
+    """The mask of some axes, the same at every place of the others."""
+    sizes = [size if axis in axes else 1 for axis, size in enumerate(spatial, start=1)]
+    return jnp.broadcast_to(mask.reshape(-1, *sizes), (mask.shape[0], *spatial))
+
+
 def share_outside(
     start: Int[Array, "n d"], stop: Int[Array, "n d"], spatial: tuple[int, ...]
 ) -> Float[Array, "n"]:

@@ -80,7 +80,7 @@ def cutmix(
       alpha: concentration of the drawn share; may be traced; <= 0 is off.
       num_classes, smoothing: as in `blend_labels`.
       dtype: as in `blend`; integer images need it.
-      **options: `box`, `lam_law`, `per`, `pairing` of `sample_cutmix`.
+      **options: `box`, `axes`, `lam_law`, `per`, `pairing` of `sample_cutmix`.
 
     Returns:
       (images, labels), mixed.

@@ -56,7 +56,7 @@ def sample_mixup(
     (`permutation(key, B)`); reversal gives the same law for a shuffled batch, without a gather.
     """
     batch = _checks.mask_shape("sample_mixup", shape)[0]
-    _check_options("sample_mixup", per, pairing, alpha=alpha)
+    check_options("sample_mixup", per, pairing, alpha=alpha)
     law, _ = law_and_uniforms(key, lam_law, 0, draws(per, batch))
     lam = tie(per, pairing, batch, law(alpha))
     return Mix(pairing, lam, jnp.broadcast_to(lam, (batch,)))
@@ -69,6 +69,7 @@ def sample_cutmix(
     alpha: ArrayLike = 1.0,
     lam_law: Law | None = None,
     box: str = "clipped",
+    axes: tuple[int, ...] | None = None,
     per: str = "batch",
     pairing: Pairing = reverse(),
 ) -> Mix:
@@ -77,7 +78,9 @@ def sample_cutmix(
         mᵢ = 0 in a box of side (1-λ)^(1/d) of each axis, 1 outside;  λᵢ = the share outside
 
     An interval in 1-D, a box in 2-D, a cuboid in 3-D. `lam` is counted from the box's corners, so
-    it is exact for odd sizes and clipped boxes.
+    it is exact for odd sizes and clipped boxes. With `axes` the box spans the others whole, and d
+    counts the axes that it cuts: of a video (B, T, H, W), (2, 3) cuts one box out of all frames and
+    (1,) an interval of frames; of a spectrogram (B, T, F), (2,) cuts a band of frequencies.
 
     Args:
       key: a PRNG key.
@@ -86,12 +89,15 @@ def sample_cutmix(
       box: "clipped" centres the box anywhere and cuts off what lies beyond the border, as the
         paper's code does: at α = 1 in 2-D it pastes 77/240 = 32 % on average. "inside" places the
         whole box inside: it pastes ½.
+      axes: which axes of `shape` are cut, counted as an array's: 1 is the first after the batch.
+        None is all.
 
     Returns:
       A mix with a bool mask, [1, *spatial] or [B, *spatial].
 
     Raises:
-      ValueError: for a bad `shape`, a static negative `alpha`, an unknown `box` or `per`.
+      ValueError: for a bad `shape`, a static negative `alpha`, an unknown `box` or `per`, or `axes`
+        that are not different axes of `shape` after the first.
 
     Example:
       >>> mix = jm.sample_cutmix(jax.random.key(4), (8, 5, 7))
@@ -101,13 +107,17 @@ def sample_cutmix(
       0.7143 = 25/35
 
     Yun et al. 2019, arXiv:1905.04899. The authors' code floors half the side, so that sides are
-    even; here the side is rounded to the nearest whole number of positions.
+    even; here the side is rounded to the nearest whole number of positions. Videos: Yun et al.
+    2020, arXiv:2012.03457, whose spatial, temporal and spatio-temporal boxes are `axes`.
     """
     batch, *spatial = _checks.mask_shape("sample_cutmix", shape, spatial=True)
-    _check_options("sample_cutmix", per, pairing, box, alpha=alpha)
-    law, centre = law_and_uniforms(key, lam_law, len(spatial), draws(per, batch))
+    check_options("sample_cutmix", per, pairing, box, alpha=alpha)
+    cut = _checks.axes("sample_cutmix", axes, len(spatial))
+    law, centre = law_and_uniforms(key, lam_law, len(cut), draws(per, batch))
     lam, centre = tie(per, pairing, batch, (law(alpha), centre.T))
-    mask, share = _cut(lam, centre, tuple(spatial), box)
+    mask, share = _cut(lam, centre, tuple(spatial[axis - 1] for axis in cut), box)
+    if len(cut) < len(spatial):
+        mask = masks.spread(mask, cut, tuple(spatial))
     return Mix(pairing, mask, jnp.broadcast_to(share, (batch,)))
 
 
@@ -159,7 +169,7 @@ def sample_mixup_or_cutmix(
     """
     name = "sample_mixup_or_cutmix"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
-    _check_options(name, per, pairing, box, mixup_alpha=mixup_alpha, cutmix_alpha=cutmix_alpha)
+    check_options(name, per, pairing, box, mixup_alpha=mixup_alpha, cutmix_alpha=cutmix_alpha)
     _checks.share(name, "switch_prob", switch_prob)
     _checks.share(name, "prob", prob)
     law, u = law_and_uniforms(key, lam_law, 2 + len(spatial), draws(per, batch))
@@ -184,7 +194,7 @@ def _cut(
     return masks.outside_box(*corners, spatial), masks.share_outside(*corners, spatial)
 
 
-def _check_options(
+def check_options(
     function: str, per: str, pairing: object, box: str = "clipped", **alphas: ArrayLike
 ) -> None:
     _checks.option(function, "per", per, PER)
