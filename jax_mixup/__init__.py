@@ -15,11 +15,30 @@ from jax_mixup.labels import pair_loss as pair_loss
 from jax_mixup.labels import mixed_accuracy as mixed_accuracy
 from jax_mixup.mix import resize_mix as resize_mix
 from jax_mixup.mix import keep as keep
+from jax_mixup.boxes import mix_boxes as mix_boxes
+from jax_mixup.boxes import mix_points as mix_points
+
+# Other weights for a mix
+from jax_mixup.weights import reweigh as reweigh
+from jax_mixup.weights import remix as remix
+from jax_mixup.weights import mamix as mamix
+from jax_mixup.weights import balance as balance
+from jax_mixup.weights import restore_energy as restore_energy
 
 # Samplers
 from jax_mixup.samplers import sample_mixup as sample_mixup
 from jax_mixup.samplers import sample_cutmix as sample_cutmix
 from jax_mixup.samplers import sample_mixup_or_cutmix as sample_mixup_or_cutmix
+
+# Samplers of other masks
+from jax_mixup.patterns import sample_gridmix as sample_gridmix
+from jax_mixup.patterns import sample_cowmix as sample_cowmix
+from jax_mixup.patterns import sample_fademix as sample_fademix
+from jax_mixup.patterns import sample_specmix as sample_specmix
+
+# Samplers whose masks follow data
+from jax_mixup.guided import sample_classmix as sample_classmix
+from jax_mixup.guided import sample_span as sample_span
 
 # Laws of λ
 from jax_mixup.laws import symmetric_beta as symmetric_beta
@@ -62,6 +81,7 @@ __all__ = [
     "StaticPairing",
     "across_class",
     "affine_uniform",
+    "balance",
     "beta",
     "blend",
     "blend_labels",
@@ -72,6 +92,9 @@ __all__ = [
     "derangement",
     "folded_beta",
     "keep",
+    "mamix",
+    "mix_boxes",
+    "mix_points",
     "mixed_accuracy",
     "mixup",
     "mixup_or_cutmix",
@@ -82,12 +105,21 @@ __all__ = [
     "pairing_for",
     "partner_index",
     "permutation",
+    "remix",
     "resize_mix",
+    "restore_energy",
     "reverse",
+    "reweigh",
     "roll",
+    "sample_classmix",
+    "sample_cowmix",
     "sample_cutmix",
+    "sample_fademix",
+    "sample_gridmix",
     "sample_mixup",
     "sample_mixup_or_cutmix",
+    "sample_span",
+    "sample_specmix",
     "select",
     "sometimes",
     "symmetric_beta",

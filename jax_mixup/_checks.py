@@ -65,12 +65,37 @@ def axes(function: str, value: Sequence[int] | None, rank: int) -> tuple[int, ..
     return tuple(sorted(value))
 
 
+def grid(function: str, value: Sequence[int], spatial: tuple[int, ...]) -> tuple[int, ...]:
+    if len(value) != len(spatial) or not all(
+        1 <= n <= size for n, size in zip(value, spatial, strict=False)
+    ):
+        raise ValueError(
+            f"{function} got grid={tuple(value)} for {spatial} positions; it needs a number of "
+            "cells for each spatial axis, from 1 to its size."
+        )
+    return tuple(value)
+
+
+def sigma(function: str, value: Sequence[float], rank: int) -> None:
+    if len(value) != 2 or not 0 < value[0] <= value[1]:
+        raise ValueError(f"{function} got sigma={value}; it needs bounds 0 < low <= high.")
+    if rank > 3:
+        raise ValueError(f"{function} got {rank} spatial axes; it needs one to three.")
+
+
 def rows(function: str, name: str, x: jax.Array, batch: int) -> None:
     if x.ndim == 0 or x.shape[0] != batch:
         raise ValueError(
             f"{function} got {name} of shape {x.shape} for a mix of {batch} rows; it needs the "
             "batch first and as long as the mix: sample the mix with that batch's shape."
         )
+
+
+def shaped(function: str, name: str, x: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
+    x = jnp.asarray(x)
+    if x.shape != shape:
+        raise ValueError(f"{function} got {name} of shape {x.shape}; it needs {shape}.")
+    return x
 
 
 def mask_fits(function: str, mask: tuple[int, ...], x: jax.Array) -> None:

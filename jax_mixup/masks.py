@@ -70,10 +70,43 @@ def share_outside(
 ) -> Float[Array, "n"]:
     """The share of positions outside the box, from the corners: the mask is never summed."""
     total = math.prod(spatial)
-    kept = (total - (stop - start).prod(axis=-1)).astype(jnp.float32)
+    return _ratio(total - (stop - start).prod(axis=-1), total)
+
+
+def share(mask: Bool[Array, "n *spatial"]) -> Float[Array, "n"]:
+    """The share of positions that are True: for masks that have no corners to count from."""
+    axes = tuple(range(1, mask.ndim))
+    return _ratio(mask.sum(axes, dtype=jnp.int32), math.prod(mask.shape[1:]))
+
+
+def _ratio(kept: Int[Array, "n"], total: int) -> Float[Array, "n"]:
     # Written so that the divisor is no constant: XLA turns a division by one into a product with
     # its rounded reciprocal, which is not the float32 nearest to kept / total.
+    kept = kept.astype(jnp.float32)
     return kept / (total + 0 * kept)
+
+
+def blur(x: Float[Array, "n *spatial"], sigma: Float[Array, "n"]) -> Float[Array, "n *spatial"]:
+    """Convolve with a Gaussian of so many positions, cyclically; by FFT, so that any sigma costs
+    the same, a traced one too.
+    """
+    axes = tuple(range(1, x.ndim))
+    square = jnp.zeros((1,) * x.ndim, jnp.float32)
+    for axis in axes:
+        frequencies = jnp.fft.rfftfreq if axis == axes[-1] else jnp.fft.fftfreq
+        f = frequencies(x.shape[axis], dtype=jnp.float32)
+        square = square + jnp.square(f).reshape((-1,) + (1,) * (x.ndim - 1 - axis))[None]
+    decay = jnp.exp(-2 * jnp.square(jnp.pi * sigma.reshape((-1,) + (1,) * len(axes))) * square)
+    return jnp.fft.irfftn(jnp.fft.rfftn(x, axes=axes) * decay, s=x.shape[1:], axes=axes)
+
+
+def largest(x: Float[Array, "n *spatial"], lam: Float[Array, "n"]) -> Bool[Array, "n *spatial"]:
+    """True at the largest values, a share λ of all, to the nearest whole position."""
+    flat = x.reshape(x.shape[0], -1)
+    total = flat.shape[1]
+    count = jnp.round(jax.lax.stop_gradient(lam) * total).astype(jnp.int32)[:, None]
+    last = jnp.take_along_axis(jnp.sort(flat, axis=1), jnp.maximum(total - count, 0), axis=1)
+    return ((flat >= last) & (count > 0)).reshape(x.shape)
 
 
 def area_average(
