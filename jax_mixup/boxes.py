@@ -71,13 +71,11 @@ def mix_boxes(
     other_boxes, other_weights = take_partner(mix, (boxes, weights))
     other_seen, other_share = _visible(mix, other_boxes, own=False)
     if rank and mix.mask.dtype == jnp.bool_:
-        seen_enough = lambda share: (share > 0) & (share >= min_visible)
+        seen_enough = lambda share: ((share > 0) & (share >= min_visible)).astype(jnp.float32)
         share, other_share = seen_enough(share), seen_enough(other_share)
-    shares = (
-        weights * share.astype(weights.dtype),
-        other_weights * other_share.astype(weights.dtype),
-    )
-    return jnp.concatenate([seen, other_seen], 1), jnp.concatenate(shares, 1), *_joined(mix, others)
+    shares = jnp.concatenate([weights * share, other_weights * other_share], 1)
+    boxes = jnp.concatenate([seen, other_seen], 1)
+    return boxes, shares.astype(weights.dtype), *_joined(mix, others)
 
 
 def mix_points(
@@ -120,13 +118,13 @@ def mix_points(
         )
     visible = _checks.shaped("mix_points", "visible", visible, points.shape[:2])
     mix = _not_alone(mix, points.shape[0])
-    others_points, others_visible = take_partner(mix, (points, visible))
-    shares = (
-        visible * _at(mix, points, own=True).astype(visible.dtype),
-        others_visible * _at(mix, others_points, own=False).astype(visible.dtype),
-    )
-    both = jnp.concatenate([points, others_points], 1)
-    return both, jnp.concatenate(shares, 1), *_joined(mix, others)
+    other_points, other_visible = take_partner(mix, (points, visible))
+    shares = [
+        visible * _at(mix, points, own=True),
+        other_visible * _at(mix, other_points, own=False),
+    ]
+    both = jnp.concatenate([points, other_points], 1)
+    return both, jnp.concatenate(shares, 1).astype(visible.dtype), *_joined(mix, others)
 
 
 def _not_alone(mix: Mix, n: int) -> Mix:

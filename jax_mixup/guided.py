@@ -46,7 +46,7 @@ def sample_classmix(
       >>> ids = jnp.array([[0, 0, 1, 255], [2, 2, 2, 2]])
       >>> mix = jm.sample_classmix(jax.random.key(0), ids, num_classes=3)
       >>> jm.select(mix, ids).tolist()
-      [[2, 2, 1, 2], [0, 0, 1, 255]]
+      [[0, 0, 2, 2], [0, 0, 1, 255]]
 
     Olsson et al. 2021, arXiv:2007.07936. Their code keeps the first image's classes and goes on to
     the next one; this is it for any pairing.
@@ -111,7 +111,7 @@ def sample_span(
       >>> mix, source = jm.sample_span(jax.random.key(1), jnp.array([3, 4]), 4, lam_law=half)
       >>> other = jnp.take_along_axis(jm.take_partner(mix, words), source, axis=1)
       >>> jm.select(mix, words, other=other).tolist(), [round(float(lam), 2) for lam in mix.lam]
-      ([[6, 7, 3, 0], [4, 1, 2, 7]], [0.33, 0.5])
+      ([[4, 5, 3, 0], [4, 1, 2, 7]], [0.33, 0.5])
 
     SSMix, Yoon et al. 2021, arXiv:2106.08062. They take the partner's gradient norm as saliency and
     a fixed share; here saliency is an input, and λ has a law.

@@ -14,7 +14,7 @@ class Method:
     name: str
     sample: Callable[..., jm.Mix]  # (key, shape, *, alpha, per, pairing) -> Mix
     hard: bool = False  # the mask is bool
-    spatial: bool = True  # the mask has positions
+    rank: int = 3  # how many axes of positions the mask has at most
     options: tuple[str, ...] = ("alpha",)  # which of its options are alphas
     traced: dict = dataclasses.field(default_factory=dict)  # other options that may be traced
 
@@ -42,7 +42,7 @@ def _kept(key, shape, **options):
 
 
 METHODS = [
-    Method("mixup", jm.sample_mixup, spatial=False),
+    Method("mixup", jm.sample_mixup, rank=0),
     Method("cutmix", jm.sample_cutmix, hard=True),
     Method("cutmix-inside", partial(jm.sample_cutmix, box="inside"), hard=True),
     Method(
@@ -51,6 +51,11 @@ METHODS = [
         options=("mixup_alpha", "cutmix_alpha"),
         traced={"switch_prob": (0.0, 0.3, 1.0), "prob": (1.0, 0.5, 0.0)},
     ),
+    Method("cutmix-axes", partial(jm.sample_cutmix, axes=(1,)), hard=True),
+    Method("gridmix", jm.sample_gridmix, hard=True),
+    Method("cowmix", partial(jm.sample_cowmix, sigma=(1.0, 3.0)), hard=True),
+    Method("fademix", jm.sample_fademix, rank=1),
+    Method("specmix", partial(jm.sample_specmix, bands=2), hard=True),
     Method("one_of", _one_of),
     Method("sometimes", _sometimes, hard=True, traced={"prob": (1.0, 0.5, 0.0)}),
     Method("keep", _kept, hard=True),

@@ -58,7 +58,7 @@ def test_the_value_is_what_the_contract_says(method, per):
     assert mix.mask.dtype == (jnp.bool_ if method.hard else jnp.float32)
     rows = {1, b} if method.name == "keep" or per == "batch" else {b}
     assert mix.mask.shape[0] in rows
-    assert mix.mask.shape[1:] == (tuple(spatial) if method.spatial else ())
+    assert mix.mask.shape[1:] == tuple(spatial)[: method.rank]
     chex.assert_shape(mix.lam, (b,))
     chex.assert_type(mix.lam, jnp.float32)
     for share in (np.asarray(mix.mask, np.float32), np.asarray(mix.lam)):
@@ -230,7 +230,7 @@ def test_inputs_are_untouched(method):
     jm.blend(mix, x)
     jm.blend_labels(mix, labels, num_classes=6)
     jm.keep(mix, labels > 2)
-    jm.resize_mix(mix, (10, 14) if method.spatial else ())
+    jm.resize_mix(mix, (10, 14)[: method.rank])
     np.testing.assert_array_equal(x, x_before)
     np.testing.assert_array_equal(labels, labels_before)
 
