@@ -5,7 +5,7 @@ Lists are padded to N entries, with weight 0. A list is never averaged with anot
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PyTree
+from jaxtyping import Array, ArrayLike, Float, PyTree, Shaped
 
 from jax_mixup import _checks
 from jax_mixup.mix import Mix, checked_rows, mix_where, take_partner
@@ -16,8 +16,8 @@ HIGHEST = jax.lax.Precision.HIGHEST  # TPUs would otherwise multiply in bfloat16
 
 def mix_boxes(
     mix: Mix,
-    boxes: Float[ArrayLike, "b n _"],
-    weights: Float[ArrayLike, "b n"],
+    boxes: Shaped[ArrayLike, "b ..."],
+    weights: Shaped[ArrayLike, "b ..."],
     *others: PyTree,
     min_visible: float = 0.1,
 ) -> tuple[PyTree, ...]:
@@ -80,8 +80,8 @@ def mix_boxes(
 
 def mix_points(
     mix: Mix,
-    points: Float[ArrayLike, "b n _"],
-    visible: Float[ArrayLike, "b n"],
+    points: Shaped[ArrayLike, "b ..."],
+    visible: Shaped[ArrayLike, "b ..."],
     *others: PyTree,
 ) -> tuple[PyTree, ...]:
     """Join each row's points with its partner's, each as visible as the mask is where it lies.

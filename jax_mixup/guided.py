@@ -7,7 +7,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
 
 from jax_mixup import _checks, masks
 from jax_mixup.laws import Law, law_and_uniforms
@@ -18,7 +18,7 @@ from jax_mixup.samplers import check_options
 
 def sample_classmix(
     key: PRNGKeyArray,
-    ids: Int[ArrayLike, "b *spatial"],
+    ids: Shaped[ArrayLike, "b *spatial"],
     *,
     num_classes: int,
     pairing: Pairing = reverse(),
@@ -73,12 +73,12 @@ def sample_classmix(
 
 def sample_span(
     key: PRNGKeyArray,
-    lengths: Int[ArrayLike, "b"],
+    lengths: Shaped[ArrayLike, "b ..."],
     size: int,
     *,
     alpha: ArrayLike = 1.0,
     lam_law: Law | None = None,
-    saliency: Float[ArrayLike, "b t"] | None = None,
+    saliency: Shaped[ArrayLike, "b ..."] | None = None,
     pairing: Pairing = reverse(),
 ) -> tuple[Mix, Int[Array, "b t"]]:
     """Draw a span of the partner, from a place of its own, in place of one as long of the row.
@@ -134,13 +134,13 @@ def sample_span(
     place = jnp.arange(size, dtype=jnp.int32)[None, :]
     mask = (place < start[:, None]) | (place >= (start + span)[:, None])
     source = jnp.where(mask, place, place - start[:, None] + origin[:, None])
-    kept = (lengths - span).astype(jnp.float32)
-    lam = jnp.where(lengths > 0, kept / jnp.maximum(lengths, 1), 1.0)
+    kept, whole = (lengths - span).astype(jnp.float32), lengths.astype(jnp.float32)
+    lam = jnp.where(whole > 0, kept / jnp.maximum(whole, 1.0), 1.0)
     return Mix(pairing, mask, lam), source
 
 
 def _uniform_start(u: Float[Array, "b"], last: Int[Array, "b"]) -> Int[Array, "b"]:
-    return jnp.minimum(jnp.floor(u * (last + 1)).astype(jnp.int32), last)
+    return jnp.minimum(jnp.floor(u * (last + 1).astype(jnp.float32)).astype(jnp.int32), last)
 
 
 def _best_start(

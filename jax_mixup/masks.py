@@ -95,9 +95,12 @@ def blur(x: Float[Array, "n *spatial"], sigma: Float[Array, "n"]) -> Float[Array
     for axis in axes:
         frequencies = jnp.fft.rfftfreq if axis == axes[-1] else jnp.fft.fftfreq
         f = frequencies(x.shape[axis], dtype=jnp.float32)
-        square = square + jnp.square(f).reshape((-1,) + (1,) * (x.ndim - 1 - axis))[None]
+        places = (1,) * axis + (-1,) + (1,) * (x.ndim - 1 - axis)
+        square = square + jnp.square(f).reshape(places)
     decay = jnp.exp(-2 * jnp.square(jnp.pi * sigma.reshape((-1,) + (1,) * len(axes))) * square)
-    return jnp.fft.irfftn(jnp.fft.rfftn(x, axes=axes) * decay, s=x.shape[1:], axes=axes)
+    return jnp.fft.irfftn(
+        jnp.fft.rfftn(x, axes=axes) * decay.astype(jnp.complex64), s=x.shape[1:], axes=axes
+    )
 
 
 def largest(x: Float[Array, "n *spatial"], lam: Float[Array, "n"]) -> Bool[Array, "n *spatial"]:

@@ -6,14 +6,14 @@ Each returns a `Mix` of the same pairs, so that samplers stay free of labels and
 import dataclasses
 
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Int, Shaped
+from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from jax_mixup import _checks
 from jax_mixup.mix import Mix, checked_rows, mask_for, padded
 from jax_mixup.pairing import move_rows, partner_index
 
 
-def reweigh(mix: Mix, amount: Shaped[ArrayLike, "b *spatial"]) -> Mix:
+def reweigh(mix: Mix, amount: Shaped[ArrayLike, "b ..."]) -> Mix:
     """Weigh labels by how much of something was really taken: valid samples, saliency, attention.
 
         λᵢ = Σ m aᵢ / (Σ m aᵢ + Σ (1 - m) aₚ)
@@ -52,8 +52,8 @@ def reweigh(mix: Mix, amount: Shaped[ArrayLike, "b *spatial"]) -> Mix:
 
 def remix(
     mix: Mix,
-    labels: Int[ArrayLike, "b"],
-    counts: Shaped[ArrayLike, "k"],
+    labels: Shaped[ArrayLike, "b ..."],
+    counts: Shaped[ArrayLike, "..."],
     *,
     kappa: float = 3.0,
     tau: float = 0.5,
@@ -92,8 +92,8 @@ def remix(
 
 def mamix(
     mix: Mix,
-    labels: Int[ArrayLike, "b"],
-    counts: Shaped[ArrayLike, "k"],
+    labels: Shaped[ArrayLike, "b ..."],
+    counts: Shaped[ArrayLike, "..."],
     *,
     omega: float = 0.25,
 ) -> Mix:
@@ -130,7 +130,7 @@ def mamix(
     return dataclasses.replace(mix, lam=jnp.where(known, lam, mix.lam))
 
 
-def balance(mix: Mix, level: Float[ArrayLike, "b"]) -> Mix:
+def balance(mix: Mix, level: Shaped[ArrayLike, "b ..."]) -> Mix:
     """Blend so that the two are heard in the shares λ and 1-λ, however loud each was recorded.
 
         mᵢ = λᵢ gₚ / (λᵢ gₚ + (1 - λᵢ) gᵢ),  λ unchanged
@@ -168,7 +168,7 @@ def balance(mix: Mix, level: Float[ArrayLike, "b"]) -> Mix:
     return dataclasses.replace(mix, mask=mask)
 
 
-def restore_energy(mix: Mix, x: Float[ArrayLike, "b *dims"]) -> Float[Array, "b *dims"]:
+def restore_energy(mix: Mix, x: Shaped[ArrayLike, "b *dims"]) -> Float[Array, "b *dims"]:
     """Bring a blend back to its parts' loudness: an average of unlike signals is quieter than they.
 
         out = x̃ / √(m² + (1 - m)²)

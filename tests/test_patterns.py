@@ -56,7 +56,9 @@ def test_cells_are_kept_with_probability_lambda():
 def test_the_blur_is_gaussian():
     noise = np.random.default_rng(0).normal(size=(2, 24, 31)).astype(np.float32)
     sigma = np.array([1.5, 3.0], np.float32)
-    for x, s, found in zip(noise, sigma, masks.blur(jnp.asarray(noise), sigma), strict=True):
+    for x, s, found in zip(
+        noise, sigma, masks.blur(jnp.asarray(noise), jnp.asarray(sigma)), strict=True
+    ):
         expected = ndimage.gaussian_filter(x, s, mode="wrap", truncate=8)
         np.testing.assert_allclose(found, expected, atol=2e-3 * expected.std())
 

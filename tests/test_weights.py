@@ -97,7 +97,7 @@ def test_energy_comes_back():
     for mix in (mixed([0.2] * 5), jm.sample_cutmix(KEY, (5, 20_000))):
         out = jm.restore_energy(mix, jm.blend(mix, noise))
         np.testing.assert_allclose(out.std(axis=1), 1, atol=0.02)
-        np.testing.assert_array_equal(out[2], noise[2])  # its own partner: nothing was lost
+        np.testing.assert_allclose(out[2], noise[2], rtol=1e-6)  # its own partner: nothing lost
     half = jm.restore_energy(mixed([0.5] * 5), noise.astype(jnp.bfloat16))
     assert half.dtype == jnp.bfloat16
     with pytest.raises(TypeError, match="needs floats"):
