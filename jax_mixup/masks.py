@@ -106,10 +106,9 @@ def blur(x: Float[Array, "n *spatial"], sigma: Float[Array, "n"]) -> Float[Array
 def largest(x: Float[Array, "n *spatial"], lam: Float[Array, "n"]) -> Bool[Array, "n *spatial"]:
     """True at the largest values, a share λ of all, to the nearest whole position."""
     flat = x.reshape(x.shape[0], -1)
-    total = flat.shape[1]
-    count = jnp.round(jax.lax.stop_gradient(lam) * total).astype(jnp.int32)[:, None]
-    last = jnp.take_along_axis(jnp.sort(flat, axis=1), jnp.maximum(total - count, 0), axis=1)
-    return ((flat >= last) & (count > 0)).reshape(x.shape)
+    count = jnp.round(jax.lax.stop_gradient(lam) * flat.shape[1])
+    rank = jnp.argsort(jnp.argsort(-flat, axis=1), axis=1)  # no two have the same, ties neither
+    return (rank < count.astype(jnp.int32)[:, None]).reshape(x.shape)
 
 
 def area_average(

@@ -114,6 +114,7 @@ def sample_cowmix(
     law, u = law_and_uniforms(key, lam_law, 1, n)
     low, high = math.log(sigma[0]), math.log(sigma[1])
     noise = jax.random.normal(key_noise, (n, *spatial), jnp.float32)
+    noise -= noise.mean(tuple(range(1, noise.ndim)), keepdims=True)  # it would take the digits
     blurred = masks.blur(noise, jnp.exp(low + (high - low) * u[0]))
     lam, blurred = tie(per, pairing, batch, (law(alpha), blurred))
     return _hard(masks.largest(blurred, lam), pairing, batch)
