@@ -25,6 +25,10 @@ SAMPLERS = {
     "CutMix, clipped box": partial(jm.sample_cutmix, alpha=1.0),
     "CutMix, box inside": partial(jm.sample_cutmix, alpha=1.0, box="inside"),
     "mixup or CutMix": partial(jm.sample_mixup_or_cutmix, per="example"),
+    "GridMix, 6 × 6": partial(jm.sample_gridmix, grid=(6, 6)),
+    "CowMix": partial(jm.sample_cowmix, sigma=(16.0, 32.0)),
+    "FadeMixUp": partial(jm.sample_fademix, axis=2),
+    "SpecMix": partial(jm.sample_specmix, bands=2),
 }
 
 
@@ -34,7 +38,7 @@ class Config:
 
     out: Path = Path("results/gallery.png")
     """The picture to write."""
-    seed: int = 8
+    seed: int = 37
     """Of all draws."""
 
 
@@ -43,7 +47,7 @@ def main(config: Config) -> None:
     names = ("pagoda", "flower")
     images = np.stack([image[:426, 107:533] for image in load_sample_images().images])
     figure, axes = plt.subplots(
-        3, 1 + len(SAMPLERS), figsize=(2.3 * (1 + len(SAMPLERS)), 7.2), layout="constrained"
+        3, 1 + len(SAMPLERS), figsize=(2 * (1 + len(SAMPLERS)), 7), layout="constrained"
     )
     for axis, image, name in zip(axes[:, 0], images, names, strict=False):
         axis.imshow(image)
@@ -70,8 +74,8 @@ def main(config: Config) -> None:
                 transform=axis.transAxes,
             )
         column[0].set_title(name, fontsize=10)
-        mask = np.asarray(mix.mask, np.float32)[0]
-        column[2].imshow(np.broadcast_to(mask, images.shape[1:3]), cmap="gray", vmin=0, vmax=1)
+        mask = jm.blend(mix, jnp.stack([jnp.ones(images.shape[1:3]), jnp.zeros(images.shape[1:3])]))
+        column[2].imshow(mask[0], cmap="gray", vmin=0, vmax=1)
         column[2].set(xticks=[], yticks=[])
         column[2].set_title(f"λ = {mix.lam[0]:.3f}", fontsize=9, y=-0.14)
     config.out.parent.mkdir(parents=True, exist_ok=True)
