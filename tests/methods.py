@@ -51,7 +51,6 @@ METHODS = [
         options=("mixup_alpha", "cutmix_alpha"),
         traced={"switch_prob": (0.0, 0.3, 1.0), "prob": (1.0, 0.5, 0.0)},
     ),
-    Method("cutmix-axes", partial(jm.sample_cutmix, axes=(1,)), hard=True),
     Method("gridmix", jm.sample_gridmix, hard=True),
     Method("cowmix", partial(jm.sample_cowmix, sigma=(1.0, 3.0)), hard=True),
     Method("fademix", jm.sample_fademix, rank=1),
