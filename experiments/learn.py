@@ -114,7 +114,8 @@ def seeds(
 
     @jax.jit
     def start(numbers: Any, keys: Any) -> State:
-        return _over(partial(train.init, recipe_of(numbers)), at_once)(keys)
+        # Not by vmap, which takes XLA twice as long to compile; the weights are the same.
+        return jax.lax.map(partial(train.init, recipe_of(numbers)), keys)
 
     @jax.jit
     def apply(numbers: Any, state: State, data: Any) -> Any:
