@@ -46,7 +46,7 @@ EXPERIMENTS = [  # name, what it shows, time on two cores
     ("gan", "A mixup discriminator on 2-D mixtures: modes, distances, a picture.", "6 min"),
     ("gan_images", "The same on digits: Fréchet distance, classes covered, samples.", "6 min"),
     ("rl", "mixreg for PPO: returns on levels of CartPole seen and unseen.", "5 min"),
-    ("segmentation", "CamVid: mixing frames and masks, and with a mean teacher.", "8 min"),
+    ("segmentation", "CamVid: mixing frames and masks, and with a mean teacher.", "10 min"),
     ("video", "Moving digits: boxes tied over frames, cuts in time, fades, mistakes.", "5 min"),
     ("audio", "Spoken digits of unseen speakers: waveforms, spectra, BC+; by --data.", "5 min"),
     ("text", "Sentences: mixing embeddings, hidden features, spans of words; masks.", "5 min"),

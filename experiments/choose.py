@@ -5,7 +5,7 @@ So a baseline gets as much care as what is compared with it.
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -71,11 +71,11 @@ def run(
     out: Path,
     settings: dict,
     groups: Iterable[str],
-    methods: Mapping[str, Mapping[str, Method]],
+    methods: Mapping[str, Mapping[str, Any]],
     *,
     seeds: int,
     epochs: int,
-    work: Callable[[str, Method, int, Tick], Results],
+    work: Callable[[str, Any, int, Tick], Results],
 ) -> list[report.Run]:
     """Choose among all methods' candidates by the last error, then run the best, in all groups.
 

@@ -14,6 +14,8 @@ from tests.readme_blocks import block, run
 
 KEY = jax.random.key(0)
 X, Y = digits.digits()
+MIXED = jax.jit(detection_train.mixed, static_argnums=0)
+JITTERED = jax.jit(detection_train.jittered)
 HALF = jm.Mix(jm.reverse(), jnp.broadcast_to(jnp.arange(16) < 8, (1, 16, 16)), jnp.full(2, 0.5))
 
 
@@ -125,13 +127,13 @@ def test_padding_and_boxes_without_an_area_never_come_alive():
     four = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), PAIR, flat)
     for kind, times in zip(detection_train.KINDS, (1, 2, 2, 4), strict=True):
         for key in jax.random.split(KEY, 5):
-            out = detection_train.mixed(kind, key, four)
+            out = MIXED(kind, key, four)
             assert out.weights.shape == (4, 2 * times) == out.labels.shape
             assert (out.weights[out.labels == 99] == 0).all() and (out.weights > 0).any()
             if kind in ("CutMix", "mosaic"):
                 assert (detection_train.area(out.boxes)[out.weights > 0] > 0).all()
                 assert out.boxes[out.weights > 0].min() >= 0
-    moved = detection_train.jittered(KEY, four, 1.0)
+    moved = JITTERED(KEY, four, 1.0)
     assert moved.weights[0, 1] == moved.weights[2, 0] == moved.weights[3, 1] == 0
     room = detection_train.padded(four, 5)
     assert room.boxes.shape == (4, 5, 4) and (room.weights[:, 2:] == 0).all()
@@ -146,7 +148,7 @@ def test_a_mosaic_shows_four_scenes_each_at_its_place():
     boxes = jnp.tile(jnp.array([0.0, 0, 16, 16]), (8, 2, 1))
     scene = empty._replace(images=images, boxes=boxes, labels=jnp.tile(rows[:, None], 2))
     down, right = detection_train.cuts(KEY, 8, (16, 16))
-    out = detection_train.mixed("mosaic", KEY, scene)
+    out = MIXED("mosaic", KEY, scene)
     image = np.asarray(out.images[..., 0])
     np.testing.assert_array_equal(image % 1000, images[0, ..., 0][None].repeat(8, 0))
     for row in range(8):
@@ -175,7 +177,7 @@ def test_jitter_moves_boxes_and_centres_with_the_picture():
     made = truth(box, np.ones((40, 1), int), np.ones((40, 1)))
     made = made._replace(images=image, points=np.tile(np.float32([14, 16]), (40, 1, 1)))
     made = jax.tree.map(jnp.asarray, made)
-    still, moved = (detection_train.jittered(KEY, made, strength) for strength in (0.0, 1.0))
+    still, moved = (JITTERED(KEY, made, strength) for strength in (0.0, 1.0))
     np.testing.assert_allclose(still.images, image, atol=1e-5)
     np.testing.assert_allclose(still.boxes, box, atol=1e-5)
     at = np.arange(32) + 0.5
@@ -191,7 +193,7 @@ def test_jitter_moves_boxes_and_centres_with_the_picture():
     np.testing.assert_allclose(moved.boxes[:, 0, 2] - moved.boxes[:, 0, 0], sides, atol=0.15)
     assert sides.min() < 6.7 and sides.max() > 9.6 and np.ptp(centre[:, 0]) > 4
     corner = made._replace(boxes=made.boxes - 16, points=made.points - 16)
-    gone = detection_train.jittered(KEY, corner, 1.0)
+    gone = JITTERED(KEY, corner, 1.0)
     assert (gone.weights == 0).any() and (gone.visible == 0).any()
     assert gone.boxes[gone.weights > 0].min() >= 0
 

@@ -36,6 +36,21 @@ def model():
         return transformer.TextEncoder(10, 6, 3, width=8, rngs=nnx.Rngs(0))
 
 
+@pytest.fixture(scope="module")
+def read(model):
+    """The logits of IDS, or of others, with features mixed after a layer: one program for all."""
+    graph, params = nnx.split(model)
+
+    @jax.jit
+    def logits(lam, layer, own_mask, ids):
+        tap = text_train.mixing_tap(mix_of(lam), layer, own_mask=own_mask)
+        return nnx.merge(graph, params)(ids, ATTEND, tap=tap)
+
+    return lambda lam, layer, own_mask=0.0, ids=IDS: np.asarray(
+        logits(jnp.full(4, lam), layer, own_mask, ids)
+    )
+
+
 def mix_of(lam):
     lam = jnp.asarray(lam, jnp.float32)
     return jm.Mix(SWAP, lam, jnp.broadcast_to(lam, (4,)))
@@ -104,11 +119,12 @@ def test_packed_rows_attend_to_what_either_row_s_segments_do():
 def test_a_packed_sentence_is_read_as_if_it_were_alone(model):
     packed = jnp.array([[2, 3, 4, 5, 6, 0], [7, 8, 9, 0, 0, 0]])
     segments = jnp.array([[1, 1, 2, 2, 2, 0], [1, 2, 2, 0, 0, 0]])
-    x, _ = model.features(packed, transformer.segment_mask(segments))
+    features = nnx.jit(lambda model, ids, attend: model.features(ids, attend)[0])
+    x = features(model, packed, transformer.segment_mask(segments))
     vectors = transformer.pooled(x, transformer.segment_members(segments, 2)).reshape(4, -1)
     alone = jnp.array([[2, 3, 0, 0, 0, 0], [4, 5, 6, 0, 0, 0], [7] + [0] * 5, [8, 9, 0, 0, 0, 0]])
     attend = transformer.padding_mask(jnp.array([2, 3, 1, 2]), 6)
-    y, _ = model.features(alone, attend)
+    y = features(model, alone, attend)
     np.testing.assert_allclose(vectors, transformer.pooled(y, attend)[:, 0], atol=1e-5)
     # Pooled sentences are rows: those that are there are mixed, an empty place is left as it is.
     there = jnp.array([True, True, True, False])
@@ -117,44 +133,43 @@ def test_a_packed_sentence_is_read_as_if_it_were_alone(model):
     np.testing.assert_array_equal(mixed[2:], vectors[2:])
 
 
-def test_a_longer_partner_is_read_by_the_union_only(model):
-    tap = lambda own: text_train.mixing_tap(mix_of([0.5]), 0, own_mask=own)
-    union, own = (np.asarray(model(IDS, ATTEND, tap=tap(which))) for which in (0.0, 1.0))
+def test_a_longer_partner_is_read_by_the_union_only(read):
+    union, own = read(0.5, 0), read(0.5, 0, own_mask=1.0)
     assert np.abs(union - own)[[0, 2]].max(axis=1).min() > 1e-3  # their partners are longer
     np.testing.assert_array_equal(union[[1, 3]], own[[1, 3]])
     # At λ = ½ both rows of a pair are one example: by the wrong mask they are two.
     np.testing.assert_allclose(union[0], union[1], atol=1e-6)
     assert np.abs(own[0] - own[1]).max() > 1e-3
-    longer = IDS.at[1, 3].set(2)  # a word that only the union reads
-    assert (model(longer, ATTEND, tap=tap(0.0))[0] != union[0]).any()
-    np.testing.assert_array_equal(model(longer, ATTEND, tap=tap(1.0))[0], own[0])
+    other = IDS.at[1, 3].set(2)  # a word that only the union reads
+    assert (read(0.5, 0, ids=other)[0] != union[0]).any()
+    np.testing.assert_array_equal(read(0.5, 0, own_mask=1.0, ids=other)[0], own[0])
 
 
-@pytest.mark.parametrize("layer", range(4))
-def test_no_mixing_gives_exactly_the_plain_outputs(model, layer):
+def test_no_mixing_gives_exactly_the_plain_outputs(model, read):
     """At λ = 1, though the partner is longer; and at λ = 0 they are the partner's."""
-    plain = model(IDS, ATTEND)
-    assert jnp.isfinite(plain).all()
-    given = lambda lam: model(IDS, ATTEND, tap=text_train.mixing_tap(mix_of([lam]), layer))
-    np.testing.assert_array_equal(given(1.0), plain)
-    np.testing.assert_allclose(given(0.0), plain[SWAP], atol=1e-5)
-    assert jnp.abs(given(0.5) - plain)[:2].max() > 1e-4
-    nowhere = text_train.mixing_tap(mix_of([0.5]), text_train.NOWHERE)
-    np.testing.assert_array_equal(model(IDS, ATTEND, tap=nowhere), plain)
+    plain = read(0.5, text_train.NOWHERE)
+    np.testing.assert_allclose(nnx.jit(lambda m: m(IDS, ATTEND))(model), plain, atol=1e-6)
+    assert np.isfinite(plain).all()
+    for layer in range(text_train.SENTENCE + 1):
+        np.testing.assert_array_equal(read(1.0, layer), plain)
+        np.testing.assert_allclose(read(0.0, layer), plain[SWAP], atol=1e-5)
+        assert np.abs(read(0.5, layer) - plain)[:2].max() > 1e-4
 
 
-def test_what_padding_holds_and_empty_rows_have_no_influence(model):
+def test_what_padding_holds_and_empty_rows_have_no_influence(model, read):
     filled = jnp.where(ATTEND[:, 0], IDS, 7)
-    np.testing.assert_array_equal(model(filled, ATTEND), model(IDS, ATTEND))
+    np.testing.assert_array_equal(read(0.5, 1, ids=filled), read(0.5, 1))
     pooled = transformer.pooled(jnp.ones((4, 6, 2)), ATTEND)
     assert pooled[:, 0, 0].tolist() == [1, 1, 0, 1]
-
-    def total(params):
-        one = nnx.merge(graph, params)
-        return one(IDS, ATTEND, tap=text_train.mixing_tap(mix_of([0.5]), 1)).sum()
-
     graph, params = nnx.split(model)
-    assert all(jnp.isfinite(g).all() for g in jax.tree.leaves(jax.grad(total)(params)))
+
+    @jax.jit
+    @jax.grad
+    def grads(params):
+        tap = text_train.mixing_tap(mix_of([0.5]), 1)
+        return nnx.merge(graph, params)(IDS, ATTEND, tap=tap).sum()
+
+    assert all(jnp.isfinite(g).all() for g in jax.tree.leaves(grads(params)))
 
 
 def test_word_ids_cannot_be_averaged():
@@ -170,8 +185,9 @@ def test_swapped_spans_stay_inside_both_sentences():
     words = jnp.where(jnp.arange(6) < lengths[:, None], words, 0)
     batch, partner = Batch(words, lengths, lengths), np.array([1, 0, 3, 2, 5, 4])
     spans = set()
+    swap = jax.jit(lambda key: text_train.swap_spans(key, batch, pairing=jnp.asarray(partner)))
     for key in jax.random.split(KEY, 25):
-        mix, tokens = text_train.swap_spans(key, batch, pairing=jnp.asarray(partner))
+        mix, tokens = swap(key)
         tokens, n = np.asarray(tokens), np.asarray(lengths)
         for row in range(6):
             new = tokens[row, : n[row]]
