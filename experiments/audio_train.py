@@ -100,6 +100,8 @@ def of_spectra(mix: jm.Mix, clips: Clips) -> Mixed:
     spectra, valid = features(clips.x, clips.valid)
     if mix.mask.ndim > 1:
         mix = jm.reweigh(mix, valid)
+        heard = jm.blend(mix, valid, dtype=jnp.float32) > 0
+        mix = jm.keep(mix, heard.any(axis=(1, 2)))  # a cut may leave nothing but padding
     mixed = jm.blend(mix, spectra), jm.blend(mix, valid, dtype=jnp.float32) > 0
     return *mixed, jm.blend_labels(mix, clips.targets)
 

@@ -120,6 +120,18 @@ def test_labels_weigh_what_is_no_padding():
     assert (np.asarray(where) == np.asarray(valid)[:, :, None]).all()
 
 
+def test_a_cut_that_leaves_nothing_but_padding_is_not_made():
+    valid = (jnp.arange(8) < 4) == jnp.array([[True], [False]])  # one sounds, then the other
+    clips = Clips(jnp.asarray([tone(500), tone(900)]), valid, jnp.eye(10)[:2])
+    mask = jnp.broadcast_to(jnp.arange(8)[:, None] >= 4, (1, 8, audio_train.BANDS))
+    mix = jm.Mix(jm.reverse(), mask, lam=jnp.full(2, 0.5))  # the first would have no frame left
+    x, where, targets = jax.jit(audio_train.of_spectra)(mix, clips)
+    np.testing.assert_array_equal(targets, np.eye(10)[:2])
+    np.testing.assert_array_equal(where[:, :, 0], valid)
+    model = lambda x, train, tap: tap(4, x).mean((1, 2))
+    assert np.isfinite(audio_train.logits(model, x, where, train=False)).all()
+
+
 def test_valid_is_the_union_and_labels_an_average_or_a_union():
     valid = jnp.arange(8) < jnp.array([[2], [6]])
     labels = jnp.eye(10)[:2] + jnp.eye(10)[5]  # two digits in each clip, one in both

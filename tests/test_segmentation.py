@@ -211,7 +211,7 @@ def test_the_teachers_loss_by_hand():
     agree = by_hand(said[2:], guess)[0].mean((1, 2)) * sure.mean((1, 2))
     np.testing.assert_allclose(loss, labelled.sum() / n.sum() + agree.mean(), rtol=1e-5)
     np.testing.assert_allclose(scores["sure"], sure.mean(), rtol=1e-6)
-    np.testing.assert_allclose(inputs[0][:2], training.normalise(frames[0]))
+    np.testing.assert_allclose(inputs[0][:2], training.normalise(frames[0]), rtol=1e-5)
     assert np.isfinite(inputs[0]).all() and inputs[0].shape == (4, 4, 4, 3)
 
 
