@@ -23,7 +23,7 @@ from experiments.train import Metrics
 
 KINDS = ("plain", "mixup", "CutMix", "mosaic")
 LEAST = 0.3  # of a box has to be seen for it to count
-SHOWN = 0.2  # the least score of a detection in the picture
+SHOWN = 0.4  # the least score of a detection in the picture
 
 Row = tuple[str, float, float]  # a name, a gain and half of its interval
 
@@ -170,7 +170,7 @@ def picture(path: Path, title: str, data: Data, found: dict[str, list], rows: li
         axes.imshow(truth.images[..., 0], cmap="gray_r", vmin=0, vmax=1)
         for score, label, box in zip(*detections, strict=True):
             if score > SHOWN:
-                outline(axes, np.array(box), f"{label}: {score:.1f}", "#0072B2", 1.0)
+                outline(axes, np.array(box), f"{label:.0f}: {score:.1f}", "#0072B2", 1.0)
         axes.set_title(f"found: {name}")
     for axes in panes.flat[:-1]:
         axes.set(xticks=[], yticks=[], xlim=(-0.5, 31.5), ylim=(31.5, -0.5))
@@ -182,9 +182,10 @@ def picture(path: Path, title: str, data: Data, found: dict[str, list], rows: li
 def draw(axes: Axes, scene: Scenes) -> None:
     """The image, and what counts of the objects: class and weight, and the centre if visible."""
     axes.imshow(scene.images[..., 0], cmap="gray_r", vmin=0, vmax=1)
-    for box, weight, label, point in zip(*scene[1:], strict=True):
+    for box, weight, label, point, visible in zip(*scene[1:], strict=True):
         if weight > 0:
-            outline(axes, np.array(box), f"{label}: {weight:.2g}", "#D55E00", 0.3 + 0.7 * weight)
+            outline(axes, box, f"{label}: {weight:.2g}", "#D55E00", 0.3 + 0.7 * weight)
+        if visible > 0:
             axes.plot(point[1] - 0.5, point[0] - 0.5, "+", color="#009E73")
 
 
@@ -200,5 +201,6 @@ def bars(axes: Axes, rows: list[Row]) -> None:
         axes.errorbar(gain, place, xerr=half, fmt="o", color="#0072B2", capsize=3)
     axes.axvline(0, color="#333333", lw=1)
     axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
+    axes.yaxis.tick_right()
     axes.set(ylim=(len(rows) - 0.5, -0.5), title="points of AP gained over plain")
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["top", "left"]].set_visible(False)

@@ -78,7 +78,7 @@ def films() -> dict[str, tuple[np.ndarray, float]]:
     x = moving_digits.window(None, jnp.asarray(clips.x), WINDOW)
     films = {"own": (x[0], 1.0), "partner": (x[1], 0.0)}
     for name in list(SAMPLERS)[1:]:
-        mix = SAMPLERS[name](jax.random.key(8), x.shape[:-1])
+        mix = SAMPLERS[name](jax.random.key(155), x.shape[:-1])
         films[name] = (jm.blend(mix, x)[0], float(mix.lam[0]))
     return {name: (np.asarray(film)[..., 0], lam) for name, (film, lam) in films.items()}
 

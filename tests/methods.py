@@ -44,7 +44,6 @@ def _kept(key, shape, **options):
 METHODS = [
     Method("mixup", jm.sample_mixup, rank=0),
     Method("cutmix", jm.sample_cutmix, hard=True),
-    Method("cutmix-inside", partial(jm.sample_cutmix, box="inside"), hard=True),
     Method(
         "mixup-or-cutmix",
         partial(jm.sample_mixup_or_cutmix, prob=0.9),

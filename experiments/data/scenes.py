@@ -1,6 +1,6 @@
 """Scenes of several handwritten digits with their boxes, and how well detections fit them."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int32
@@ -9,22 +9,22 @@ INK = 0.3  # what a box is tight to
 
 
 class Scenes(NamedTuple):
-    """Objects come first in their row; where the weight is 0 is none. Places are in pixels."""
+    """NumPy's arrays or JAX's. Where a weight is 0 there is no object. Places are in pixels."""
 
-    images: Float32[np.ndarray, "n s s 1"]
-    boxes: Float32[np.ndarray, "n m 4"]  # (y0, x0, y1, x1)
-    weights: Float32[np.ndarray, "n m"]
-    labels: Int32[np.ndarray, "n m"]
-    points: Float32[np.ndarray, "n m 2"]  # the centre of each digit's ink: a keypoint
-    visible: Float32[np.ndarray, "n m"]  # whether that centre is
+    images: Float32[Any, "n s s 1"]
+    boxes: Float32[Any, "n m 4"]  # (y0, x0, y1, x1)
+    weights: Float32[Any, "n m"]
+    labels: Int32[Any, "n m"]
+    points: Float32[Any, "n m 2"]  # the centre of each digit's ink: a keypoint
+    visible: Float32[Any, "n m"]  # whether that centre is
 
 
 class Found(NamedTuple):
     """Detections of each scene, in any order."""
 
-    scores: Float32[np.ndarray, "n k"]
-    labels: Int32[np.ndarray, "n k"]
-    boxes: Float32[np.ndarray, "n k 4"]
+    scores: Float32[Any, "n k"]
+    labels: Int32[Any, "n k"]
+    boxes: Float32[Any, "n k 4"]
 
 
 def compose(
@@ -49,7 +49,7 @@ def compose(
     for scene in range(count):
         for place in range(rng.integers(1, most + 1)):
             which = rng.integers(len(y))
-            ink, centre = enlarged(x[which, ..., 0], rng.integers(9, 17))
+            ink, centre = enlarged(x[which, ..., 0], int(rng.integers(9, 17)))
             for _ in range(20):
                 corner = rng.integers(0, size - np.array(ink.shape) + 1)
                 box = np.concatenate([corner, corner + ink.shape]).astype(np.float32)
@@ -68,8 +68,8 @@ def enlarged(digit: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     tile = weights @ digit @ weights.T
     (y0, y1), (x0, x1) = (_ends(tile.max(axis=axis) > INK) for axis in (1, 0))
     ink = tile[y0:y1, x0:x1]
-    places = np.stack(np.indices(ink.shape), axis=-1) + 0.5
-    return ink, (ink[..., None] * places).sum((0, 1)) / ink.sum()
+    centre = [(ink * (place + 0.5)).sum() / ink.sum() for place in np.indices(ink.shape)]
+    return ink, np.array(centre)
 
 
 def iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:

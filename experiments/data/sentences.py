@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int32
@@ -17,21 +17,21 @@ PARTS = ("train", "train_labels", "test", "test_labels")
 class Corpus(NamedTuple):
     """Sentences for training and for testing."""
 
-    train: Sequence[str]
+    train: list[str]
     train_labels: Int32[np.ndarray, "n"]
-    test: Sequence[str]
+    test: list[str]
     test_labels: Int32[np.ndarray, "m"]
 
 
 class Encoded(NamedTuple):
     """Both parts as numbers; what lies behind a sentence's length is padding."""
 
-    tokens: Int32[np.ndarray, "n t"]
-    lengths: Int32[np.ndarray, "n"]
-    labels: Int32[np.ndarray, "n"]
-    tokens_test: Int32[np.ndarray, "m t"]
-    lengths_test: Int32[np.ndarray, "m"]
-    labels_test: Int32[np.ndarray, "m"]
+    tokens: Int32[Any, "n t"]
+    lengths: Int32[Any, "n"]
+    labels: Int32[Any, "n"]
+    tokens_test: Int32[Any, "m t"]
+    lengths_test: Int32[Any, "m"]
+    labels_test: Int32[Any, "m"]
 
 
 def read(path: Path) -> dict[str, Corpus]:
@@ -52,7 +52,7 @@ def read(path: Path) -> dict[str, Corpus]:
     for name, title in CORPORA.items():
         train, train_labels, test, test_labels = (arrays[f"{name}_{part}"] for part in PARTS)
         labels = train_labels.astype(np.int32), test_labels.astype(np.int32)
-        found[title] = Corpus(train.tolist(), labels[0], test.tolist(), labels[1])
+        found[title] = Corpus(list(map(str, train)), labels[0], list(map(str, test)), labels[1])
     return found
 
 

@@ -41,7 +41,7 @@ class Detector(nnx.Module):
         return Maps(self.heat(x), self.shape(x))
 
 
-def cells_of(boxes: Float[Array, "b n 4"], grid: tuple[int, int]) -> Int[Array, "b n 2"]:
+def cells_of(boxes: Float[Array, "b n 4"], grid: tuple[int, ...]) -> Int[Array, "b n 2"]:
     """The cell that a box's centre is in, the nearest one if it is in none."""
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2
     return jnp.clip((centre // STRIDE).astype(jnp.int32), 0, jnp.array(grid) - 1)
