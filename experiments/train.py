@@ -73,8 +73,11 @@ def by_shape(sampler: Sampler) -> Draw:
     return lambda key, x, y: sampler(key, x.shape[:-1])
 
 
-def init(recipe: Recipe, key: PRNGKeyArray) -> State:
-    """A fresh state. `jax.eval_shape` gives its shapes, and jit with `out_shardings` its shards."""
+def init(recipe: Any, key: PRNGKeyArray) -> State:
+    """A fresh state for this `Recipe`, or that of `learn`.
+
+    `jax.eval_shape` gives its shapes, and jit with `out_shardings` its shards.
+    """
     _, params, stats = nnx.split(recipe.make_model(nnx.Rngs(key)), nnx.Param, ...)
     ema = None if recipe.ema is None else jax.tree.map(jnp.copy, (params, stats))
     return State(jnp.zeros((), jnp.int32), params, stats, recipe.optimizer.init(params), ema)

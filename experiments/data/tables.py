@@ -43,7 +43,9 @@ def load(source: Path | None = None) -> list[Table]:
 def bundled() -> list[Table]:
     """Iris, wine and breast cancer, as scikit-learn ships them."""
     loaders = {"iris": load_iris, "wine": load_wine, "breast cancer": load_breast_cancer}
-    return [make(name, *loader(return_X_y=True)) for name, loader in loaders.items()]
+    return [
+        make(name, *map(np.asarray, loader(return_X_y=True))) for name, loader in loaders.items()
+    ]
 
 
 def uci(path: Path) -> list[Table]:
