@@ -153,6 +153,7 @@ def test_features_are_mixed_where_the_layer_says_with_one_program():
     np.testing.assert_allclose(model(X), by_hand(-1), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_smoke(tmp_path):
     assert ablation.main(ablation.Config(smoke=True, out=tmp_path)) == 0
     rows = [name for name in ablation.METHODS if name != "dropout 0.5"]

@@ -198,6 +198,7 @@ def test_the_verdict_on_robustness():
     assert verdict({("I-FGSM, black", "mixup α=1"): 49.0}) == [True, True, False]
 
 
+@pytest.mark.slow
 def test_robustness_smoke(tmp_path):
     assert robustness.main(robustness.Config(out=tmp_path, smoke=True)) == 0
     lines = (tmp_path / "smoke" / "runs.jsonl").read_text().splitlines()

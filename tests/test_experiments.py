@@ -139,6 +139,7 @@ def test_smoke_prints_writes_and_goes_on(tmp_path):
     assert (out / "table.md").read_text() == table
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished(tmp_path):
     process = command("experiments.label_noise", "--out", tmp_path, "--epochs", 400, "--seeds", 2)
     path = tmp_path / "choose.jsonl"

@@ -238,6 +238,7 @@ def test_the_verdict_on_calibration():
     ]
 
 
+@pytest.mark.slow
 def test_calibration_smoke(tmp_path):
     assert calibration.main(calibration.Config(out=tmp_path, smoke=True)) == 0
     out = tmp_path / "smoke"

@@ -152,6 +152,7 @@ def log_of(out):
     return last, steps
 
 
+@pytest.mark.slow
 def test_a_process_dies_and_the_run_goes_on(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     printed, codes = finish(launch("imagenet", 2, 1, whole))
@@ -225,6 +226,7 @@ class Run:
             self.checkpoints.close()
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_falls_back_and_another_run_is_refused(tmp_path):
     whole = Run(tmp_path / "whole", batch=16)
     whole.go(8)

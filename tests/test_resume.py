@@ -86,6 +86,7 @@ def assert_same(folder, other):
         np.testing.assert_array_equal(a, b, err_msg=str(path), strict=True)
 
 
+@pytest.mark.slow
 def test_killed_and_stopped_runs_end_as_if_they_had_not_been(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     run = cifar(whole)
