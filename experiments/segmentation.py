@@ -132,7 +132,8 @@ def main(config: Config) -> int:
     settings |= {"batch": config.batch, "widths": list(config.widths)}
     work = make_work(config, scenes, methods)
     runs = sweep.run(console, out / "runs.jsonl", settings, jobs, config.seeds, CHECKS, work)
-    title = f"CamVid at 60 x 45, {config.seeds} paired seeds, {config.steps} steps"
+    shown = "Generated scenes" if config.smoke else "CamVid at 60 x 45"
+    title = f"{shown}, {config.seeds} paired seeds, {config.steps} steps"
     plot = None if config.choose else partial(plots.gains, key="miss", xlabel=POINTS)
     verdict = "" if config.choose or config.smoke else judge(runs)
     report.write(out, console, title, runs, [*names], table=TABLE, plot=plot, verdict=verdict)
