@@ -235,6 +235,7 @@ def test_folds_leave_each_speaker_out_equally_often():
         assert not set(mine) & set(others) and len(mine) + len(others) == len(given.y)
 
 
+@pytest.mark.slow
 def test_smoke(tmp_path):
     assert audio.main(audio.Config(out=tmp_path, smoke=True)) == 0
     out = tmp_path / "smoke"

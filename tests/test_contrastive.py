@@ -225,6 +225,7 @@ def test_readme_block():
     np.testing.assert_allclose(names["loss_fn"](model), wanted, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_smoke_writes_runs_table_and_picture(tmp_path):
     assert contrastive.main(contrastive.Config(smoke=True, out=tmp_path)) == 0
     out = tmp_path / "smoke"

@@ -275,6 +275,7 @@ def test_the_readme_s_block():
     assert nothing["loss_fn"](lambda inputs: inputs) == 0
 
 
+@pytest.mark.slow
 def test_smoke(tmp_path):
     assert detection.main(detection.Config(smoke=True, out=tmp_path)) == 0
     out = tmp_path / "smoke"

@@ -181,5 +181,5 @@ def test_smoke_prints_writes_and_goes_on(tmp_path, capsys):
 
 
 def test_steps_that_cannot_be_checked_are_refused(tmp_path):
-    with pytest.raises(loop.Stop, match="steps got 30"):
-        gan_images.main(gan_images.Config(out=tmp_path, steps=30))
+    with pytest.raises(loop.Stop, match="steps got 35"):
+        gan_images.main(gan_images.Config(out=tmp_path, steps=35))

@@ -155,6 +155,7 @@ def test_strange_pictures():
     assert (shuffled != own).any(axis=1).all()
 
 
+@pytest.mark.slow
 def test_regmixup_is_half_of_each_loss():
     """As the paper's code has it, by hand: ½ (CE of the batch + CE of its mixup)."""
     recipe = contenders.recipe_of(0.0, True, Method(alpha=10.0, regmixup=True))

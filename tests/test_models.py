@@ -134,6 +134,7 @@ def test_models_by_name():
         DenseNet(10, depth=99, growth=12, rngs=nnx.Rngs(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY)
 def test_a_step_in_bfloat16(name):
     """Float32 logits near those of float32; finite gradients; statistics move in training only."""

@@ -151,6 +151,7 @@ def pictures(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_pictures_in_place_of_digits(pictures):
     title, draw, study_of = dividemix.sources(str(pictures), 60)
     data = draw(2, 0.5, first=1000)

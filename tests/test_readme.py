@@ -16,10 +16,9 @@ from flax.training.train_state import TrainState
 import jax_mixup as jm
 from experiments import readme, report
 from experiments.benchmarks import goals
+from tests.readme_blocks import IMPORTS, README, block
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 KEY = jax.random.key(0)
 
 
@@ -30,25 +29,17 @@ def plain_promotion():
         yield
 
 
-def block(marker):
-    (found,) = [text for text in BLOCKS if marker in text]
-    return found
-
-
 def batch():
     labels = jnp.arange(16) % 10
     images = jax.random.randint(KEY, (16, 8, 8, 3), 0, 256).astype(jnp.uint8)
     return images.at[jnp.arange(16), labels % 8].set(255), labels
 
 
-IMPORTS = BLOCKS[0][: BLOCKS[0].index("@nnx.jit")]
-
-
 def test_nnx_train_step():
     names = {}
-    exec(block("@nnx.jit"), names)
+    exec(block("def train_step(model"), names)
     step = names["train_step"]
-    body = block("@nnx.jit").split("@nnx.jit\n")[1].strip().splitlines()
+    body = block("def train_step(model").split("@nnx.jit\n")[1].strip().splitlines()
     assert len(body) <= 11  # the def and ten lines
 
     class Model(nnx.Module):

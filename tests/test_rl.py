@@ -218,6 +218,7 @@ def fit():
     return fit
 
 
+@pytest.mark.slow
 def test_it_learns_and_a_seed_is_the_same_run_whatever_is_beside_it(fit):
     """Signs of training are learned; on unseen levels they mean the reverse, and all is wrong."""
     returns = fit(0.2)
@@ -267,6 +268,7 @@ def test_without_gymnax_it_says_what_to_install(monkeypatch):
         rl_train.cartpole(features=2, horizon=3)
 
 
+@pytest.mark.slow
 def test_smoke_prints_writes_and_goes_on(tmp_path, capsys):
     assert rl.main(rl.Config(out=tmp_path, smoke=True)) == 0
     printed = capsys.readouterr().out

@@ -305,6 +305,7 @@ def test_what_the_command_refuses(tmp_path):
         camvid.read(archive(tmp_path / "a.npz"), factor=4)
 
 
+@pytest.mark.slow
 def test_smoke_writes_runs_a_table_and_pictures(tmp_path):
     assert segmentation.main(segmentation.Config(out=tmp_path, smoke=True)) == 0
     out = tmp_path / "smoke"

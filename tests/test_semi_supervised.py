@@ -306,6 +306,7 @@ def test_two_moons_are_half_circles_about_the_origin():
     np.testing.assert_allclose(noise.std(), 0.1, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_pictures_are_learnt_by_the_small_cnn():
     pool = few.Pool(
         "Pictures",

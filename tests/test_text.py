@@ -269,6 +269,7 @@ def test_the_readme_s_block():
     assert ((swapped > 0) == (np.asarray(ids) > 0)).all()
 
 
+@pytest.mark.slow
 def test_smoke(tmp_path):
     assert text.main(text.Config(smoke=True, out=tmp_path)) == 0
     out = tmp_path / "smoke"
