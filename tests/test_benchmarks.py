@@ -111,6 +111,7 @@ def test_hlo_is_read():
     assert not program.passes(64 * 64 + 1)
 
 
+@pytest.mark.slow
 def test_smoke(tmp_path):
     text = run("experiments.benchmarks", "--smoke", "--out", tmp_path)
     assert "symmetric_beta" in text and "Goals" in text

@@ -110,6 +110,7 @@ def test_a_method_draws_what_its_name_says():
             assert 0 < mix.lam[0] < 1
 
 
+@pytest.mark.slow
 def test_smoke_prints_writes_and_goes_on(tmp_path):
     arguments = ("experiments.label_noise", "--smoke", "--out", tmp_path)
     process = command(*arguments)

@@ -19,7 +19,12 @@ KEY = jax.random.key(7)
 SHAPE = (6, 5, 7)
 ALPHAS = (0.0, 1e-3, 0.2, 1.0, 32.0, 1e4, -1.0)
 
-methods = pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+# What changes another row's mix, and no more, is for the slow runs.
+ROWS = [
+    pytest.param(m, id=m.name, marks=[pytest.mark.slow] * (m.name in ("sometimes", "keep")))
+    for m in METHODS
+]
+methods = pytest.mark.parametrize("method", ROWS)
 pers = pytest.mark.parametrize("per", PER)
 
 
