@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import ArrayLike
 
 
@@ -76,9 +77,12 @@ def grid(function: str, value: Sequence[int], spatial: tuple[int, ...]) -> tuple
     return tuple(value)
 
 
-def sigma(function: str, value: Sequence[float], rank: int) -> None:
+def sigma(function: str, value: Sequence[float]) -> None:
     if len(value) != 2 or not 0 < value[0] <= value[1]:
         raise ValueError(f"{function} got sigma={value}; it needs bounds 0 < low <= high.")
+
+
+def fft_axes(function: str, rank: int) -> None:
     if rank > 3:
         raise ValueError(f"{function} got {rank} spatial axes; it needs one to three.")
 
@@ -123,6 +127,20 @@ def integer_ids(function: str, name: str, x: jax.Array) -> None:
             f"{function} got {name} of shape {x.shape} and dtype {x.dtype}; it needs integer class "
             "ids of shape (B,): call argmax on one-hot labels first."
         )
+
+
+def blend_dtype(given: jnp.dtype, wanted: DTypeLike | None) -> jnp.dtype:
+    exact = not jnp.issubdtype(given, jnp.inexact)
+    if exact and wanted is None:
+        raise TypeError(
+            f"blend got x of dtype {given}; it needs dtype=, a float dtype or {given} itself, "
+            "which is then rounded: for ids call select, or blend_labels with num_classes."
+        )
+    out = jnp.dtype(given if wanted is None else wanted)
+    itself = exact and out == given and out != jnp.bool_
+    if not itself and not jnp.issubdtype(out, jnp.inexact):
+        raise TypeError(f"blend got dtype={out} for {given} x; it needs a float dtype.")
+    return out
 
 
 def label_kind(labels: jax.Array, num_classes: int | None, smooth: bool) -> None:

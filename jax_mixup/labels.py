@@ -11,21 +11,37 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PyTree, Shaped
 
 from jax_mixup import _checks
-from jax_mixup.mix import Mix, checked_rows, mask_for, padded, take_partner, weighted
+from jax_mixup.mix import (
+    Mix,
+    Mixes,
+    checked_rows,
+    layered,
+    layers_of,
+    mask_for,
+    one_mix,
+    padded,
+    take_partner,
+)
 from jax_mixup.pairing import move_rows
 
 
 def blend_labels(
-    mix: Mix, labels: PyTree, *, num_classes: int | None = None, smoothing: ArrayLike = 0.0
+    mix: Mixes,
+    labels: PyTree,
+    *,
+    other: PyTree | None = None,
+    num_classes: int | None = None,
+    smoothing: ArrayLike = 0.0,
 ) -> PyTree:
     """Blend labels by `lam`: class ids, soft or multi-hot labels, targets, sample weights.
 
         ỹᵢ = λᵢ s(yᵢ) + (1 - λᵢ) s(yₚ),  s(y) = (1 - ε) y + (ε / K) Σ y
 
     Args:
-      mix: a mix of B rows.
+      mix: a mix of B rows, or a tuple of them, laid one over another.
       labels: integer class ids i[B] (with `num_classes`), or floats [B, ...], or a PyTree of them.
         An id outside [0, K), such as an ignore id, becomes a row of zeros.
+      other: what stands in for the partners' labels, as the result will be: f32[B, K] for ids.
       num_classes: K. Float labels that have a class axis are checked against it.
       smoothing: ε of label smoothing on the last axis, before mixing; may be traced.
 
@@ -34,8 +50,9 @@ def blend_labels(
 
     Raises:
       TypeError: for bool labels, or integers that are not ids of shape (B,).
-      ValueError: for ids without `num_classes`, another B or K, a static `smoothing` outside
-        [0, 1], or smoothing of labels without a class axis.
+      ValueError: for ids without `num_classes`, another B or K, an `other` of another shape or for
+        a tuple of mixes, a static `smoothing` outside [0, 1], or smoothing of labels without a
+        class axis.
 
     Example:
       >>> mix = jm.Mix(jm.reverse(), jnp.array([0.75]), lam=jnp.full(2, 0.75))
@@ -57,20 +74,30 @@ def blend_labels(
         labels = labels.astype(jnp.float32)
         return (1 - epsilon) * labels + epsilon * labels.mean(axis=-1, keepdims=True)
 
-    def leaf(labels: ArrayLike) -> Array:
-        labels = checked_rows("blend_labels", mix, "labels", labels)
+    def leaf(labels: ArrayLike, other: ArrayLike | None = None) -> Array:
+        labels = jnp.asarray(labels)
         _checks.label_kind(labels, num_classes, smooth)
-        partners = move_rows(mix.partner, labels)
         own = dense(labels)
-        other = own if partners is labels else dense(partners)  # a batch of one stays bit for bit
         out = labels.dtype if jnp.issubdtype(labels.dtype, jnp.inexact) else jnp.float32
-        return weighted(padded(mix.lam, own.ndim), own, other, out)
 
-    return jax.tree.map(leaf, labels)
+        def weight_of(layer: Mix) -> Array:
+            checked_rows("blend_labels", layer, "labels", labels)
+            return padded(layer.lam, own.ndim)
+
+        def other_of(layer: Mix) -> Array | None:
+            if other is not None:
+                return _checks.shaped("blend_labels", "other", other, own.shape)
+            partners = move_rows(layer.partner, labels)
+            return None if partners is labels else dense(partners)  # a batch of one
+
+        return layered(mix, own, weight_of, other_of, out)
+
+    one_mix("blend_labels", mix, other)
+    return jax.tree.map(leaf, labels) if other is None else jax.tree.map(leaf, labels, other)
 
 
 def pair_loss(
-    mix: Mix,
+    mix: Mixes,
     loss_fn: Callable[[Any, Any], PyTree],
     outputs: PyTree,
     targets: PyTree,
@@ -85,7 +112,7 @@ def pair_loss(
     the blended label.
 
     Args:
-      mix: a mix of B rows.
+      mix: a mix of B rows, or a tuple of them, laid one over another.
       loss_fn: `(outputs, targets) -> losses`, one loss a row [B, ...], or one a position
         [B, *spatial, ...] for `by="mask"`; any float dtype, or a PyTree.
       outputs: what the model gave for the blended inputs; any PyTree.
@@ -123,21 +150,26 @@ def pair_loss(
     """
     _checks.option("pair_loss", "by", by, ("lam", "mask"))
 
-    def leaf(own: ArrayLike, other: ArrayLike) -> Array:
-        own = checked_rows("pair_loss", mix, "losses (not reduced)", own)
+    def leaf(own: ArrayLike, *others: ArrayLike) -> Array:
+        own = jnp.asarray(own)
+
+        def weight_of(layer: Mix) -> Array:
+            checked_rows("pair_loss", layer, "losses (not reduced)", own)
+            return padded(layer.lam, own.ndim) if by == "lam" else mask_for("pair_loss", layer, own)
+
+        rest = iter(others)
         if not jnp.issubdtype(own.dtype, jnp.floating):
             raise TypeError(
                 f"pair_loss got losses of dtype {own.dtype}; it needs floats: cast in loss_fn."
             )
-        weight = padded(mix.lam, own.ndim) if by == "lam" else mask_for("pair_loss", mix, own)
-        return weighted(weight, own, jnp.asarray(other), own.dtype)
+        return layered(mix, own, weight_of, lambda layer: jnp.asarray(next(rest)), own.dtype)
 
-    partner_targets = take_partner(mix, targets)
-    return jax.tree.map(leaf, loss_fn(outputs, targets), loss_fn(outputs, partner_targets))
+    others = [loss_fn(outputs, take_partner(layer, targets)) for layer in layers_of(mix)]
+    return jax.tree.map(leaf, loss_fn(outputs, targets), *others)
 
 
 def mixed_accuracy(
-    mix: Mix, logits: Float[Array, "b *dims k"], labels: Shaped[ArrayLike, "b ..."]
+    mix: Mixes, logits: Float[Array, "b *dims k"], labels: Shaped[ArrayLike, "b ..."]
 ) -> Float[Array, "b *dims"]:
     """Score predictions on mixed inputs against both labels, each by its weight.
 
@@ -147,7 +179,7 @@ def mixed_accuracy(
     number: a perfect model would miss it.
 
     Args:
-      mix: a mix of B rows.
+      mix: a mix of B rows, or a tuple of them.
       logits: f[B, ..., K].
       labels: integer ids i[B, ...], or floats f[B, ..., K] whose argmax is taken.
 

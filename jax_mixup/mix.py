@@ -3,17 +3,21 @@
 A mix is drawn once and then applied to all that belongs to the batch: inputs, labels, dense maps,
 hidden features, losses, metrics. In every verb the mix comes first, then arrays or PyTrees of
 arrays with the batch first. Row i is mixed with row p = partner[i]. The verbs for labels, losses
-and metrics are in `labels`.
+and metrics are in `labels`, those that change a mix in `adjust`.
+
+Where more than two rows are mixed, a tuple of mixes says so: each layer blends what the layers
+before it gave with one more partner's row (`overlay`). Verbs take `Mixes`, a mix or such a tuple.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Bool, PyTree, Shaped
 
-from jax_mixup import _checks, masks
+from jax_mixup import _checks
 from jax_mixup.pairing import Pairing, move_rows
 
 
@@ -45,6 +49,10 @@ class Mix:
     lam: Array
 
 
+Mixes = Mix | tuple[Mix, ...]
+WIDE = (jnp.float64, jnp.complex64, jnp.complex128)  # dtypes that are blended as they are
+
+
 def take_partner(mix: Mix, x: PyTree) -> PyTree:
     """Move each row's partner into its place.
 
@@ -69,13 +77,14 @@ def take_partner(mix: Mix, x: PyTree) -> PyTree:
     """
 
     def take(x: ArrayLike) -> Array:
-        return move_rows(mix.partner, checked_rows("take_partner", mix, "x", x))
+        x = checked_rows("take_partner", mix, "x", x)
+        return move_rows(mix.partner, x)
 
     return jax.tree.map(take, x)
 
 
 def blend(
-    mix: Mix, x: PyTree, *, other: PyTree | None = None, dtype: DTypeLike | None = None
+    mix: Mixes, x: PyTree, *, other: PyTree | None = None, dtype: DTypeLike | None = None
 ) -> PyTree:
     """Blend each row with its partner by the mask: inputs, features, dense soft maps.
 
@@ -88,7 +97,7 @@ def blend(
     and uint8 rows move.
 
     Args:
-      mix: a mix of B rows.
+      mix: a mix of B rows, or a tuple of them, laid one over another.
       x: arrays [B, *spatial, ...], or a PyTree of them.
       other: what to blend with in place of the partners' rows; same structure and shapes as x.
       dtype: of the result, default x's; an integer x needs it: a float dtype, or its own.
@@ -98,7 +107,8 @@ def blend(
 
     Raises:
       TypeError: for integer or bool x without `dtype`, or an integer `dtype` that is not x's.
-      ValueError: for another B, a mask that does not fit x, or an `other` of another shape.
+      ValueError: for another B, a mask that does not fit x, an `other` of another shape, or one for
+        a tuple of mixes.
 
     Example:
       >>> mix = jm.Mix(jm.reverse(), jnp.array([0.25]), jnp.full(2, 0.25))
@@ -110,14 +120,13 @@ def blend(
     """
 
     def leaf(x: ArrayLike, other: ArrayLike | None = None) -> Array:
-        x = checked_rows("blend", mix, "x", x)
-        out = _blend_dtype(x.dtype, dtype)
-        return weighted(mask_for("blend", mix, x), x, _partner_of("blend", mix, x, other), out)
+        out = _checks.blend_dtype(jnp.asarray(x).dtype, dtype)
+        return _blended("blend", mix, x, other, out)
 
     return jax.tree.map(leaf, x) if other is None else jax.tree.map(leaf, x, other)
 
 
-def select(mix: Mix, x: PyTree, *, other: PyTree | None = None) -> PyTree:
+def select(mix: Mixes, x: PyTree, *, other: PyTree | None = None) -> PyTree:
     """Take each position from the row or from its partner: segmentation ids, tokens.
 
         out[i] = x[i] where mᵢ else other[i],  other = the partner's rows unless given
@@ -125,7 +134,7 @@ def select(mix: Mix, x: PyTree, *, other: PyTree | None = None) -> PyTree:
     Nothing is averaged: every id survives exactly, an ignore id too.
 
     Args:
-      mix: a mix of B rows whose mask is bool.
+      mix: a mix of B rows whose mask is bool, or a tuple of such mixes.
       x: arrays [B, *spatial, ...] of any dtype, or a PyTree of them.
       other: as in `blend`, of x's dtypes.
 
@@ -142,89 +151,18 @@ def select(mix: Mix, x: PyTree, *, other: PyTree | None = None) -> PyTree:
       >>> jm.select(mix, jnp.array([[1, 255, 3], [4, 5, 255]])).tolist()
       [[1, 255, 255], [4, 5, 3]]
     """
-    if mix.mask.dtype != jnp.bool_:
-        raise TypeError(
-            f"select got a mix with a {mix.mask.dtype} mask; it needs a bool one, as sample_cutmix "
-            "draws: for a soft mask call blend on one-hot maps, or pair_loss(by='mask') on the ids."
-        )
+    for layer in layers_of(mix):
+        if layer.mask.dtype != jnp.bool_:
+            raise TypeError(
+                f"select got a mix with a {layer.mask.dtype} mask; it needs a bool one, as "
+                "sample_cutmix draws: for a soft mask call blend on one-hot maps, or "
+                "pair_loss(by='mask') on the ids."
+            )
 
     def leaf(x: ArrayLike, other: ArrayLike | None = None) -> Array:
-        x = checked_rows("select", mix, "x", x)
-        weight = mask_for("select", mix, x)
-        return weighted(weight, x, _partner_of("select", mix, x, other), x.dtype)
+        return _blended("select", mix, x, other, jnp.asarray(x).dtype)
 
     return jax.tree.map(leaf, x) if other is None else jax.tree.map(leaf, x, other)
-
-
-def resize_mix(mix: Mix, spatial: tuple[int, ...]) -> Mix:
-    """Bring the mask to another resolution, for features or label maps of another stride.
-
-        m'(cell) = the average of m over the cell's area
-
-    Means are kept, so `lam` stays what it was.
-
-    Args:
-      mix: a mix; a mask without positions, as mixup's, comes back as it is.
-      spatial: the new sizes, one for each spatial axis of the mask.
-
-    Returns:
-      A mix whose mask is `[B or 1, *spatial]`: float32, but bool where a bool mask only repeats its
-      positions (each new size a multiple of the old), so that `select` works there. For `select` at
-      a coarser stride choose a threshold: `replace(mix, mask=mix.mask >= 0.5)`.
-
-    Raises:
-      ValueError: if `spatial` has another number of axes than the mask, or a size below 1.
-
-    Example:
-      >>> mask = jnp.array([[True, True, True, False]])
-      >>> mix = jm.Mix(jm.reverse(), mask, lam=jnp.full(2, 0.75))
-      >>> jm.resize_mix(mix, (2,)).mask.tolist()
-      [[1.0, 0.5]]
-    """
-    old = mix.mask.shape[1:]
-    spatial = tuple(spatial)
-    if not old or spatial == old:
-        return mix
-    if len(spatial) != len(old) or min(spatial) < 1:
-        raise ValueError(
-            f"resize_mix got spatial={spatial} for a mask of shape {mix.mask.shape}; it needs "
-            f"{len(old)} sizes of 1 or more."
-        )
-    mask = masks.area_average(mix.mask.astype(jnp.float32), spatial)
-    if mix.mask.dtype == jnp.bool_ and all(n % o == 0 for n, o in zip(spatial, old, strict=True)):
-        mask = mask > 0.5
-    return dataclasses.replace(mix, mask=mask)
-
-
-def keep(mix: Mix, where: Shaped[ArrayLike, "b"]) -> Mix:
-    """Leave rows as they are: padding, and examples that must not be mixed.
-
-        mᵢ = 1 and λᵢ = 1 unless where[i] and where[partner[i]]
-
-    Args:
-      mix: a mix of B rows.
-      where: bool[B]; rows where it is False stay as they are, and so do the rows whose partner is
-        such a row, so that nothing of padding reaches a real example. Under a soft mask padding
-        must be finite, for 0 · NaN is NaN.
-
-    Returns:
-      A mix of the same rows, its mask with a leading B.
-
-    Raises:
-      TypeError: if `where` is not bool.
-      ValueError: if it is not of shape (B,).
-
-    Example:
-      >>> mix = jm.Mix(jm.roll(), jnp.array([0.5]), lam=jnp.full(3, 0.5))
-      >>> jm.keep(mix, jnp.array([True, True, False])).lam.tolist()
-      [1.0, 0.5, 1.0]
-    """
-    where = checked_rows("keep", mix, "where", where)
-    if where.dtype != jnp.bool_:
-        raise TypeError(f"keep got where of dtype {where.dtype}; it needs bool: write weights > 0.")
-    if where.ndim != 1:
-        raise ValueError(f"keep got where of shape {where.shape}; it needs one bool a row, (B,).")
-    return mix_where(where & move_rows(mix.partner, where), mix)
 
 
 def mix_where(on: Bool[Array, "n"], mix: Mix) -> Mix:
@@ -234,7 +172,9 @@ def mix_where(on: Bool[Array, "n"], mix: Mix) -> Mix:
     return dataclasses.replace(mix, mask=mask, lam=jnp.where(on, mix.lam, 1.0))
 
 
-def checked_rows(function: str, mix: Mix, name: str, x: ArrayLike) -> Array:
+def checked_rows(function: str, mix: Mixes, name: str, x: ArrayLike) -> Array:
+    if isinstance(mix, tuple):
+        raise TypeError(f"{function} got {len(mix)} mixes; it needs one: call it for each.")
     x = jnp.asarray(x)
     if mix.lam.ndim != 1:
         raise ValueError(
@@ -243,6 +183,53 @@ def checked_rows(function: str, mix: Mix, name: str, x: ArrayLike) -> Array:
         )
     _checks.rows(function, name, x, mix.lam.shape[0])
     return x
+
+
+def layers_of(mix: Mixes) -> tuple[Mix, ...]:
+    return mix if isinstance(mix, tuple) else (mix,)
+
+
+def layered(
+    mix: Mixes,
+    own: Array,
+    weight_of: Callable[[Mix], Array],
+    other_of: Callable[[Mix], Array | None],
+    out: DTypeLike,
+) -> Array:
+    """Blend with one partner after another, rounded once, at the end; an `other` of None is own."""
+    layers = layers_of(mix)
+    weights = [weight_of(layer) for layer in layers]
+    soft = any(weight.dtype != jnp.bool_ for weight in weights)
+    between = jnp.float32 if soft and own.dtype not in WIDE else own.dtype
+    for i, (layer, weight) in enumerate(zip(layers, weights, strict=True), start=1):
+        other = other_of(layer)
+        other = own if other is None else other
+        own = weighted(weight, own, other, out if i == len(layers) else between)
+    return own
+
+
+def _blended(
+    function: str, mix: Mixes, x: ArrayLike, other: ArrayLike | None, out: DTypeLike
+) -> Array:
+    x = jnp.asarray(x)
+    one_mix(function, mix, other)
+
+    def weight_of(layer: Mix) -> Array:
+        return mask_for(function, layer, checked_rows(function, layer, "x", x))
+
+    def other_of(layer: Mix) -> Array | None:
+        partner = _partner_of(function, layer, x, other)
+        return None if partner is x else partner  # a batch of one
+
+    return layered(mix, x, weight_of, other_of, out)
+
+
+def one_mix(function: str, mix: Mixes, other: object) -> None:
+    if isinstance(mix, tuple) and other is not None:
+        raise ValueError(
+            f"{function} got other for {len(mix)} mixes; it needs one mix: call {function} for "
+            "each, with its own."
+        )
 
 
 def _partner_of(function: str, mix: Mix, x: Array, other: ArrayLike | None) -> Array:
@@ -266,20 +253,6 @@ def padded(weight: Array, ndim: int) -> Array:
     return weight.reshape(weight.shape + (1,) * (ndim - weight.ndim))
 
 
-def _blend_dtype(given: jnp.dtype, wanted: DTypeLike | None) -> jnp.dtype:
-    exact = not jnp.issubdtype(given, jnp.inexact)
-    if exact and wanted is None:
-        raise TypeError(
-            f"blend got x of dtype {given}; it needs dtype=, a float dtype or {given} itself, "
-            "which is then rounded: for ids call select, or blend_labels with num_classes."
-        )
-    out = jnp.dtype(given if wanted is None else wanted)
-    itself = exact and out == given and out != jnp.bool_
-    if not itself and not jnp.issubdtype(out, jnp.inexact):
-        raise TypeError(f"blend got dtype={out} for {given} x; it needs a float dtype.")
-    return out
-
-
 def weighted(weight: Array, own: Array, other: Array, out: DTypeLike) -> Array:
     """weight·own + (1 - weight)·other, the one place where anything is averaged."""
     if own is other:  # a batch of one: not even a rounding error
@@ -287,12 +260,14 @@ def weighted(weight: Array, own: Array, other: Array, out: DTypeLike) -> Array:
     if weight.dtype == jnp.bool_:
         small = jnp.issubdtype(own.dtype, jnp.integer) and own.dtype.itemsize <= 2
         if not (small and jnp.issubdtype(out, jnp.floating)):
-            return jnp.where(weight, own, other).astype(out)
-        weight = jnp.where(
-            weight, 1.0, 0.0
-        )  # as exact for what is finite, and twice as fast on CPU
-    wide = own.dtype in (jnp.float64, jnp.complex64, jnp.complex128)
-    dtype = own.dtype if wide else jnp.float32
+            return _cast(jnp.where(weight, own, other.astype(own.dtype)), out)
+        weight = jnp.where(weight, 1.0, 0.0)  # as exact for what is finite, twice as fast on CPU
+    dtype = own.dtype if own.dtype in WIDE else jnp.float32
     weight = weight.astype(dtype)
     mixed = weight * own.astype(dtype) + (1 - weight) * other.astype(dtype)
-    return (jnp.round(mixed) if jnp.issubdtype(out, jnp.integer) else mixed).astype(out)
+    return _cast(mixed, out)
+
+
+def _cast(x: Array, out: DTypeLike) -> Array:
+    whole = jnp.issubdtype(out, jnp.integer) and jnp.issubdtype(x.dtype, jnp.floating)
+    return (jnp.round(x) if whole else x).astype(out)

@@ -1,0 +1,139 @@
+"""The verbs that change a mix before it is applied: its resolution, its rows, what lies over it."""
+
+import dataclasses
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Shaped
+
+from jax_mixup import masks
+from jax_mixup.mix import Mix, Mixes, checked_rows, layers_of, mix_where
+from jax_mixup.pairing import move_rows
+
+
+def resize_mix(mix: Mixes, spatial: tuple[int, ...]) -> Mixes:
+    """Bring the mask to another resolution, for features or label maps of another stride.
+
+        m'(cell) = the average of m over the cell's area
+
+    Means are kept, so `lam` stays what it was.
+
+    Args:
+      mix: a mix, or a tuple; a mask without positions, as mixup's, comes back as it is.
+      spatial: the new sizes, one for each spatial axis of the mask.
+
+    Returns:
+      A mix whose mask is `[B or 1, *spatial]`: float32, but bool where a bool mask only repeats its
+      positions (each new size a multiple of the old), so that `select` works there. For `select` at
+      a coarser stride choose a threshold: `replace(mix, mask=mix.mask >= 0.5)`.
+
+    Raises:
+      ValueError: if `spatial` has another number of axes than the mask, or a size below 1.
+
+    Example:
+      >>> mask = jnp.array([[True, True, True, False]])
+      >>> mix = jm.Mix(jm.reverse(), mask, lam=jnp.full(2, 0.75))
+      >>> jm.resize_mix(mix, (2,)).mask.tolist()
+      [[1.0, 0.5]]
+    """
+    if isinstance(mix, tuple):
+        return tuple(resize_mix(layer, spatial) for layer in mix)
+    old = mix.mask.shape[1:]
+    spatial = tuple(spatial)
+    if not old or spatial == old:
+        return mix
+    if len(spatial) != len(old) or min(spatial) < 1:
+        raise ValueError(
+            f"resize_mix got spatial={spatial} for a mask of shape {mix.mask.shape}; it needs "
+            f"{len(old)} sizes of 1 or more."
+        )
+    mask = masks.area_average(mix.mask.astype(jnp.float32), spatial)
+    if mix.mask.dtype == jnp.bool_ and all(n % o == 0 for n, o in zip(spatial, old, strict=True)):
+        mask = mask > 0.5
+    return dataclasses.replace(mix, mask=mask)
+
+
+def keep(mix: Mixes, where: Shaped[ArrayLike, "b"]) -> Mixes:
+    """Leave rows as they are: padding, and examples that must not be mixed.
+
+        mᵢ = 1 and λᵢ = 1 unless where[i] and where[partner[i]]
+
+    Args:
+      mix: a mix of B rows, or a tuple, of which a row needs all its partners.
+      where: bool[B]; rows where it is False stay as they are, and so do the rows whose partner is
+        such a row, so that nothing of padding reaches a real example. Under a soft mask padding
+        must be finite, for 0 · NaN is NaN.
+
+    Returns:
+      A mix of the same rows, its mask with a leading B.
+
+    Raises:
+      TypeError: if `where` is not bool.
+      ValueError: if it is not of shape (B,).
+
+    Example:
+      >>> mix = jm.Mix(jm.roll(), jnp.array([0.5]), lam=jnp.full(3, 0.5))
+      >>> jm.keep(mix, jnp.array([True, True, False])).lam.tolist()
+      [1.0, 0.5, 1.0]
+    """
+    layers = layers_of(mix)
+    where = checked_rows("keep", layers[0], "where", where)
+    if where.dtype != jnp.bool_:
+        raise TypeError(f"keep got where of dtype {where.dtype}; it needs bool: write weights > 0.")
+    if where.ndim != 1:
+        raise ValueError(f"keep got where of shape {where.shape}; it needs one bool a row, (B,).")
+    on = where
+    for layer in layers:
+        on &= move_rows(layer.partner, where)
+    return jax.tree.map(partial(mix_where, on), mix, is_leaf=lambda m: isinstance(m, Mix))
+
+
+def overlay(*mixes: Mix) -> tuple[Mix, ...]:
+    """Lay mixes one over another, so that each row is mixed with several partners.
+
+        x̃ = M₁…M_k x + Σⱼ (1 - Mⱼ) Mⱼ₊₁…M_k x[pⱼ],  labels by the mean of each factor
+
+    The result is a tuple, which the verbs take as they take a mix. What a later mix covers of an
+    earlier one is not seen, and its label does not count: `lam` of each layer is made anew, from
+    the masks, so that labels weigh by what is left of each row.
+
+    Args:
+      *mixes: mixes of the same B rows, the lowest first.
+
+    Returns:
+      The mixes, each with the label weight that makes the whole exact.
+
+    Raises:
+      ValueError: for no mix, mixes of another B, or masks whose positions do not agree.
+
+    Example:
+      The second box covers half of the first.
+
+      >>> first = jnp.array([[True, True, False, False]])
+      >>> second = jnp.array([[True, True, True, False]])
+      >>> mixes = [jm.Mix(jm.roll(k), m, m.mean(1)) for k, m in ((1, first), (2, second))]
+      >>> mix = jm.overlay(*[dataclasses.replace(m, lam=jnp.zeros(3)) for m in mixes])
+      >>> jm.blend_labels(mix, jnp.arange(3), num_classes=3)[0].tolist()
+      [0.5, 0.25, 0.25]
+    """
+    if not mixes:
+        raise ValueError("overlay got no mixes; it needs one or more.")
+    batch = mixes[0].lam.shape[0]
+    rank = max(mix.mask.ndim for mix in mixes)
+    covered, seen, layers = None, jnp.ones(batch, jnp.float32), []
+    for mix in reversed(mixes):
+        checked_rows("overlay", mix, "mixes' rows", mixes[0].lam)
+        mask = mix.mask.reshape(mix.mask.shape + (1,) * (rank - mix.mask.ndim))
+        covered = mask if covered is None else _both(covered, mask)
+        left = jnp.broadcast_to(masks.mean(covered), (batch,))
+        lam = jnp.where(seen > 0, left / jnp.where(seen > 0, seen, 1.0), 1.0)
+        layers.append(dataclasses.replace(mix, lam=lam))
+        seen = left
+    return tuple(reversed(layers))
+
+
+def _both(a: Shaped[Array, "..."], b: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+    if a.dtype == b.dtype == jnp.bool_:
+        return a & b
+    return a.astype(jnp.float32) * b.astype(jnp.float32)

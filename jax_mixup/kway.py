@@ -1,0 +1,152 @@
+"""Samplers of more than two rows: tuples of mixes, laid one over another by `overlay`.
+
+They take `pairings`, one for each partner, in place of `pairing`. K-way CutMix needs no sampler:
+`overlay(*[sample_cutmix(k, shape, pairing=roll(i)) for i, k in enumerate(keys, start=1)])`.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+
+from jax_mixup import _checks, masks
+from jax_mixup.adjust import overlay
+from jax_mixup.laws import Law, law_and_uniforms, symmetric_beta
+from jax_mixup.mix import Mix
+from jax_mixup.pairing import Pairing, draws, roll
+from jax_mixup.samplers import check_options
+
+PER = ("batch", "example")
+
+
+def sample_dirichlet(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    k: int = 3,
+    alpha: ArrayLike = 1.0,
+    per: str = "batch",
+    pairings: tuple[Pairing, ...] | None = None,
+) -> tuple[Mix, ...]:
+    """Draw a mixup of k rows: the whole of each, averaged.
+
+        x̃ᵢ = w₀ xᵢ + Σⱼ wⱼ x[pⱼ(i)], labels alike;  w ~ Dirichlet(α, …, α)
+
+    Args:
+      key: a PRNG key.
+      shape: (B, ...); only B is used.
+      k: how many rows, 2 or more; for 2 the law is that of `sample_mixup`.
+      alpha: concentration; may be traced; <= 0 is off.
+      per: "batch" or "example".
+      pairings: k - 1 pairings; None is roll(1), roll(2), …
+
+    Returns:
+      A tuple of k - 1 mixes whose masks have no positions.
+
+    Raises:
+      ValueError: for a bad `shape`, k < 2, another number of pairings, a static negative `alpha`,
+        or an unknown `per`.
+
+    Example:
+      >>> mix = jm.sample_dirichlet(jax.random.key(0), (4,), k=3)
+      >>> print(jm.blend_labels(mix, jnp.arange(4), num_classes=4)[0].round(2))
+      [0.36 0.   0.21 0.43]
+
+    Zhang et al. 2018, arXiv:1710.09412, tried such weights beside pairs.
+    """
+    batch = _checks.mask_shape("sample_dirichlet", shape)[0]
+    if k < 2:
+        raise ValueError(f"sample_dirichlet got k={k}; it needs an int >= 2.")
+    partners = _pairings("sample_dirichlet", pairings, k - 1)
+    _check("sample_dirichlet", per, partners, alpha)
+    a = jnp.asarray(alpha).astype(jnp.float32)
+    positive = jnp.full(k, jnp.where(a > 0, a, 1.0))
+    drawn = jax.random.dirichlet(key, positive, (draws(per, batch),), jnp.float32)
+    own = jnp.where(a > 0, jnp.cumsum(drawn, axis=1), 1.0)  # of the rows so far
+    layers = []
+    for j, partner in enumerate(partners, start=1):
+        below, whole = own[:, j - 1], own[:, j] if j < k - 1 else jnp.ones(own.shape[0])
+        lam = jnp.where(whole > 0, jnp.clip(below / jnp.where(whole > 0, whole, 1.0), 0, 1), 1.0)
+        layers.append(Mix(partner, lam, jnp.broadcast_to(lam, (batch,))))
+    return tuple(layers)
+
+
+def sample_ricap(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    alpha: ArrayLike = 0.3,
+    lam_law: Law | None = None,
+    per: str = "batch",
+    pairings: tuple[Pairing, ...] | None = None,
+) -> tuple[Mix, ...]:
+    """Draw a RICAP: four rows, one in each quarter around a random corner.
+
+        m = the row left above (h, w), its partners in the other three;  h/H, w/W ~ Beta(α, α)
+
+    Args:
+      key: a PRNG key.
+      shape: (B, H, W).
+      alpha: concentration of both shares; may be traced; <= 0 is off.
+      lam_law: any law in place of Beta(α, α).
+      per: "batch" or "example".
+      pairings: three pairings, of the rows at the upper right, lower left, lower right; None is
+        roll(1), roll(2), roll(3).
+
+    Returns:
+      A tuple of three mixes with bool masks, whose labels weigh by the four areas.
+
+    Raises:
+      ValueError: for a `shape` without two spatial axes, another number of pairings, a static
+        negative `alpha`, or an unknown `per`.
+
+    Example:
+      >>> mix = jm.sample_ricap(jax.random.key(3), (4, 8, 8))
+      >>> soft = jm.blend_labels(mix, jnp.arange(4), num_classes=4)
+      >>> print(soft[0] * 64, soft[0].sum())
+      [0. 0. 0. 0.] 1.0
+
+    Takahashi et al. 2018, arXiv:1811.09030. They cut each quarter out of its picture at a place of
+    its own; here it keeps its place, and random crops before mixing do the rest.
+    """
+    name = "sample_ricap"
+    batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
+    if len(spatial) != 2:
+        raise ValueError(f"{name} got shape={tuple(shape)}; it needs (B, H, W).")
+    partners = _pairings(name, pairings, 3)
+    _check(name, per, partners, alpha)
+    n = draws(per, batch)
+    keys = jax.random.split(key)
+    shares = [
+        symmetric_beta(k, alpha, (n,)) if lam_law is None else lam_law(k, (n,)) for k in keys
+    ]
+    first = [_first(s, axis, tuple(spatial)) for axis, s in enumerate(shares, start=1)]
+    upper, left = first
+    mixes = []
+    for partner, away in zip(partners, (upper & ~left, ~upper & left, ~upper & ~left), strict=True):
+        share = jnp.broadcast_to(masks.share(~away), (batch,))
+        mixes.append(Mix(partner, ~away, share))
+    return overlay(*mixes)
+
+
+def _first(share: Float[Array, "n"], axis: int, spatial: tuple[int, ...]) -> Array:
+    """True at the first positions of an axis, so many of all."""
+    size = spatial[axis - 1]
+    stop = jnp.round(jax.lax.stop_gradient(share) * size)
+    mask = jnp.arange(size, dtype=jnp.float32)[None, :] < stop[:, None]
+    return masks.spread(mask, (axis,), spatial)
+
+
+def _pairings(
+    function: str, pairings: tuple[Pairing, ...] | None, n: int
+) -> tuple[Pairing, ...]:
+    if pairings is None:
+        return tuple(roll(shift) for shift in range(1, n + 1))
+    if len(pairings) != n:
+        raise ValueError(f"{function} got {len(pairings)} pairings; it needs {n}, one a partner.")
+    return tuple(pairings)
+
+
+def _check(function: str, per: str, partners: tuple[Pairing, ...], alpha: ArrayLike) -> None:
+    _checks.option(function, "per", per, PER)
+    for partner in partners:
+        check_options(function, per, partner, alpha=alpha)
