@@ -13,32 +13,82 @@ from jax_mixup.mix import select as select
 from jax_mixup.labels import blend_labels as blend_labels
 from jax_mixup.labels import pair_loss as pair_loss
 from jax_mixup.labels import mixed_accuracy as mixed_accuracy
-from jax_mixup.mix import resize_mix as resize_mix
-from jax_mixup.mix import keep as keep
+from jax_mixup.adjust import resize_mix as resize_mix
+from jax_mixup.adjust import keep as keep
+from jax_mixup.adjust import overlay as overlay
 from jax_mixup.boxes import mix_boxes as mix_boxes
 from jax_mixup.boxes import mix_points as mix_points
 
+# Hidden features, and mixing at test time
+from jax_mixup.features import blend_at as blend_at
+from jax_mixup.features import add_noise as add_noise
+from jax_mixup.features import blend_moments as blend_moments
+from jax_mixup.features import mixup_inference as mixup_inference
+
+# Losses beside pair_loss, and when to mix
+from jax_mixup.losses import regmixup_loss as regmixup_loss
+from jax_mixup.losses import decoupled_loss as decoupled_loss
+from jax_mixup.losses import mixupe_penalty as mixupe_penalty
+from jax_mixup.losses import intrusion_loss as intrusion_loss
+from jax_mixup.losses import mask_loss as mask_loss
+from jax_mixup.losses import adautomix_loss as adautomix_loss
+from jax_mixup.losses import hesitation as hesitation
+
 # Other weights for a mix
 from jax_mixup.weights import reweigh as reweigh
+from jax_mixup.weights import overlap as overlap
+from jax_mixup.weights import keep_local as keep_local
 from jax_mixup.weights import remix as remix
 from jax_mixup.weights import mamix as mamix
 from jax_mixup.weights import balance as balance
 from jax_mixup.weights import restore_energy as restore_energy
+from jax_mixup.attention import transmix as transmix
+from jax_mixup.attention import align_labels as align_labels
 
 # Samplers
 from jax_mixup.samplers import sample_mixup as sample_mixup
 from jax_mixup.samplers import sample_cutmix as sample_cutmix
 from jax_mixup.samplers import sample_mixup_or_cutmix as sample_mixup_or_cutmix
+from jax_mixup.samplers import sample_hmix as sample_hmix
+
+# Samplers of more than two rows, and of a whole partner in a box
+from jax_mixup.kway import sample_dirichlet as sample_dirichlet
+from jax_mixup.kway import sample_ricap as sample_ricap
+from jax_mixup.insets import sample_resizemix as sample_resizemix
+from jax_mixup.insets import fit_partner as fit_partner
+from jax_mixup.insets import pool_given as pool_given
 
 # Samplers of other masks
 from jax_mixup.patterns import sample_gridmix as sample_gridmix
-from jax_mixup.patterns import sample_cowmix as sample_cowmix
+from jax_mixup.patterns import sample_gridmixup as sample_gridmixup
+from jax_mixup.patterns import sample_vhmixup as sample_vhmixup
+from jax_mixup.blocks import sample_tokenmix as sample_tokenmix
+from jax_mixup.blocks import sample_patchup as sample_patchup
+from jax_mixup.blobs import sample_fmix as sample_fmix
+from jax_mixup.blobs import sample_cowmix as sample_cowmix
+from jax_mixup.blobs import sample_smoothmix as sample_smoothmix
+from jax_mixup.blobs import sample_gmix as sample_gmix
+from jax_mixup.blobs import sample_noisymixup as sample_noisymixup
 from jax_mixup.patterns import sample_fademix as sample_fademix
 from jax_mixup.patterns import sample_specmix as sample_specmix
 
 # Samplers whose masks follow data
 from jax_mixup.guided import sample_classmix as sample_classmix
 from jax_mixup.guided import sample_span as sample_span
+from jax_mixup.attention import sample_smmix as sample_smmix
+
+# Saliency, and samplers that follow it
+from jax_mixup.saliency import gradient_saliency as gradient_saliency
+from jax_mixup.saliency import spectral_residual as spectral_residual
+from jax_mixup.saliency import salient_pairs as salient_pairs
+from jax_mixup.salient import sample_saliencymix as sample_saliencymix
+from jax_mixup.salient import sample_attentive_cutmix as sample_attentive_cutmix
+from jax_mixup.salient import sample_guidedmixup as sample_guidedmixup
+from jax_mixup.salient import sample_grafting as sample_grafting
+from jax_mixup.salient import sample_snapmix as sample_snapmix
+from jax_mixup.puzzle import sample_puzzlemix as sample_puzzlemix
+from jax_mixup.jigsaw import puzzle_transport as puzzle_transport
+from jax_mixup.jigsaw import move_blocks as move_blocks
 
 # Laws of λ
 from jax_mixup.laws import symmetric_beta as symmetric_beta
@@ -65,14 +115,26 @@ from jax_mixup.partners import class_balanced as class_balanced
 from jax_mixup.partners import by_label_kernel as by_label_kernel
 from jax_mixup.partners import nearest as nearest
 
+# Optimal transport
+from jax_mixup.transport import sinkhorn as sinkhorn
+from jax_mixup.transport import transported as transported
+from jax_mixup.transport import align_partner as align_partner
+
 # Policies
 from jax_mixup.policies import one_of as one_of
 from jax_mixup.policies import sometimes as sometimes
+from jax_mixup.policies import own_label as own_label
+from jax_mixup.presets import preset as preset
 
 # One-call recipes
 from jax_mixup.recipes import mixup as mixup
 from jax_mixup.recipes import cutmix as cutmix
 from jax_mixup.recipes import mixup_or_cutmix as mixup_or_cutmix
+from jax_mixup.recipes import mix_batch as mix_batch
+from jax_mixup.recipes import resizemix as resizemix
+from jax_mixup.recipes import recursivemix as recursivemix
+from jax_mixup.recipes import randommix as randommix
+from jax_mixup.recipes import stackmix as stackmix
 
 __version__ = "0.1.0"
 
@@ -80,50 +142,102 @@ __all__ = [
     "Mix",
     "StaticPairing",
     "across_class",
+    "adautomix_loss",
+    "add_noise",
     "affine_uniform",
+    "align_labels",
+    "align_partner",
     "balance",
     "beta",
     "blend",
+    "blend_at",
     "blend_labels",
+    "blend_moments",
     "by_label_kernel",
     "class_balanced",
     "constant",
     "cutmix",
+    "decoupled_loss",
     "derangement",
+    "fit_partner",
     "folded_beta",
+    "gradient_saliency",
+    "hesitation",
+    "intrusion_loss",
     "keep",
+    "keep_local",
     "mamix",
+    "mask_loss",
+    "mix_batch",
     "mix_boxes",
     "mix_points",
     "mixed_accuracy",
     "mixup",
+    "mixup_inference",
     "mixup_or_cutmix",
+    "mixupe_penalty",
+    "move_blocks",
     "nearest",
     "neighbours",
     "one_of",
+    "overlap",
+    "overlay",
+    "own_label",
     "pair_loss",
     "pairing_for",
     "partner_index",
     "permutation",
+    "pool_given",
+    "preset",
+    "puzzle_transport",
+    "randommix",
+    "recursivemix",
+    "regmixup_loss",
     "remix",
     "resize_mix",
+    "resizemix",
     "restore_energy",
     "reverse",
     "reweigh",
     "roll",
+    "salient_pairs",
+    "sample_attentive_cutmix",
     "sample_classmix",
     "sample_cowmix",
     "sample_cutmix",
+    "sample_dirichlet",
     "sample_fademix",
+    "sample_fmix",
+    "sample_gmix",
+    "sample_grafting",
     "sample_gridmix",
+    "sample_gridmixup",
+    "sample_guidedmixup",
+    "sample_hmix",
     "sample_mixup",
     "sample_mixup_or_cutmix",
+    "sample_noisymixup",
+    "sample_patchup",
+    "sample_puzzlemix",
+    "sample_resizemix",
+    "sample_ricap",
+    "sample_saliencymix",
+    "sample_smmix",
+    "sample_smoothmix",
+    "sample_snapmix",
     "sample_span",
     "sample_specmix",
+    "sample_tokenmix",
+    "sample_vhmixup",
     "select",
+    "sinkhorn",
     "sometimes",
+    "spectral_residual",
+    "stackmix",
     "symmetric_beta",
     "take_partner",
+    "transmix",
+    "transported",
     "uniform",
     "within_class",
 ]

@@ -3,6 +3,7 @@
 Set a sampler's options with `functools.partial`.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import jax
@@ -100,6 +101,37 @@ def sometimes(sampler: Sampler, prob: ArrayLike, *, per: str = "batch") -> Sampl
         batch = mix.lam.shape[0]
         on = below(jax.random.uniform(key_on, (draws(per, batch),), jnp.float32), prob)
         return mix_where(tie(per, mix.partner, batch, on), mix)
+
+    return sampled
+
+
+def own_label(sampler: Sampler) -> Sampler:
+    """Make the sampler whose inputs are mixed and whose labels stay the row's own.
+
+        λ = 1, m as drawn
+
+    SamplePairing is `own_label(partial(sample_mixup, lam_law=constant(0.5)))`. With the law
+    Beta(α+1, α) it is the one-label form of a method: the same expected loss for a loss linear in
+    the label, integer labels, more variance.
+
+    Args:
+      sampler: a function `(key, shape) -> Mix`.
+
+    Returns:
+      A sampler.
+
+    Example:
+      >>> one_label = jm.own_label(partial(jm.sample_mixup, lam_law=jm.beta(1.2, 0.2)))
+      >>> one_label(jax.random.key(0), (4,)).lam.tolist()
+      [1.0, 1.0, 1.0, 1.0]
+
+    SamplePairing: Inoue 2018, arXiv:1801.02929, who turn it off and on during training
+    (`sometimes`, with a traced probability).
+    """
+
+    def sampled(key: PRNGKeyArray, shape: tuple[int, ...]) -> Mix:
+        mix = sampler(key, shape)
+        return dataclasses.replace(mix, lam=jnp.ones_like(mix.lam))
 
     return sampled
 

@@ -22,12 +22,17 @@ LAYERS = [
     "_checks",
     "laws masks pairing partners",
     "mix",
-    "boxes labels samplers weights",
-    "guided patterns",
+    "adjust boxes features labels samplers weights",
+    "attention blobs blocks guided insets kway losses patterns saliency transport",
+    "jigsaw puzzle salient",
     "policies",
+    "presets",
     "recipes",
     "__init__",
 ]
+
+
+OWN_LAW = ("sample_smoothmix", "sample_patchup", "sample_resizemix")
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -44,12 +49,14 @@ def test_signature(name):
             assert p.name == "shape" or name in ("reverse", "roll")
     assert inspect.signature(FUNCTIONS[name]).return_annotation is not inspect.Signature.empty
     if name.startswith("sample_"):
-        assert names[0] == "key" and "pairing" in names
+        assert names[0] == "key" and {"pairing", "pairings"} & set(names)
         # Where the mask follows an array, that one says the shape, and each row draws for itself.
-        assert names[1] in ("shape", "ids", "lengths")
+        assert names[1] in ("shape", "ids", "lengths", "saliency", "attention", "cam")
         if names[1] == "shape":
-            assert {"lam_law", "per"} <= set(names)
-            assert any(n.endswith("alpha") for n in names)
+            assert "per" in names
+            # A law of λ, but where the mask's own geometry is what is drawn.
+            law = "lam_law" in names or name == "sample_dirichlet"
+            assert name in OWN_LAW or law and any(n.endswith("alpha") for n in names)
 
 
 @pytest.mark.parametrize("name", PUBLIC)
