@@ -1,0 +1,172 @@
+"""Which of the family's methods help most, for the same number of steps?
+
+All methods of `experiments.family_methods`, one network (four convolutions, width 8), AdamW with a
+cosine to 0, a batch of 50. Seeds are paired: the same split, initial weights and batches under each
+method. Digits: 400 of scikit-learn's for training, the rest for testing, 600 steps. With --data
+pictures, too: 5,000 for training and 2,000 for testing, crops and flips, 1,000 steps. Nothing is
+tuned: options are the papers' or the defaults, so that a low rank says no more than that.
+
+Equal steps are not equal cost: what a method costs beside is in README's table. mixup inference and
+RecursiveMix are not here, as they are no way to train or carry a state; nor is what needs a
+transformer's attention.
+
+There is no pass rule. The table is ranked; what cannot be told from the best is named.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, PRNGKeyArray
+from rich.console import Console
+
+from experiments import cli, family_methods, learn, loop, metrics, plots, report, sweep, train
+from experiments.data import augment, digits, images, split
+from experiments.family_methods import PLAIN
+
+CHECKS = 10
+BATCH = 50
+DECAYS = {"weight decay 0.3": 0.3, "weight decay 1": 1.0}
+OPTIONS = "--data cifar10_jpeg.npz"
+TABLE = report.Table(
+    columns=(
+        report.Column("last", "last_error"),
+        report.Column("gain", "last_error", gain=True),
+        report.Column("best", "best_error"),
+        report.Column("NLL", "last_nll", 3),
+    ),
+    caption="last: test error at the last step in %. gain: points below plain training, paired by "
+    "seed. best: at the best of ten times, chosen on the test set. NLL: at the last step. Methods "
+    "are in the order of their mean error over the groups, each relative to plain training's.",
+    options=OPTIONS,
+)
+
+
+class Pool(NamedTuple):
+    """Pictures, how many of them to learn from, and for how long."""
+
+    x: Any
+    y: Any
+    train: int
+    steps: int
+    moved: bool  # crops and flips
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Rank all methods on digits, and on pictures."""
+
+    out: Path = Path("results/family")
+    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    data: str | None = None
+    """Pictures beside digits: what `experiments.data.images` reads, as cifar10."""
+    smoke: cli.Flag = False
+    """20 steps, two seeds, four methods, into OUT/smoke: shows that everything works."""
+    seeds: int = 5
+    """How many paired seeds, two or more."""
+    methods: tuple[str, ...] = ()
+    """Only these beside plain training; none is all."""
+
+
+def pools(config: Config) -> dict[str, Pool]:
+    """The groups of the table."""
+    x, y = digits.digits()
+    groups = {"digits, 400": Pool(x, y, 400, 20 if config.smoke else 600, moved=False)}
+    if config.data is not None:
+        found = images.load(config.data, train=7000, test=1)
+        name = f"{found.title}, 5000"
+        groups[name] = Pool(found.x, found.y, 5000, 20 if config.smoke else 1000, moved=True)
+    return groups
+
+
+def make_work(pool: Pool, seeds: int) -> Callable[..., list[dict]]:
+    """The function that trains all seeds of one method."""
+    losses = family_methods.table(pool.steps)
+    channels, kind = pool.x.shape[-1], pool.x.dtype
+    drawn = jax.jit(jax.vmap(lambda key: split.split(key, pool.x, pool.y, train=pool.train)))
+    data = drawn(jax.vmap(jax.random.key)(jnp.arange(seeds)))
+    scaled = lambda x: x.astype(jnp.float32) / (255 if kind == np.uint8 else 1)
+
+    def batch_of(key: PRNGKeyArray, data: split.Split) -> Any:
+        key_rows, key_move = jax.random.split(key)
+        rows = jax.random.choice(key_rows, pool.train, (BATCH,), replace=False)
+        x = scaled(data.x[rows])
+        return augment.crop_flip(key_move, x) if pool.moved else x, data.y[rows]
+
+    def score(model: Any, data: split.Split) -> train.Metrics:
+        return metrics.classification(model(scaled(data.x_test), train=False), data.y_test)
+
+    def work(name: str, tick: Callable[[int], None]) -> list[dict]:
+        loss = losses[PLAIN if name in DECAYS else name]
+        policy = family_methods.WithPolicy if name == "AdaMixUp" else family_methods.Classifier
+
+        def recipe_of(weight_decay: Array) -> learn.Recipe:
+            rate = optax.cosine_decay_schedule(3e-3, pool.steps)
+            return learn.Recipe(
+                lambda rngs: policy(channels, rngs=rngs),
+                optax.adamw(rate, weight_decay=weight_decay),
+                lambda task: (loss(task, *task.batch), {}),
+                ema=0.99 if "Auto" in name else None,
+            )
+
+        study = learn.seeds(recipe_of, batch_of, score)
+        decay, every = DECAYS.get(name, 1e-2), pool.steps // CHECKS
+        _, scores = study.fit(decay, data, steps=pool.steps, every=every, tick=tick)
+        return report.seed_results(scores, {})
+
+    return work
+
+
+def told_apart(runs: list[report.Run], group: str, methods: list[str]) -> str:
+    """The best method of a group, and which others may be as good."""
+    error = lambda name: np.mean([*report.by_seed(runs, group, name, "last_error").values()])
+    best = min(methods, key=error)
+    gaps = {m: report.paired(runs, group, m, best) for m in methods if m != best}
+    alike = [m for m, (gap, half) in gaps.items() if not gap > half]
+    gains = {m: report.paired(runs, group, PLAIN, m) for m in methods if m != PLAIN}
+    better = sum(gain > half for gain, half in gains.values())
+    worse = sum(-gain > half for gain, half in gains.values())
+    return (
+        f"{group}: lowest {best}; its interval does not tell it from {', '.join(alike) or 'none'}. "
+        f"Of {len(gains)} methods {better} gain over plain training and {worse} lose, each by its "
+        f"own 95 % interval; of as many without effect, about {len(gains) / 20:.0f} would."
+    )
+
+
+def main(config: Config) -> int:
+    """Train what is missing, then print and write the ranking."""
+    if config.smoke:
+        few = ("mixup", "ResizeMix", "SaliencyMix")
+        config = cli.smoke(config, seeds=2, methods=config.methods or few)
+    try:
+        groups = pools(config)
+    except (OSError, ValueError) as error:
+        raise loop.Stop(str(error)) from error
+    names = [*family_methods.table(1), *DECAYS]
+    if unknown := sorted(set(config.methods) - set(names)):
+        raise loop.Stop(f"family got the methods {unknown}; it needs some of {names}.")
+    methods = [m for m in names if m == PLAIN or m in (config.methods or names)]
+    works = {group: make_work(pool, config.seeds) for group, pool in groups.items()}
+    steps = max(pool.steps for pool in groups.values())
+    work = lambda job, tick: works[job[0]](job[1], tick)
+    jobs = [(group, method) for group in groups for method in methods]
+    console, settings = Console(), {"experiment": "family", "smoke": config.smoke}
+    path = config.out / "runs.jsonl"
+    runs = sweep.run(console, path, settings, jobs, config.seeds, steps, work)
+    mean = lambda group, m: np.mean([*report.by_seed(runs, group, m, "last_error").values()])
+    relative = lambda m: np.mean([mean(group, m) / mean(group, PLAIN) for group in groups])
+    ranked = [PLAIN, *sorted((m for m in methods if m != PLAIN), key=relative)]
+    title = f"The family, {config.seeds} paired seeds"
+    verdict = "" if config.smoke else "\n\n".join(told_apart(runs, g, methods) for g in groups)
+    shown = {"table": TABLE, "plot": plots.gains, "verdict": verdict}
+    report.write(config.out, console, title, runs, ranked, **shown)
+    return 0
+
+
+if __name__ == "__main__":
+    cli.main("family", Config, main, __doc__)
