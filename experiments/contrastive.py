@@ -100,8 +100,8 @@ def main(config: Config) -> int:
     learner = contrastive_train.learner(pool, seeds=config.seeds, steps=config.steps)
 
     def work(group: str, how: Any, first: int, tick: choose.Tick) -> Any:
-        n, options = groups[group], {"penalty": how.penalty, "num_classes": pool.num_classes}
-        linear, near = contrastive_train.errors(learner(how, n, first), n, **options)
+        n = groups[group]
+        linear, near = contrastive_train.errors(learner(how, n, first), n, penalty=how.penalty)
         tick(1)
         return {"error": linear[:, None]}, {"nearest_error": near}
 

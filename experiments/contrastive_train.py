@@ -119,13 +119,13 @@ def learner(pool: few.Pool, *, seeds: int, steps: int) -> Callable[[Candidate, i
     return call
 
 
-def errors(learned: Learned, labels: int, *, penalty: float, num_classes: int) -> Any:
+def errors(learned: Learned, labels: int, *, penalty: float) -> Any:
     """Shares missed by the linear probe (or the network itself), and by the neighbour, [s] each."""
     linear, near = [], []
     for seed, (x, y, x_test, y_test) in enumerate(zip(*learned[:4], strict=True)):
         x, y = x[:labels], y[:labels]
         if learned.said is None:
-            said = probe.ridge(x, y, x_test, penalty=penalty, num_classes=num_classes)
+            said = probe.ridge(x, y, x_test, penalty=penalty)
         else:
             said = learned.said[seed]
         linear.append((said != y_test).mean())

@@ -181,10 +181,10 @@ def test_probes_by_hand():
     big = np.concatenate([f, np.sqrt(30 * penalty) * np.eye(4)])
     hot = np.concatenate([np.eye(3)[y] - 1 / 3, np.zeros((4, 3))])
     weights = np.linalg.lstsq(big, hot, rcond=None)[0]
-    found = probe.ridge(x, y, tests, penalty=penalty, num_classes=3)
+    found = probe.ridge(x, y, tests, penalty=penalty)
     np.testing.assert_array_equal(found, (t @ weights).argmax(1))
     rare = np.array([0] * 29 + [1])  # without features the shares of the classes decide
-    assert (probe.ridge(x, rare, tests, penalty=1e9, num_classes=2) == 0).all()
+    assert (probe.ridge(x, rare, tests, penalty=1e9) == 0).all()
     np.testing.assert_array_equal(probe.nearest(x, y, 5 * x), y)  # of the direction alone
     assert probe.nearest(np.eye(2), np.array([4, 7]), np.array([[0.1, 3.0]])).tolist() == [7]
 
