@@ -52,6 +52,11 @@ EXPERIMENTS = [  # name, what it shows, time on two cores
     ("text", "Sentences: mixing embeddings, hidden features, spans of words; masks.", "5 min"),
     ("detection", "Scenes of digits: mixup, CutMix and mosaic with boxes and weights.", "5 min"),
     (
+        "family",
+        "Every method of the family, ranked: digits, and pictures by --data, equal steps.",
+        "TIME",
+    ),
+    (
         "imagenet",
         "ResNet-50 and ViT-S/16 on any number of devices and hosts, checkpointed.",
         "days; --smoke 30 s",
@@ -61,6 +66,7 @@ EXPERIMENTS = [  # name, what it shows, time on two cores
         "What does mixing add to a step? Against one read and one write, and other libraries.",
         "15 min; --quick 3 min",
     ),
+    ("benchmarks.costs", "What each method of the family costs, next to mixup.", "TIME"),
     (
         "benchmarks.throughput",
         "Images a second in training, against the same model in PyTorch.",
@@ -71,7 +77,7 @@ EXPERIMENTS = [  # name, what it shows, time on two cores
         "Mixing on TPUs, compiled for 8 and 64 chips without having one: bytes, collectives.",
         "20 min; needs the extra tpu",
     ),
-    ("gallery", "What each method does to a pair of pictures: the figure in the README.", "10 s"),
+    ("gallery", "What each method does to a pair of pictures: the figure in the README.", "30 s"),
 ]
 
 

@@ -125,6 +125,8 @@ def seeds(
     def fit(
         numbers: Any, data: Any, *, steps: int, every: int, tick: Callable[[int], None]
     ) -> tuple[State, dict[str, np.ndarray]]:
+        if every < 1 or steps % every:
+            raise ValueError(f"fit got steps={steps} and every={every}; it needs a multiple.")
         numbers = jax.tree.map(jnp.float32, numbers)
         count = jax.tree.leaves(data)[0].shape[0]
         keys = jax.vmap(jax.random.key)(jnp.arange(count))

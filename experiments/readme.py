@@ -4,7 +4,8 @@ A block starts with `<!-- results: label_noise "40 % noise" "0 % noise" -->` and
 `<!-- end -->`. It gets the tables of these groups (no group: all) from
 experiments/results/label_noise/runs.jsonl, as TABLE in experiments/label_noise.py shows them.
 In a sentence, `<!-- gain: label_noise "40 % noise" "mixup α=8" -->` ... `<!-- end -->` gets one
-cell of such a table, by the title of its column.
+cell of such a table, by the title of its column; `<!-- cost: costs "FMix" -->` a method's time next
+to mixup's, from experiments/results/costs.
 """
 
 import importlib
@@ -60,12 +61,22 @@ def cell(title: str, name: str, group: str, method: str) -> str:
     return rows[method][report.header(table).index(title)]
 
 
+def cost(method: str) -> str:
+    """How many times as long as mixup; per example where there is no draw for a batch."""
+    path = ROOT / "experiments/results/costs/runs.jsonl"
+    rows = {row["method"]: row["ratio"] for row in map(json.loads, path.read_text().splitlines())}
+    ratio = rows.get(f"{method}|batch") or rows[f"{method}|None"]
+    return f"{ratio:.1f} x"
+
+
 def filled(text: str) -> str:
     """The text with every block as the committed runs have it."""
 
     def fill(match: re.Match[str]) -> str:
         start, kind, name, quoted, _, end = match.groups()
         words = re.findall(r'"([^"]+)"', quoted)
+        if kind == "cost":
+            return start + cost(*words) + end
         new = results(name, words) if kind == "results" else cell(kind, name, *words)
         return start + new + end
 

@@ -17,18 +17,23 @@ from tests.methods import METHODS, PAIRINGS, PER
 
 KEY = jax.random.key(7)
 SHAPE = (6, 5, 7)
+AXIS_TYPES = (AxisType.Auto, AxisType.Explicit)
 ALPHAS = (0.0, 1e-3, 0.2, 1.0, 32.0, 1e4, -1.0)
 
-# What changes another row's mix, and no more, is for the slow runs. A method's tests go to one
-# worker, where they share what is compiled.
+# A method's tests go to one worker, where they share what is compiled. What changes another row's
+# mix, and no more, is for the slow runs; so are laws of the verbs, but for the first three rows: a
+# mask without positions, a bool one and a soft one.
 SLOW = ("sometimes", "keep")
-ROWS = [
-    pytest.param(
-        m, id=m.name, marks=[pytest.mark.xdist_group(m.name), *[pytest.mark.slow] * (m.name in SLOW)]
-    )
-    for m in METHODS
-]
-methods = pytest.mark.parametrize("method", ROWS)
+FIRST = ("mixup", "cutmix", "mixup-or-cutmix")
+
+
+def rows(quick):
+    marks = lambda m: [pytest.mark.xdist_group(m.name), *[pytest.mark.slow] * (not quick(m.name))]
+    return [pytest.param(m, id=m.name, marks=marks(m)) for m in METHODS]
+
+
+methods = pytest.mark.parametrize("method", rows(lambda name: name not in SLOW))
+few_methods = pytest.mark.parametrize("method", rows(lambda name: name in FIRST))
 pers = pytest.mark.parametrize("per", PER)
 
 
@@ -75,8 +80,8 @@ def test_the_value_is_what_the_contract_says(method, per):
     b, *spatial = SHAPE
     assert mix.partner == jm.reverse()
     assert mix.mask.dtype == (jnp.bool_ if method.hard else jnp.float32)
-    rows = {1, b} if method.name == "keep" or per == "batch" and not method.own else {b}
-    assert mix.mask.shape[0] in rows
+    leading = {1, b} if method.name == "keep" or per == "batch" and not method.own else {b}
+    assert mix.mask.shape[0] in leading
     assert mix.mask.shape[1:] == tuple(spatial)[: method.rank]
     chex.assert_shape(mix.lam, (b,))
     chex.assert_type(mix.lam, jnp.float32)
@@ -160,9 +165,7 @@ def test_eager_is_jit_is_vmap_is_scan(method):
 
 
 @methods
-@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit], ids=str)
-def test_a_sharded_batch_gives_the_same(method, axis_type):
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(axis_type,))
+def test_a_sharded_batch_gives_the_same(method):
     shape = (16, 5, 7)
     x, labels = batch(shape), jnp.arange(16) % 10
 
@@ -177,12 +180,14 @@ def test_a_sharded_batch_gives_the_same(method, axis_type):
         return mixed, jm.blend_labels(mix, labels, num_classes=10), loss, accuracy
 
     expected = jax.tree.map(np.asarray, step(KEY, x, labels))
-    with jax.set_mesh(mesh):
-        rows = NamedSharding(mesh, PartitionSpec("data"))
-        results = step(KEY, *jax.device_put((x, labels), rows))
-        for result in results:
-            assert result.sharding.is_equivalent_to(rows, result.ndim)
-        same(jax.tree.map(np.asarray, results), expected, 1e-5)  # sums over 105 positions
+    for axis_type in AXIS_TYPES if method.name in FIRST else AXIS_TYPES[-1:]:
+        mesh = jax.make_mesh((8,), ("data",), axis_types=(axis_type,))
+        with jax.set_mesh(mesh):
+            sharding = NamedSharding(mesh, PartitionSpec("data"))
+            results = step(KEY, *jax.device_put((x, labels), sharding))
+            for result in results:
+                assert result.sharding.is_equivalent_to(sharding, result.ndim)
+            same(jax.tree.map(np.asarray, results), expected, 1e-5)  # sums over 105 positions
 
 
 @methods
@@ -233,7 +238,7 @@ def test_the_dtype_in_is_the_dtype_out(method, dtype):
     chex.assert_type(jm.pair_loss(mix, lambda o, t: t, None, x[:, 0, 0, 0]), dtype)
 
 
-@methods
+@few_methods
 def test_uint8_is_rounded_or_goes_to_a_float(method):
     x = batch(SHAPE, jnp.uint8)
     mix = draw(method, SHAPE, per="example")
@@ -244,7 +249,7 @@ def test_uint8_is_rounded_or_goes_to_a_float(method):
     assert np.abs(np.asarray(rounded, np.float32) - exact).max() <= 0.5 + 1e-4
 
 
-@methods
+@few_methods
 def test_inputs_are_untouched(method):
     x, labels = np.asarray(batch(SHAPE)), np.arange(6)
     x_before, labels_before = x.copy(), labels.copy()
@@ -291,7 +296,7 @@ def test_blending_constants_and_sums(method):
     np.testing.assert_allclose(labels.sum(axis=1), 1, rtol=1e-6)
 
 
-@methods
+@few_methods
 def test_pair_loss_is_cross_entropy_to_the_blended_label(method):
     mix = draw(method, SHAPE, per="example")
     logits = jax.random.normal(KEY, (6, 10))
@@ -346,7 +351,7 @@ def test_every_pairing_serves_every_method(method):
         same(static[name], drawn[name])
 
 
-@methods
+@few_methods
 def test_works_under_shard_map_and_pmap(method):
     shape = (2, 5, 7)
     x = batch((16, 5, 7))
@@ -359,20 +364,20 @@ def test_works_under_shard_map_and_pmap(method):
     stacked = x.reshape(8, 2, 5, 7, 3)
     expected = jax.vmap(step)(keys, stacked)
     same(jax.pmap(step)(keys, stacked), expected)
-    rows = PartitionSpec("data")
+    spec = PartitionSpec("data")
 
     def shard(keys, x):
         return step(keys[0], x)
 
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Explicit,))
     with jax.set_mesh(mesh):
-        mapped = jax.jit(jax.shard_map(shard, in_specs=rows, out_specs=rows))
-        result = mapped(*jax.device_put((keys, x), NamedSharding(mesh, rows)))
+        mapped = jax.jit(jax.shard_map(shard, in_specs=spec, out_specs=spec))
+        result = mapped(*jax.device_put((keys, x), NamedSharding(mesh, spec)))
         result = jax.tree.map(np.asarray, result)
     same(result, jax.tree.map(lambda a: np.asarray(a).reshape(16, *a.shape[2:]), expected))
 
 
-@methods
+@few_methods
 def test_nested_batches(method):
     x = {"rgb": batch(SHAPE), "extra": [batch(SHAPE, jnp.bfloat16, 1), None]}
     mix = draw(method, SHAPE, per="batch")
@@ -386,7 +391,7 @@ class Variants(chex.TestCase):
     """The whole use of a mix, in each way that chex knows to call a function."""
 
     @chex.all_variants(with_pmap=False)
-    @parameterized.named_parameters(*[(m.name, m) for m in METHODS])
+    @parameterized.named_parameters(*[(m.name, m) for m in METHODS if m.name in FIRST])
     def test_sample_and_apply(self, method):
         x, ids = batch(SHAPE), jnp.arange(6)
 

@@ -1,0 +1,107 @@
+"""The comparison of the whole family, and its costs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from experiments import family, family_methods, learn, loop, train
+from experiments.benchmarks import costs
+from experiments.data import digits
+
+
+@pytest.fixture(autouse=True)
+def plain_promotion():
+    """Experiments are no library: they promote as JAX does."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def runs(errors):
+    return [
+        {"group": "g", "method": method, "seed": seed, "last_error": error}
+        for method, values in errors.items()
+        for seed, error in enumerate(values)
+    ]
+
+
+def test_what_cannot_be_told_from_the_best_is_named():
+    found = runs({
+        "plain": [10.0, 11.0, 12.0, 13.0],
+        "good": [5.0, 6.1, 7.0, 8.1],
+        "as good": [5.2, 6.0, 7.1, 8.0],
+        "worse": [6.0, 7.0, 8.1, 9.0],
+        "bad": [12.0, 13.1, 14.0, 15.1],
+    })  # fmt: skip
+    text = family.told_apart(found, "g", ["plain", "good", "as good", "worse", "bad"])
+    assert "lowest good; its interval does not tell it from as good." in text
+    assert "Of 4 methods 3 gain over plain training and 1 lose" in text
+
+
+def test_unknown_methods_are_refused(tmp_path):
+    with pytest.raises(loop.Stop, match=r"methods \['mixdown'\]; it needs some of \['plain'"):
+        family.main(family.Config(out=tmp_path, methods=("mixdown",)))
+
+
+def step_of(name, x, y):
+    policy = family_methods.WithPolicy if name == "AdaMixUp" else family_methods.Classifier
+    loss = family_methods.table(100)[name]
+    recipe = learn.Recipe(
+        lambda rngs: policy(x.shape[-1], rngs=rngs),
+        optax.adamw(1e-3),
+        lambda task: (loss(task, *task.batch), {}),
+        ema=0.99 if "Auto" in name else None,
+    )
+
+    def step(key):
+        state = train.init(recipe, key)
+        return state, *learn.step(recipe, state, key, (x, y))
+
+    return step
+
+
+@pytest.mark.parametrize("name", ["AutoMix", "manifold mixup"])
+def test_a_step_learns_what_it_should(name):
+    x, y = (jnp.asarray(a[:8]) for a in digits.digits())
+    before, after, scores = jax.jit(step_of(name, x, y))(jax.random.key(0))
+    assert np.isfinite(scores["loss"])
+    moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), before.params, after.params)
+    largest = lambda part: max(jax.tree.leaves(part))
+    assert largest(moved["net"]) > 5e-4
+    # Weight decay alone moves what has no gradient, a hundredth as far.
+    assert (largest(moved["block"]) > 5e-4) == (name == "AutoMix")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", family_methods.table(1))
+def test_every_loss_traces_on_digits_and_on_pictures(name):
+    for shape in ((50, 8, 8, 1), (50, 32, 32, 3)):
+        step = step_of(name, jnp.ones(shape), jnp.zeros(50, jnp.int32))
+        _, _, scores = jax.eval_shape(step, jax.random.key(0))
+        assert scores["loss"].shape == ()
+
+
+@pytest.mark.slow
+def test_smoke(tmp_path):
+    assert family.main(family.Config(out=tmp_path, smoke=True, methods=("mixup",))) == 0
+    assert (tmp_path / "smoke/table.md").exists() and (tmp_path / "smoke/plot.png").exists()
+    lines = (tmp_path / "smoke/runs.jsonl").read_text().splitlines()
+    assert len(lines) == 4  # plain and mixup, two seeds
+
+
+def test_the_cost_table_says_who_misses_the_goal(tmp_path):
+    keyed = [name for name, case in costs.CASES.items() if case.needs == "key"]
+    results = {f"{name}|batch": {"ratio": 1.5} for name in keyed}
+    assert "goal (at most 2 x mixup" in costs.judge(results).lower()
+    assert ": met." in costs.judge(results)
+    results["RICAP|batch"]["ratio"] = 2.4
+    results["FMix|batch"]["ratio"] = 30.0
+    assert "missed by RICAP 2.40. Measured apart: FMix 30.00" in costs.judge(results)
+    assert set(costs.EXEMPT) <= set(keyed)
+
+
+def test_costs_smoke(tmp_path):
+    assert costs.main(costs.Config(out=tmp_path, smoke=True)) == 0
+    table = (tmp_path / "smoke/table.md").read_text()
+    assert "| mixup | key | 0 | 1.00 |" in table and "| SaliencyMix | saliency |" in table
