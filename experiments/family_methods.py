@@ -244,30 +244,30 @@ def adamixup(task: learn.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
 
 
 def three_boxes(key: PRNGKeyArray, shape: tuple[int, ...]) -> tuple[jm.Mix, ...]:
-    keys = jax.random.split(key)
-    return jm.overlay(*[jm.sample_cutmix(k, shape, pairing=jm.roll(i)) for i, k in enumerate(keys, 1)])
+    first, second = jax.random.split(key)
+    lower = jm.sample_cutmix(first, shape, pairing=jm.roll(1))
+    return jm.overlay(lower, jm.sample_cutmix(second, shape, pairing=jm.roll(2)))
 
 
 def table(steps: int) -> dict[str, Loss]:
     """All methods, by name; the first is what gains are over."""
-    with_options = partial
     by_key = {
         "mixup": jm.sample_mixup,
         "CutMix": jm.sample_cutmix,
         "mixup or CutMix (DeiT)": jm.sample_mixup_or_cutmix,
         "FMix": jm.sample_fmix,
-        "GridMix 4 × 4": with_options(jm.sample_gridmix, grid=(4, 4)),
+        "GridMix 4 × 4": partial(jm.sample_gridmix, grid=(4, 4)),
         "GridMixup": jm.sample_gridmixup,
         "SmoothMix": jm.sample_smoothmix,
         "HMix": jm.sample_hmix,
         "GMix": jm.sample_gmix,
-        "CowMix": with_options(jm.sample_cowmix, sigma=(1.0, 4.0)),
+        "CowMix": partial(jm.sample_cowmix, sigma=(1.0, 4.0)),
         "VH-mixup": jm.sample_vhmixup,
-        "TokenMix": with_options(jm.sample_tokenmix, grid=(8, 8), least=4),
+        "TokenMix": partial(jm.sample_tokenmix, grid=(8, 8), least=4),
         "RICAP": jm.sample_ricap,
-        "three rows, Dirichlet": with_options(jm.sample_dirichlet, k=3),
+        "three rows, Dirichlet": partial(jm.sample_dirichlet, k=3),
         "three rows, boxes": three_boxes,
-        "SamplePairing": jm.own_label(with_options(jm.sample_mixup, lam_law=jm.constant(0.5))),
+        "SamplePairing": jm.own_label(partial(jm.sample_mixup, lam_law=jm.constant(0.5))),
     }
     by_call = {"ResizeMix": jm.resizemix, "RandomMix": jm.randommix, "StackMix": jm.stackmix}
     partners = {
@@ -277,18 +277,19 @@ def table(steps: int) -> dict[str, Loss]:
         "k-mixup, k = 8": lambda key, x, y: jm.transported(key, x, k=8),
     }
     law = jm.beta(0.1, 0.1)
-    style = jm.own_label(with_options(jm.sample_mixup, lam_law=law, per="example"))
+    style = jm.own_label(partial(jm.sample_mixup, lam_law=law, per="example"))
     moex = lambda key, shape: jm.Mix(jm.reverse(), jnp.zeros(1), jnp.full(shape[0], 0.9))
+    moments = lambda *axes: lambda mix, h: jm.blend_moments(mix, h, axes=axes)
     hidden = {
-        "MixStyle": (lambda mix, h: jm.blend_moments(mix, h, axes=(1, 2)), jm.sometimes(style, 0.5)),
-        "MoEx": (lambda mix, h: jm.blend_moments(mix, h, axes=(-1,)), jm.sometimes(moex, 0.5)),
-        "PatchUp": (jm.blend, with_options(jm.sample_patchup, block=3)),
+        "MixStyle": (moments(1, 2), jm.sometimes(style, 0.5)),
+        "MoEx": (moments(-1), jm.sometimes(moex, 0.5)),
+        "PatchUp": (jm.blend, partial(jm.sample_patchup, block=3)),
     }
     followed = {
         "SaliencyMix": (jm.sample_saliencymix, spectral),
-        "Attentive CutMix": (with_options(jm.sample_attentive_cutmix, grid=(4, 4), k=2), gradient),
-        "Saliency Grafting": (with_options(jm.sample_grafting, grid=(4, 4)), gradient),
-        "Puzzle Mix": (with_options(jm.sample_puzzlemix, grid=(4, 4), iterations=50), gradient),
+        "Attentive CutMix": (partial(jm.sample_attentive_cutmix, grid=(4, 4), k=2), gradient),
+        "Saliency Grafting": (partial(jm.sample_grafting, grid=(4, 4)), gradient),
+        "Puzzle Mix": (partial(jm.sample_puzzlemix, grid=(4, 4), iterations=50), gradient),
     }
     return {
         PLAIN: plain,

@@ -158,10 +158,9 @@ METHODS: dict[str, Draw] = {
 
 def pictures() -> UInt8[np.ndarray, "4 h w c"]:
     """Two pictures, and another part of each."""
-    squares = [
-        image[:426, left : left + 426] for left in (107, 214) for image in load_sample_images().images
-    ]
-    squares[2:] = [squares[2][:240, 186:], squares[3][186:, :240]]
+    pagoda, flower = load_sample_images().images
+    squares = [pagoda[:426, 107:533], flower[:426, 107:533]]
+    squares += [pagoda[:240, 400:640], flower[186:426, 214:454]]
     return np.stack([np.asarray(Image.fromarray(s).resize((SIZE, SIZE))) for s in squares])
 
 

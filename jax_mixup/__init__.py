@@ -36,7 +36,7 @@ from jax_mixup.losses import hesitation as hesitation
 
 # Other weights for a mix
 from jax_mixup.weights import reweigh as reweigh
-from jax_mixup.weights import overlap as overlap
+from jax_mixup.weights import keep_overlap as keep_overlap
 from jax_mixup.weights import keep_local as keep_local
 from jax_mixup.weights import remix as remix
 from jax_mixup.weights import mamix as mamix
@@ -132,9 +132,9 @@ from jax_mixup.recipes import cutmix as cutmix
 from jax_mixup.recipes import mixup_or_cutmix as mixup_or_cutmix
 from jax_mixup.recipes import mix_batch as mix_batch
 from jax_mixup.recipes import resizemix as resizemix
-from jax_mixup.recipes import recursivemix as recursivemix
-from jax_mixup.recipes import randommix as randommix
-from jax_mixup.recipes import stackmix as stackmix
+from jax_mixup.composed import recursivemix as recursivemix
+from jax_mixup.composed import randommix as randommix
+from jax_mixup.composed import stackmix as stackmix
 
 __version__ = "0.1.0"
 
@@ -166,6 +166,7 @@ __all__ = [
     "intrusion_loss",
     "keep",
     "keep_local",
+    "keep_overlap",
     "mamix",
     "mask_loss",
     "mix_batch",
@@ -180,7 +181,6 @@ __all__ = [
     "nearest",
     "neighbours",
     "one_of",
-    "overlap",
     "overlay",
     "own_label",
     "pair_loss",

@@ -5,7 +5,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Shaped
+from jaxtyping import Array, ArrayLike, Shaped
 
 from jax_mixup import masks
 from jax_mixup.mix import Mix, Mixes, checked_rows, layers_of, mix_where

@@ -10,7 +10,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from jax_mixup import _checks, masks
 from jax_mixup.adjust import overlay
-from jax_mixup.laws import Law, law_and_uniforms, symmetric_beta
+from jax_mixup.laws import Law, symmetric_beta
 from jax_mixup.mix import Mix
 from jax_mixup.pairing import Pairing, draws, roll
 from jax_mixup.samplers import check_options
@@ -116,9 +116,7 @@ def sample_ricap(
     _check(name, per, partners, alpha)
     n = draws(per, batch)
     keys = jax.random.split(key)
-    shares = [
-        symmetric_beta(k, alpha, (n,)) if lam_law is None else lam_law(k, (n,)) for k in keys
-    ]
+    shares = [symmetric_beta(k, alpha, (n,)) if lam_law is None else lam_law(k, (n,)) for k in keys]
     first = [_first(s, axis, tuple(spatial)) for axis, s in enumerate(shares, start=1)]
     upper, left = first
     mixes = []
@@ -136,9 +134,7 @@ def _first(share: Float[Array, "n"], axis: int, spatial: tuple[int, ...]) -> Arr
     return masks.spread(mask, (axis,), spatial)
 
 
-def _pairings(
-    function: str, pairings: tuple[Pairing, ...] | None, n: int
-) -> tuple[Pairing, ...]:
+def _pairings(function: str, pairings: tuple[Pairing, ...] | None, n: int) -> tuple[Pairing, ...]:
     if pairings is None:
         return tuple(roll(shift) for shift in range(1, n + 1))
     if len(pairings) != n:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, ArrayLike, Bool, PyTree, Shaped
+from jaxtyping import Array, ArrayLike, Bool, PyTree
 
 from jax_mixup import _checks
 from jax_mixup.pairing import Pairing, move_rows

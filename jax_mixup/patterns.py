@@ -1,19 +1,21 @@
-"""Samplers of other masks than one box: cells, blobs, fades, bands. From the key alone.
+"""Samplers of straight masks other than one box: cells, holes, halves, fades, bands.
 
-They share the options of `samplers`: `alpha` or `lam_law`, `per`, `pairing`.
+They need the key alone, and share the options of `samplers`: `alpha` or `lam_law`, `per`,
+`pairing`.
 """
 
 import math
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import ArrayLike, PRNGKeyArray
 
 from jax_mixup import _checks, masks
 from jax_mixup.laws import Law, law_and_uniforms
-from jax_mixup.mix import Mix
+from jax_mixup.mix import Mix, padded
 from jax_mixup.pairing import Pairing, draws, reverse, tie
-from jax_mixup.samplers import check_options
+from jax_mixup.samplers import check_options, hard_mix
 
 
 def sample_gridmix(
@@ -23,6 +25,8 @@ def sample_gridmix(
     alpha: ArrayLike = 1.0,
     lam_law: Law | None = None,
     grid: tuple[int, ...] | None = None,
+    exact: bool = False,
+    jitter: float = 0.0,
     per: str = "batch",
     pairing: Pairing = reverse(),
 ) -> Mix:
@@ -39,13 +43,16 @@ def sample_gridmix(
       alpha, lam_law, per, pairing: see `samplers`.
       grid: how many cells along each spatial axis; where they do not divide it, sizes differ by one
         position, and `lam` counts that.
+      exact: keep the share λ of cells to the nearest whole cell, and draw only which ones: of few
+        cells the number would scatter.
+      jitter: how far the lines between cells move, uniformly, as a part of a cell: at most ½.
 
     Returns:
       A mix with a bool mask, [1, *spatial] or [B, *spatial].
 
     Raises:
       ValueError: for a bad `shape`, a static negative `alpha`, an unknown `per`, or a `grid` that
-        is not one number from 1 to the size for each spatial axis.
+        is not one number from 1 to the size for each spatial axis, or a `jitter` outside [0, ½].
 
     Example:
       >>> mix = jm.sample_gridmix(jax.random.key(0), (8, 6, 4), grid=(3, 2))
@@ -53,71 +60,142 @@ def sample_gridmix(
       ((3, 2), True)
 
     Baek et al. 2021, GridMix; without their extra loss, which names each cell. On tables: the
-    CutMix of SAINT, Somepalli et al. 2021, arXiv:2106.01342.
+    CutMix of SAINT, Somepalli et al. 2021, arXiv:2106.01342. With `exact` and 4 x 4 cells: MaskMix
+    of MixPro, Zhao et al. 2023, arXiv:2304.12043, who round up and draw the cells of each row.
+    With grid=(2, 2) and jitter=0.5: random 2 x 2, Summers and Dinneen 2019, arXiv:1805.11272.
     """
     name = "sample_gridmix"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
     check_options(name, per, pairing, alpha=alpha)
     cells = tuple(spatial) if grid is None else _checks.grid(name, grid, tuple(spatial))
-    law, u = law_and_uniforms(key, lam_law, math.prod(cells), draws(per, batch))
+    if not 0 <= jitter <= 0.5:
+        raise ValueError(f"{name} got jitter={jitter}; it needs a number in [0, 0.5].")
+    number, lines = math.prod(cells), sum(cells) - len(cells)
+    law, u = law_and_uniforms(key, lam_law, number + lines if jitter else number, draws(per, batch))
     lam, u = tie(per, pairing, batch, (law(alpha), u.T))
-    mask = (u < lam[:, None]).reshape(-1, *cells)
-    places = [jnp.arange(s) * n // s for n, s in zip(cells, spatial, strict=True)]
-    for axis, (place, n, size) in enumerate(zip(places, cells, spatial, strict=True), start=1):
-        mask = mask if n == size else jnp.take(mask, place, axis=axis)
-    return _hard(mask, pairing, batch)
+    choice, moved = u[:, :number], jitter * (2 * u[:, number:] - 1) if jitter else None
+    mask = masks.largest(choice, lam) if exact else choice < lam[:, None]
+    mask = masks.enlarge(mask.reshape(-1, *cells), tuple(spatial), moved)
+    return hard_mix(mask, pairing, batch)
 
 
-def sample_cowmix(
+def sample_gridmixup(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
     *,
     alpha: ArrayLike = 1.0,
     lam_law: Law | None = None,
-    sigma: tuple[float, float] = (4.0, 16.0),
+    holes: tuple[int, int] = (2, 6),
     per: str = "batch",
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Draw a CowMix: blobs, as on a cow.
+    """Draw a GridMixup: the partner seen through a regular lattice of holes.
 
-        m = 1 where G_σ * noise is among its largest λ of positions;  log σ ~ U(log σ₁, log σ₂)
+        mᵢ = 0 in holes of side (1-λ)^(1/d) of their cell, 1 elsewhere;  λᵢ = the share elsewhere
 
-    `lam` is counted: the share λ to the nearest whole position.
+    There are n holes along each axis, n ∈ {n₁, …, n₂} equally likely, and the lattice is moved by a
+    random part of a cell, cyclically.
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one to three spatial axes.
+      shape: (B, *spatial) with one spatial axis or more.
       alpha, lam_law, per, pairing: see `samplers`.
-      sigma: the bounds of the blur's standard deviation, in positions: large ones make few blobs.
+      holes: the bounds n₁ and n₂, both inclusive.
 
     Returns:
       A mix with a bool mask, [1, *spatial] or [B, *spatial].
 
     Raises:
       ValueError: for a bad `shape`, a static negative `alpha`, an unknown `per`, or bounds that are
-        not 0 < σ₁ <= σ₂.
+        not 1 <= n₁ <= n₂.
 
     Example:
-      >>> mix = jm.sample_cowmix(jax.random.key(0), (8, 32, 32), lam_law=jm.constant(0.5))
-      >>> mix.mask.shape, float(mix.lam[0])
-      ((1, 32, 32), 0.5)
+      >>> half = jm.constant(0.5)
+      >>> mix = jm.sample_gridmixup(jax.random.key(0), (4, 8), holes=(2, 2), lam_law=half)
+      >>> mix.mask[0].astype(jnp.int32).tolist()
+      [0, 0, 1, 1, 0, 0, 1, 1]
 
-    French et al. 2020, arXiv:2003.12022. They threshold at the normal quantile of λ, so that shares
-    scatter about it; here the share is exact. The blur is by FFT, so blobs go on across borders.
+    GridMixup, github.com/IlyaDobrynin/GridMixup. There cells are squares that start at the corner
+    of a random crop, and a hole never fills its cell; here they have the image's aspect, and move.
     """
-    name = "sample_cowmix"
+    name = "sample_gridmixup"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
     check_options(name, per, pairing, alpha=alpha)
-    _checks.sigma(name, sigma, len(spatial))
-    key, key_noise = jax.random.split(key)
-    n = draws(per, batch)
-    law, u = law_and_uniforms(key, lam_law, 1, n)
-    low, high = math.log(sigma[0]), math.log(sigma[1])
-    noise = jax.random.normal(key_noise, (n, *spatial), jnp.float32)
-    noise -= noise.mean(tuple(range(1, noise.ndim)), keepdims=True)  # it would take the digits
-    blurred = masks.blur(noise, jnp.exp(low + (high - low) * u[0]))
-    lam, blurred = tie(per, pairing, batch, (law(alpha), blurred))
-    return _hard(masks.largest(blurred, lam), pairing, batch)
+    low, high = holes
+    if not 1 <= low <= high:
+        raise ValueError(f"{name} got holes={holes}; it needs bounds 1 <= low <= high.")
+    law, u = law_and_uniforms(key, lam_law, 1 + len(spatial), draws(per, batch))
+    lam, u = tie(per, pairing, batch, (law(alpha), u.T))
+    number = low + jnp.minimum(jnp.floor(u[:, :1] * (high - low + 1)), high - low)
+    side = (1 - jax.lax.stop_gradient(lam[:, None])) ** (1 / len(spatial))
+    number, side = masks.computed_once(jnp.stack([number, side]))
+    hole = jnp.ones((1,) * len(shape), bool)
+    for axis, size in enumerate(spatial, start=1):
+        middle = (jnp.arange(size, dtype=jnp.float32)[None, :] + 0.5) / size
+        phase = jnp.mod(middle * number + u[:, axis, None], 1.0)
+        hole &= masks.spread(phase < side, (axis,), tuple(spatial))
+    return hard_mix(~hole, pairing, batch)
+
+
+def sample_vhmixup(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    alpha: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    checkered: bool = False,
+    per: str = "batch",
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw a VH-Mixup: the row above its partner, averaged with the row to the left of its partner.
+
+        m = λ V + (1-λ) H,  V = 1 in the first λ₁ of rows, H = 1 in the first λ₂ of columns
+
+    all three weights from the law. One axis has one concatenation; a third axis one more, averaged
+    with what the first two give.
+
+    Args:
+      key: a PRNG key.
+      shape: (B, *spatial) with one spatial axis or more.
+      alpha, lam_law, per, pairing: see `samplers`.
+      checkered: in place of averaging keep what is in both concatenations or in neither: opposite
+        quadrants are the same row's.
+
+    Returns:
+      A mix with a float32 mask, bool where `checkered`: [1, *spatial] or [B, *spatial].
+
+    Raises:
+      ValueError: for a bad `shape`, a static negative `alpha`, or an unknown `per`.
+
+    Example:
+      >>> mix = jm.sample_vhmixup(jax.random.key(0), (8, 4, 4), lam_law=jm.constant(0.5))
+      >>> mix.mask[0, ::3, ::3].tolist()
+      [[1.0, 0.5], [0.5, 0.0]]
+
+    Summers and Dinneen 2019, arXiv:1805.11272; `checkered` is their mixed concatenation. One of the
+    two alone is `sample_cutmix(axes=(1,), box="corner")`.
+    """
+    name = "sample_vhmixup"
+    batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
+    check_options(name, per, pairing, alpha=alpha)
+    rank, n = len(spatial), draws(per, batch)
+    law, _ = law_and_uniforms(key, lam_law, 0, n * (2 * rank - 1))
+    drawn = tie(per, pairing, batch, law(alpha).reshape(n, 2 * rank - 1))
+    cuts, weights = drawn[:, :rank], masks.computed_once(drawn[:, rank:])
+    halves, shares = [], []
+    for axis, size in enumerate(spatial, start=1):
+        corners = masks.box_corners(cuts[:, axis - 1], cuts[:, :1], (size,), box="corner")
+        half = masks.outside_box(*corners, (size,))
+        halves.append(masks.spread(half, (axis,), tuple(spatial)))
+        shares.append(masks.share_outside(*corners, (size,)))
+    if checkered:
+        return hard_mix(reduce(jnp.equal, halves), pairing, batch)
+    mask, lam = halves[0].astype(jnp.float32), shares[0]
+    for weight, half, share in zip(weights.T, halves[1:], shares[1:], strict=True):
+        wide = padded(weight, mask.ndim)
+        mask = wide * mask + jnp.where(half, 1 - wide, 0.0)
+        lam = weight * lam + (1 - weight) * share
+    return Mix(pairing, mask, jnp.broadcast_to(lam, (batch,)))
 
 
 def sample_fademix(
@@ -219,9 +297,4 @@ def sample_specmix(
             centre = centres[:, axis - 1, band]
             corners = masks.box_corners(1 - width, centre, (size,), box="inside")
             mask &= masks.spread(masks.outside_box(*corners, (size,)), (axis,), tuple(spatial))
-    return _hard(mask, pairing, batch)
-
-
-def _hard(mask: Array, pairing: Pairing, batch: int) -> Mix:
-    share: Float[Array, "n"] = masks.share(mask)
-    return Mix(pairing, mask, jnp.broadcast_to(share, (batch,)))
+    return hard_mix(mask, pairing, batch)

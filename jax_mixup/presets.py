@@ -3,7 +3,9 @@
 from functools import partial
 from typing import Any
 
-from jaxtyping import PRNGKeyArray
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from jax_mixup import _checks
 from jax_mixup.blobs import sample_noisymixup
@@ -17,6 +19,11 @@ from jax_mixup.samplers import sample_cutmix, sample_mixup, sample_mixup_or_cutm
 
 def _big_vision(alpha: float) -> Sampler:
     return partial(sample_mixup, lam_law=folded_beta(alpha), pairing=roll())
+
+
+def _long(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+    """The length of an interval is a share of what is left after a first one."""
+    return 1 - jax.random.uniform(key, (2, *shape), jnp.float32).prod(axis=0)
 
 
 def _lines(axis: int) -> Sampler:
@@ -51,9 +58,9 @@ PRESETS: dict[str, Sampler] = {
     "mixed-concat": partial(sample_vhmixup, checkered=True),
     "random-2x2": partial(sample_gridmix, grid=(2, 2), jitter=0.5),
     "vh-mixup": sample_vhmixup,
-    "random-square": partial(sample_cutmix, box="inside"),
-    "random-row-interval": partial(sample_cutmix, axes=(1,), box="inside"),
-    "random-column-interval": partial(sample_cutmix, axes=(2,), box="inside"),
+    "random-square": partial(sample_cutmix, lam_law=constant(0.75)),
+    "random-row-interval": partial(sample_cutmix, axes=(1,), box="inside", lam_law=_long),
+    "random-column-interval": partial(sample_cutmix, axes=(2,), box="inside", lam_law=_long),
     "random-rows": _lines(1),
     "random-columns": _lines(2),
     "random-pixels": sample_gridmix,
@@ -87,7 +94,10 @@ def preset(name: str) -> Sampler:
       (1, 32, 32)
 
     Label smoothing, which "deit" and "rsb" have too, is `blend_labels`'. big_vision shifts within
-    each device: `partial(preset(name), pairing=roll(groups=devices))`.
+    each device: `partial(preset(name), pairing=roll(groups=devices))`. The bank is of Summers and
+    Dinneen 2019, arXiv:1805.11272, whose squares and intervals come from another place of the
+    partner. Two of its fourteen are no names here: random elements is
+    `sample_gridmix(key, images.shape)`, and VH-BC+ blends the two concatenations by `balance`.
     """
     _checks.option("preset", "name", name, tuple(PRESETS))
     return PRESETS[name]

@@ -4,7 +4,6 @@ For anything else that belongs to the batch (masks, losses on ids, metrics) draw
 `sample_*` and apply it with the verbs.
 """
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -12,13 +11,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import ArrayLike, PRNGKeyArray, PyTree
 
-from jax_mixup import _checks
-from jax_mixup.blobs import sample_fmix
 from jax_mixup.insets import fit_partner, sample_resizemix
 from jax_mixup.labels import blend_labels
-from jax_mixup.laws import constant, uniform
-from jax_mixup.mix import Mixes, blend, take_partner
-from jax_mixup.partners import permutation
+from jax_mixup.mix import Mixes, blend
 from jax_mixup.policies import Sampler
 from jax_mixup.samplers import sample_cutmix, sample_mixup, sample_mixup_or_cutmix
 
@@ -60,7 +55,7 @@ def mixup(
 
     Zhang et al. 2018, arXiv:1710.09412; see `sample_mixup`.
     """
-    mix = sample_mixup(key, _leaf_shape(images)[:1], alpha=alpha, **options)
+    mix = sample_mixup(key, leaf_shape(images)[:1], alpha=alpha, **options)
     return _apply(mix, images, labels, num_classes, smoothing, dtype)
 
 
@@ -103,7 +98,7 @@ def cutmix(
 
     Yun et al. 2019, arXiv:1905.04899; see `sample_cutmix`.
     """
-    mix = sample_cutmix(key, _leaf_shape(images)[:-1], alpha=alpha, **options)
+    mix = sample_cutmix(key, leaf_shape(images)[:-1], alpha=alpha, **options)
     return _apply(mix, images, labels, num_classes, smoothing, dtype)
 
 
@@ -149,7 +144,7 @@ def mixup_or_cutmix(
     """
     mix = sample_mixup_or_cutmix(
         key,
-        _leaf_shape(images)[:-1],
+        leaf_shape(images)[:-1],
         mixup_alpha=mixup_alpha,
         cutmix_alpha=cutmix_alpha,
         **options,
@@ -193,7 +188,7 @@ def mix_batch(
       >>> x.shape, y.shape
       ((4, 8, 8, 3), (4, 4))
     """
-    mix = sampler(key, _leaf_shape(images)[:-1])
+    mix = sampler(key, leaf_shape(images)[:-1])
     return _apply(mix, images, labels, num_classes, smoothing, dtype)
 
 
@@ -230,153 +225,12 @@ def resizemix(
 
     Qin et al. 2020, arXiv:2012.11101; see `sample_resizemix`.
     """
-    mix = sample_resizemix(key, _leaf_shape(images)[:-1], **options)
+    mix = sample_resizemix(key, leaf_shape(images)[:-1], **options)
     other = fit_partner(mix, images)
     return _apply(mix, images, labels, num_classes, smoothing, dtype, other)
 
 
-def recursivemix(
-    key: PRNGKeyArray,
-    images: PyTree,
-    labels: PyTree,
-    previous: tuple[PyTree, PyTree],
-    *,
-    share: ArrayLike = 0.5,
-    num_classes: int | None = None,
-    dtype: DTypeLike | None = None,
-    **options: Any,
-) -> tuple[PyTree, PyTree]:
-    """Mix a batch with what the last step trained on, which was mixed so too.
-
-        x̃ᵗ = xᵗ outside a box and x̃ᵗ⁻¹, resized, inside;  ỹᵗ = λ yᵗ + (1 - λ) ỹᵗ⁻¹;  λ ~ U(1-s, 1)
-
-    Args:
-      key: a PRNG key.
-      images, labels, num_classes, dtype: as in `cutmix`.
-      previous: what the last call gave: the state to carry. At first the batch itself, with soft
-        labels.
-      share: s, the most that the box covers, before it is clipped; may be traced; 0 is off.
-      **options: `box`, `per` of `sample_cutmix`.
-
-    Returns:
-      (images, labels), mixed: the next call's `previous`.
-
-    Raises:
-      TypeError, ValueError: as the functions do; also where `previous` has other shapes.
-
-    Example:
-      >>> images, labels = jnp.ones((4, 8, 8, 3)), jnp.arange(4)
-      >>> carry = images, jax.nn.one_hot(labels, 10)
-      >>> carry = jm.recursivemix(jax.random.key(0), images, labels, carry, num_classes=10)
-      >>> carry[0].shape, carry[1].shape
-      ((4, 8, 8, 3), (4, 10))
-
-    Yang et al. 2022, arXiv:2203.06844. Their second loss, on the features in the box (`pool_given`)
-    against what was predicted for them before, is the user's.
-    """
-    _checks.share("recursivemix", "share", share)
-    law = uniform(1 - share, 1.0)
-    mix = sample_cutmix(key, _leaf_shape(images)[:-1], lam_law=law, **options)
-    given = jax.tree.map(lambda x, last: jnp.asarray(last).astype(x.dtype), images, previous[0])
-    mixed = blend(mix, images, other=fit_partner(mix, images, other=given), dtype=dtype)
-    return mixed, blend_labels(mix, labels, other=previous[1], num_classes=num_classes)
-
-
-def randommix(
-    key: PRNGKeyArray,
-    images: PyTree,
-    labels: PyTree,
-    *,
-    probs: tuple[float, ...] = (0.25, 0.25, 0.25, 0.25),
-    alphas: tuple[float, ...] = (1.0,),
-    num_classes: int | None = None,
-    smoothing: ArrayLike = 0.0,
-    dtype: DTypeLike | None = None,
-) -> tuple[PyTree, PyTree]:
-    """Mix a batch and its labels by mixup, CutMix, FMix or ResizeMix, drawn anew each time.
-
-        x̃, ỹ = recipeₖ(x, y; α),  P(k) = probs[k], α ~ U{alphas}
-
-    One branch of a switch runs, so that the dear ones cost only when drawn.
-
-    Args:
-      key: a PRNG key.
-      images, labels, num_classes, smoothing, dtype: as in `cutmix`.
-      probs: of the four, in this order.
-      alphas: what α is drawn from.
-
-    Returns:
-      (images, labels), mixed.
-
-    Raises:
-      TypeError, ValueError: as the recipes do; also for `probs` that are no four numbers of sum 1.
-
-    Example:
-      >>> images, labels = jnp.ones((4, 8, 8, 3)), jnp.arange(4)
-      >>> x, y = jm.randommix(jax.random.key(0), images, labels, num_classes=10)
-      >>> x.shape, y.shape
-      ((4, 8, 8, 3), (4, 10))
-
-    RandomMix, Liu et al. 2022, arXiv:2205.08728.
-    """
-    _checks.probabilities("randommix", 4, probs)
-    key_method, key_alpha, key = jax.random.split(key, 3)
-    alpha = jax.random.choice(key_alpha, jnp.asarray(alphas, jnp.float32))
-    options: dict[str, Any] = dict(num_classes=num_classes, smoothing=smoothing, dtype=dtype)
-    recipes = [
-        lambda: mixup(key, images, labels, alpha=alpha, **options),
-        lambda: cutmix(key, images, labels, alpha=alpha, **options),
-        lambda: mix_batch(key, images, labels, partial(sample_fmix, alpha=alpha), **options),
-        lambda: resizemix(key, images, labels, **options),
-    ]
-    edges = jnp.cumsum(jnp.asarray(probs, jnp.float32))[:-1]
-    method = (jax.random.uniform(key_method, (), jnp.float32) >= edges).sum()
-    return jax.lax.switch(method, recipes)
-
-
-def stackmix(
-    key: PRNGKeyArray,
-    images: PyTree,
-    labels: PyTree,
-    *,
-    axis: int = 1,
-    num_classes: int | None = None,
-    smoothing: ArrayLike = 0.0,
-) -> tuple[PyTree, PyTree]:
-    """Put each example beside another: an input twice as long, whose label is half each.
-
-        x̃ᵢ = [xᵢ; xₚ],  ỹᵢ = ½ yᵢ + ½ yₚ,  p a random permutation
-
-    Args:
-      key: a PRNG key.
-      images: arrays [B, ...] of any dtype, or a PyTree of them.
-      labels, num_classes, smoothing: as in `blend_labels`.
-      axis: along which they are put together, 1 or more.
-
-    Returns:
-      (images, labels); the images are twice as long along `axis`.
-
-    Raises:
-      TypeError, ValueError: as `blend_labels` does; also for an axis that is not one of the
-        images' after the first.
-
-    Example:
-      >>> images, labels = jnp.ones((4, 8, 8, 3)), jnp.arange(4)
-      >>> x, y = jm.stackmix(jax.random.key(0), images, labels, num_classes=10)
-      >>> x.shape, y.shape
-      ((4, 16, 8, 3), (4, 10))
-
-    Chen et al. 2022, arXiv:2011.12618. At test time they put an example beside itself.
-    """
-    batch, *rest = _leaf_shape(images)
-    _checks.axes("stackmix", (axis,), len(rest))
-    mix = sample_mixup(key, (batch,), lam_law=constant(0.5), pairing=permutation(key, batch))
-    beside = lambda x, other: jnp.concatenate([jnp.asarray(x), other], axis=axis)
-    stacked = jax.tree.map(beside, images, take_partner(mix, images))
-    return stacked, blend_labels(mix, labels, num_classes=num_classes, smoothing=smoothing)
-
-
-def _leaf_shape(images: PyTree) -> tuple[int, ...]:
+def leaf_shape(images: PyTree) -> tuple[int, ...]:
     leaves = jax.tree.leaves(images)
     if not leaves:
         raise ValueError(f"a recipe got images={images!r}; it needs an array or a PyTree of them.")

@@ -88,7 +88,8 @@ def sample_cutmix(
       alpha, lam_law, per, pairing: see the module's docstring.
       box: "clipped" centres the box anywhere and cuts off what lies beyond the border, as the
         paper's code does: at α = 1 in 2-D it pastes 77/240 = 32 % on average. "inside" places the
-        whole box inside: it pastes ½.
+        whole box inside: it pastes ½. So does "corner", with the box at the far end of each axis
+        that is cut: with axes=(1,) the row is seen above its partner, with (2,) to its left.
       axes: which axes of `shape` are cut, counted as an array's: 1 is the first after the batch.
         None is all.
 
@@ -187,6 +188,61 @@ def sample_mixup_or_cutmix(
     return Mix(pairing, mask, jnp.broadcast_to(lam, (batch,)))
 
 
+def sample_hmix(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    alpha: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    ratio: ArrayLike = 0.5,
+    box: str = "clipped",
+    per: str = "batch",
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw an HMix: a box of the partner, and a mixup around it.
+
+        mᵢ = 0 in a box of share r (1-λ), λᵢ / sᵢ outside, where s is the share outside
+
+    Whatever of the box is cut off at the border, the mean of the mask stays λ.
+
+    Args:
+      key: a PRNG key.
+      shape: (B, *spatial) with one spatial axis or more.
+      alpha, lam_law, per, pairing: see the module's docstring.
+      ratio: r in [0, 1], how much of what the partner gives is in the box: 0 is mixup, 1 is CutMix
+        but for what clipping takes; may be traced.
+      box: as in `sample_cutmix`.
+
+    Returns:
+      A mix with a float32 mask, [1, *spatial] or [B, *spatial].
+
+    Raises:
+      ValueError: for a bad `shape`, a static negative `alpha`, a static `ratio` outside [0, 1], an
+        unknown `box` or `per`.
+
+    Example:
+      >>> mix = jm.sample_hmix(jax.random.key(0), (8, 4, 4), lam_law=jm.constant(0.5), box="corner")
+      >>> [round(float(m), 3) for m in mix.mask[0, :, 3]], round(float(mix.lam[0]), 3)
+      ([0.667, 0.667, 0.0, 0.0], 0.5)
+
+    Park et al. 2022, arXiv:2208.09913, whose figures have r = 0.5; their code's default is 1. Sides
+    of the box are rounded as in `sample_cutmix`; where rounding leaves less than λ outside, all of
+    that is the row's own.
+    """
+    name = "sample_hmix"
+    batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
+    check_options(name, per, pairing, box, alpha=alpha)
+    _checks.share(name, "ratio", ratio)
+    law, centre = law_and_uniforms(key, lam_law, len(spatial), draws(per, batch))
+    lam, centre = tie(per, pairing, batch, (law(alpha), centre.T))
+    kept = 1 - (1 - lam) * jnp.asarray(ratio).astype(jnp.float32)
+    outside, share = _cut(kept, centre, tuple(spatial), box)
+    weight = jnp.minimum(lam / jnp.where(share > 0, share, 1.0), 1.0)
+    weight, lam = masks.computed_once(jnp.stack([weight, weight * share]))
+    mask = jnp.where(outside, weight.reshape((-1,) + (1,) * len(spatial)), 0.0)
+    return Mix(pairing, mask, jnp.broadcast_to(lam, (batch,)))
+
+
 def _cut(
     lam: Float[Array, "n"], centre: Float[Array, "n d"], spatial: tuple[int, ...], box: str
 ) -> tuple[Bool[Array, "n *spatial"], Float[Array, "n"]]:
@@ -203,3 +259,8 @@ def check_options(
     _checks.option(function, "box", box, masks.BOXES)
     for name, value in alphas.items():
         _checks.alpha(function, name, value)
+
+
+def hard_mix(mask: Bool[Array, "n *spatial"], pairing: Pairing, batch: int) -> Mix:
+    """The mix of a bool mask that has no corners to count from."""
+    return Mix(pairing, mask, jnp.broadcast_to(masks.share(mask), (batch,)))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from jax_mixup import _checks
-from jax_mixup.mix import Mix, checked_rows, mask_for, padded
+from jax_mixup.mix import Mix, checked_rows, mask_for, mix_where, padded
 from jax_mixup.pairing import move_rows, partner_index
 
 
@@ -37,8 +37,9 @@ def reweigh(mix: Mix, amount: Shaped[ArrayLike, "b ..."]) -> Mix:
       >>> [round(float(lam), 3) for lam in jm.reweigh(mix, valid).lam]
       [0.667, 0.5]
 
-    With an attention map over patches: TransMix, Chen et al. 2022, arXiv:2111.09833, who average
-    this λ with the area's.
+    With a teacher's map of each unmixed row, divided by its own sum: TokenMix, Liu et al. 2022,
+    arXiv:2207.08409, whose two weights, Σ m aᵢ and Σ (1 - m) aₚ, are left not to sum to 1. For the
+    attention of the mixed rows: `transmix`.
     """
     amount = checked_rows("reweigh", mix, "amount", amount)
     mask = mask_for("reweigh", mix, amount).astype(jnp.float32)
@@ -48,6 +49,84 @@ def reweigh(mix: Mix, amount: Shaped[ArrayLike, "b ..."]) -> Mix:
     total = own + other
     lam = jnp.where(total > 0, own / jnp.where(total > 0, total, 1.0), mix.lam)
     return dataclasses.replace(mix, lam=lam)
+
+
+def keep_overlap(mix: Mix, valid: Shaped[ArrayLike, "b *spatial"]) -> Mix:
+    """Mix only where both rows have content: images of several sizes, sequences with padding.
+
+        mᵢ ← m where both are valid, else 1;  λᵢ = Σ mᵢ / Aᵢ over the Aᵢ valid positions of the row
+
+    So nothing of the padding comes in, each row keeps its size, and λ is the share of the row's own
+    content that stays. Where two rows have no position in common, both stay whole.
+
+    Args:
+      mix: a mix of B rows.
+      valid: bool[B, *spatial], True where a row has content; the mask's positions first. Rows that
+        are padded on one side overlap there, centred ones in the middle.
+
+    Returns:
+      The mix with a mask [B, *spatial] of its own dtype, and `lam`; a bool mask is counted exactly.
+
+    Raises:
+      TypeError: if `valid` is not bool.
+      ValueError: for another B, or a mask that does not fit.
+
+    Example:
+      >>> mix = jm.Mix(jm.reverse(), jnp.array([0.5]), lam=jnp.full(2, 0.5))
+      >>> valid = jnp.array([[1, 1, 1, 1], [1, 1, 0, 0]], bool)
+      >>> mix = jm.keep_overlap(mix, valid)
+      >>> mix.mask.tolist(), mix.lam.tolist()
+      ([[0.5, 0.5, 1.0, 1.0], [0.5, 0.5, 1.0, 1.0]], [0.75, 0.5])
+
+    As in timm's NaFlexMixup, which pairs images of like shapes (sort them, and `neighbours`), and
+    draws a CutMix box inside the overlap; here what lies outside of it is cut off.
+    """
+    valid = checked_rows("keep_overlap", mix, "valid", valid)
+    if valid.dtype != jnp.bool_:
+        raise TypeError(
+            f"keep_overlap got valid of dtype {valid.dtype}; it needs bool: write ids != 0."
+        )
+    mask = mask_for("keep_overlap", mix, valid)
+    both = valid & move_rows(mix.partner, valid)
+    mask = jnp.where(both, mask, jnp.ones((), mask.dtype))
+    axes = tuple(range(1, valid.ndim))
+    taken = (1 - mask.astype(jnp.float32)).sum(axes)
+    size = valid.sum(axes, dtype=jnp.int32).astype(jnp.float32)
+    lam = jnp.where(size > 0, (size - taken) / jnp.maximum(size, 1.0), 1.0)
+    return dataclasses.replace(mix, mask=mask, lam=lam)
+
+
+def keep_local(mix: Mix, features: Shaped[ArrayLike, "b *dims"], *, radius: ArrayLike) -> Mix:
+    """Mix near rows only: between far ones may lie another class.
+
+        mᵢ = 1 and λᵢ = 1 unless ‖fᵢ - fₚ‖ <= r
+
+    Args:
+      mix: a mix of B rows.
+      features: f[B, ...], inputs or hidden features.
+      radius: r in their units; may be traced. Infinity keeps the mix as it is.
+
+    Returns:
+      A mix of the same rows, its mask with a leading B.
+
+    Raises:
+      ValueError: for another B, or a static negative `radius`.
+
+    Example:
+      >>> mix = jm.Mix(jm.roll(), jnp.array([0.5]), lam=jnp.full(3, 0.5))
+      >>> jm.keep_local(mix, jnp.array([0.0, 1.0, 9.0]), radius=2.0).lam.tolist()
+      [1.0, 0.5, 1.0]
+
+    Local mixup, Baena et al. 2022, arXiv:2201.04368. They weigh the loss of a pair down, by
+    exp(-σ ‖fᵢ - fₚ‖) or to 0 beyond a threshold; here far rows are still learnt from, unmixed.
+    """
+    number = _checks.static_number(radius)
+    if number is not None and not number >= 0:
+        raise ValueError(f"keep_local got radius={number}; it needs a number >= 0.")
+    features = checked_rows("keep_local", mix, "features", features)
+    flat = features.reshape(features.shape[0], -1).astype(jnp.float32)
+    distance = jnp.linalg.norm(flat - move_rows(mix.partner, flat), axis=1)
+    return mix_where(distance <= jnp.asarray(radius).astype(jnp.float32), mix)
 
 
 def remix(

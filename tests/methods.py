@@ -10,7 +10,6 @@ import jax.numpy as jnp
 
 import jax_mixup as jm
 
-
 PER = ("batch", "pair", "example")
 PAIRINGS = {
     "reverse": jm.reverse(),
@@ -84,6 +83,7 @@ METHODS = [
         options=("mixup_alpha", "cutmix_alpha"),
         traced={"switch_prob": (0.0, 0.3, 1.0), "prob": (1.0, 0.5, 0.0)},
     ),
+    Method("resizemix", jm.sample_resizemix, hard=True, options=()),
     Method("gridmix", jm.sample_gridmix, hard=True),
     Method("cowmix", partial(jm.sample_cowmix, sigma=(1.0, 3.0)), hard=True),
     Method("fmix", jm.sample_fmix, hard=True),

@@ -46,7 +46,9 @@ def test_nearest_is_the_equation(spatial, start, stop, origin, end):
     mixed = np.asarray(jm.select(mix, x, other=other))
     for i in range(2):
         by_hand = np.where(
-            np.asarray(mix.mask)[0, ..., None], x[i], nearest_by_hand(x[1 - i], start, stop, origin, end)
+            np.asarray(mix.mask)[0, ..., None],
+            x[i],
+            nearest_by_hand(x[1 - i], start, stop, origin, end),
         )
         np.testing.assert_array_equal(mixed[i], by_hand)
 
@@ -156,7 +158,11 @@ def test_randommix_draws_each_of_the_four():
         (lambda m, x: jm.fit_partner(jm.sample_mixup(KEY, (2,)), x), TypeError, "sample_resizemix"),
         (lambda m, x: jm.fit_partner(m, x[:, :2]), ValueError, "resize_mix"),
         (lambda m, x: jm.fit_partner(m, x, other=x[:, :2]), ValueError, "other of shape"),
-        (lambda m, x: jm.sample_resizemix(KEY, (2, 4), scale=(0.5, 0.2)), ValueError, "low <= high"),
+        (
+            lambda m, x: jm.sample_resizemix(KEY, (2, 4), scale=(0.5, 0.2)),
+            ValueError,
+            "low <= high",
+        ),
         (lambda m, x: jm.stackmix(KEY, x, jnp.eye(2), axis=0), ValueError, "axes"),
         (lambda m, x: jm.randommix(KEY, x, jnp.eye(2), probs=(0.5, 0.5)), ValueError, "4 samplers"),
     ],

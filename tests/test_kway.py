@@ -116,7 +116,10 @@ def test_one_trace_for_alphas_and_off():
     @jax.jit
     @chex.assert_max_traces(n=1)
     def labels(alpha):
-        mixes = [jm.sample_ricap(KEY, SHAPE, alpha=alpha), jm.sample_dirichlet(KEY, SHAPE, alpha=alpha)]
+        mixes = [
+            jm.sample_ricap(KEY, SHAPE, alpha=alpha),
+            jm.sample_dirichlet(KEY, SHAPE, alpha=alpha),
+        ]
         return jnp.stack([jm.blend_labels(m, jnp.arange(5), num_classes=5) for m in mixes])
 
     for alpha in (0.0, -1.0, 1e-3, 0.3, 1.0, 1e4):

@@ -80,7 +80,7 @@ def test_the_value_is_what_the_contract_says(method, per):
     b, *spatial = SHAPE
     assert mix.partner == jm.reverse()
     assert mix.mask.dtype == (jnp.bool_ if method.hard else jnp.float32)
-    leading = {1, b} if method.name == "keep" or per == "batch" and not method.own else {b}
+    leading = {1, b} if method.name == "keep" or (per == "batch" and not method.own) else {b}
     assert mix.mask.shape[0] in leading
     assert mix.mask.shape[1:] == tuple(spatial)[: method.rank]
     chex.assert_shape(mix.lam, (b,))

@@ -70,3 +70,23 @@ def test_options_go_on_top_and_unknown_names_are_told():
     assert partial(jm.preset("random-rows"), per="example")(KEY, SHAPE).mask.shape == SHAPE
     with pytest.raises(ValueError, match="'deti'; it needs one of 'cifar', 'imagenet'"):
         jm.preset("deti")
+
+
+def test_the_two_of_the_bank_that_are_no_names():
+    x = np.random.default_rng(0).normal(size=(2, 8, 10, 3)).astype(np.float32)
+    elements = jm.sample_gridmix(KEY, x.shape)
+    mixed = np.asarray(jm.blend(elements, x))
+    np.testing.assert_array_equal(mixed, np.where(elements.mask, x, x[::-1]))
+    assert len({tuple(row) for row in np.asarray(elements.mask).reshape(-1, 3)}) > 2
+    # VH-BC+: both concatenations as one batch, each heard in its share.
+    down, right = (
+        jm.preset(name)(KEY, (2, 8, 10)) for name in ("vertical-concat", "horizontal-concat")
+    )
+    both = jnp.concatenate([jm.blend(down, x), jm.blend(right, x)])
+    mix = jm.balance(jm.sample_mixup(KEY, (4,), pairing=jm.roll(2)), both.std((1, 2, 3)))
+    out = np.asarray(jm.restore_energy(mix, jm.blend(mix, both)))[:2]
+    deviation, lam = np.asarray(both.std((1, 2, 3)), np.float64), np.asarray(mix.lam, np.float64)
+    for i in range(2):
+        p = 1 / (1 + deviation[i] / deviation[i + 2] * (1 - lam[i]) / lam[i])
+        expected = (p * both[i] + (1 - p) * both[i + 2]) / np.sqrt(p**2 + (1 - p) ** 2)
+        np.testing.assert_allclose(out[i], expected, rtol=1e-4, atol=1e-5)

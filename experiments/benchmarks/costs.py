@@ -50,8 +50,9 @@ def snapped(key: PRNGKeyArray, x: Array, saliency: Array) -> tuple[jm.Mix, Array
 
 
 def boxes(key: PRNGKeyArray, shape: tuple[int, ...], **options: Any) -> tuple[jm.Mix, ...]:
-    pairs = list(enumerate(jax.random.split(key), start=1))
-    return jm.overlay(*[jm.sample_cutmix(k, shape, pairing=jm.roll(i), **options) for i, k in pairs])
+    first, second = jax.random.split(key)
+    lower = jm.sample_cutmix(first, shape, pairing=jm.roll(1), **options)
+    return jm.overlay(lower, jm.sample_cutmix(second, shape, pairing=jm.roll(2), **options))
 
 
 GRADIENT = "1 forward, 1 backward"
@@ -147,7 +148,8 @@ def cells(name: str, results: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def judge(results: dict[str, dict[str, Any]]) -> str:
-    keyed = {name: results[f"{name}|batch"]["ratio"] for name, c in CASES.items() if c.needs == "key"}
+    keys = [name for name, case in CASES.items() if case.needs == "key"]
+    keyed = {name: results[f"{name}|batch"]["ratio"] for name in keys}
     over = [f"{n} {r:.2f}" for n, r in keyed.items() if r > LIMIT and n not in EXEMPT]
     apart = ", ".join(f"{name} {keyed[name]:.2f}" for name in EXEMPT)
     return (
