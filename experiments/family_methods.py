@@ -196,10 +196,10 @@ def decoupled(task: learn.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
 
 
 def mixupe(task: learn.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
-    mix = jm.sample_mixup(task.key, y.shape)
+    mix = jm.sample_mixup(task.key, y.shape, alpha=2.0)
     own, mixed = jnp.split(trained(task, jnp.concatenate([x, jm.blend(mix, x)])), 2)
     loss = jm.pair_loss(mix, cross_entropy, mixed, y).mean()
-    return loss + jm.mixupe_penalty(own, y, alpha=1.0).mean()
+    return loss + 0.001 * jm.mixupe_penalty(own, y, alpha=2.0).mean()
 
 
 def hesitant(steps: int, task: learn.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
@@ -227,7 +227,7 @@ def adautomix(task: learn.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     judged = task.teacher(jm.blend(mixes, x), train=False)
     losses = jm.pair_loss(mixes, cross_entropy, judged, y)
     clean = task.teacher(x, train=False)
-    against = jm.adversarial_loss(mixes, losses, judged, clean)
+    against = jm.adautomix_loss(mixes, losses, judged, clean)
     adversary = jnp.where(task.step % 2 == 0, against, losses.mean())
     return on(task, jax.lax.stop_gradient(mixes), x, y) + adversary
 
@@ -279,10 +279,10 @@ def table(steps: int) -> dict[str, Loss]:
     law = jm.beta(0.1, 0.1)
     style = jm.own_label(partial(jm.sample_mixup, lam_law=law, per="example"))
     moex = lambda key, shape: jm.Mix(jm.reverse(), jnp.zeros(1), jnp.full(shape[0], 0.9))
-    moments = lambda *axes: lambda mix, h: jm.blend_moments(mix, h, axes=axes)
+    moments = lambda axes, **how: lambda mix, h: jm.blend_moments(mix, h, axes=axes, **how)
     hidden = {
-        "MixStyle": (moments(1, 2), jm.sometimes(style, 0.5)),
-        "MoEx": (moments(-1), jm.sometimes(moex, 0.5)),
+        "MixStyle": (moments((1, 2), detach=True), jm.sometimes(style, 0.5)),
+        "MoEx": (moments((-1,), epsilon=1e-5), jm.sometimes(moex, 0.5)),
         "PatchUp": (jm.blend, partial(jm.sample_patchup, block=3)),
     }
     followed = {
