@@ -4,7 +4,8 @@ All methods of `experiments.family_methods`, one network (four convolutions, wid
 cosine to 0, a batch of 50. Seeds are paired: the same split, initial weights and batches under each
 method. Digits: 400 of scikit-learn's for training, the rest for testing, 600 steps. With --data
 pictures, too, scaled to 16 x 16: 5,000 for training and 2,000 for testing, crops and flips, 1,500
-steps. Nothing is tuned: options are the papers' or the defaults, so that a low rank says no more than that.
+steps. Nothing is tuned: options are the papers' or the defaults, so that a low rank says no more
+than that.
 
 Equal steps are not equal cost: what a method costs beside is in README's table. mixup inference and
 RecursiveMix are not here, as they are no way to train or carry a state; nor is what needs a

@@ -96,6 +96,51 @@ def test_the_other_blocks():
     assert jm.blend(names["mix"], names["labels"] * 1.0).shape == (16,)
 
 
+class Net(nnx.Module):
+    """A convolution and a head, as the README's losses call them."""
+
+    def __init__(self, rngs):
+        self.convolution = nnx.Conv(3, 4, (3, 3), strides=2, rngs=rngs)
+        self.linear = nnx.Linear(4, 10, rngs=rngs)
+
+    def features(self, x):
+        return nnx.relu(self.convolution(x))
+
+    def head(self, h):
+        return self.linear(h.mean((1, 2)))
+
+    def __call__(self, x):
+        return self.head(self.features(x))
+
+
+def test_the_blocks_of_the_family():
+    images, labels = batch()
+    names = {"key": KEY, "images": images / 255, "labels": labels, "model": Net(nnx.Rngs(0))}
+    exec(IMPORTS + block("jm.gradient_saliency"), names)
+    assert names["mix"].mask.shape == (16, 8, 8)
+    assert names["puzzle"].shape == names["inset"].shape == names["quarters"].shape
+    np.testing.assert_allclose(names["soft"].sum(axis=1), 1, rtol=1e-6)
+
+
+def test_the_losses_of_the_family():
+    images, labels = batch()
+    x, names = images / 255, {}
+    exec(IMPORTS + block("def automix_loss"), names)
+    net, teacher = Net(nnx.Rngs(0)), Net(nnx.Rngs(1))
+    mix_block = names["learned"].MixBlock(4, rngs=nnx.Rngs(2))
+
+    @nnx.jit
+    def gradients(net, block, teacher):
+        automix = nnx.grad(names["automix_loss"], argnums=(0, 1, 2))
+        manifold = nnx.grad(names["manifold_loss"])(net, KEY, x, labels)
+        return automix(net, block, teacher, KEY, x, labels), manifold
+
+    (own, masks, _), manifold = gradients(net, mix_block, teacher)
+    for grads in (own, masks, manifold):
+        sizes = [float(jnp.abs(g).max()) for g in jax.tree.leaves(grads)]
+        assert max(sizes) > 0 and np.isfinite(sizes).all()
+
+
 def test_the_results_are_those_of_the_committed_runs():
     assert len(readme.BLOCK.findall(README)) >= 1
     assert readme.filled(README) == README, "python -m experiments.readme"
