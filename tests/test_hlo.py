@@ -8,6 +8,7 @@ import pytest
 
 import jax_mixup as jm
 from experiments.benchmarks.hlo import Program
+from tests.methods import METHODS
 
 KEY = jax.random.key(0)
 ROWS, SPATIAL, CLASSES = 32, (64, 48), 10
@@ -89,6 +90,18 @@ def test_policies_are_one_pass_too(per):
     assert [i["opcode"] for i in read.passes(POSITIONS)] == ["fusion"]
     assert not read.count("conditional")
     assert program.memory_analysis().temp_size_in_bytes <= 128 * ROWS
+
+
+FAMILY = {m.name: m.sample for m in METHODS if not m.own and m.name not in ("sometimes", "keep")}
+FAMILY |= {"ricap": jm.sample_ricap, "dirichlet": jm.sample_dirichlet}
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_the_whole_family_is_one_pass(name):
+    program = compiled(partial(prepare, FAMILY[name], jnp.float32), IMAGES, IDS)
+    assert [i["opcode"] for i in Program(program).passes(POSITIONS)] == ["fusion"]
+    # What is drawn for one picture, and its blur, and no more: no image, no mask for each row.
+    assert program.memory_analysis().temp_size_in_bytes <= 5 * 4 * SPATIAL[0] * SPATIAL[1]
 
 
 def test_one_compile_for_all_values_of_traced_options():

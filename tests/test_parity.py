@@ -448,15 +448,18 @@ def test_resizemix(draw):
         same(both[1][i][box], bilinear.mixed[i][box], atol=0.05)
 
 
-def test_recursivemix(draw):
+def test_recursivemix(monkeypatch):
     """Their resize is from corner to corner, so that it may be off by half of what a position
     shows.
     """
     case = Case("recursivemix")
+    low, high = case.bounds.tolist()  # of the share that they draw, uniformly
     x, previous = np.full((4, 12, 12, 2), -1, np.float32), (f32(ramps(12)), f32(case.old_y))
 
     def ours(share, centre):
-        draw(samplers, 1 - share, centre / 12)
+        kept = (high - share) / (high - low)
+        drawn = {(1,): kept[None], (2, 1): centre[:, None] / 12}
+        monkeypatch.setattr(jax.random, "uniform", lambda key, shape, *_: drawn[shape])
         return jm.recursivemix(KEY, f32(x), i32(case.y), previous, num_classes=3)
 
     mixed, labels = run(jax.vmap(ours), case.drawn[:, 0], case.drawn[:, 1:])
