@@ -56,8 +56,8 @@ def puzzle_transport(
 
     Kim et al. 2020, arXiv:2009.06962. Their code lets the better of two blocks take a place, as
     often as the grid is wide; a place that nobody took turns black. Here it is an auction with
-    prices (Bertsekas 1988): of what the best permutations gain over staying, its 64 rounds kept
-    98.5 % in 400 random rows of 8 x 8 blocks. A round costs O(K²) a row.
+    prices (Bertsekas 1988), which the tests hold to 95 % of what the best permutations gain over
+    staying. A round costs O(K²) a row.
     """
     name = "puzzle_transport"
     s = checked_rows(name, mix, "saliency", checked(name, saliency))

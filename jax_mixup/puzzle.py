@@ -69,9 +69,8 @@ def sample_puzzlemix(
 
     Kim et al. 2020, arXiv:2009.06962. Their code draws a grid of 2, 4, 8 or 16 blocks for each
     batch, measures jumps at finer cells along borders, and cuts graphs on the host with α-β swaps
-    of rounded energies. Here the minimum is exact in all 120 random cases of 6 x 4 cells that the
-    tests solve by dynamic programming; 100 steps gave the same as 3000 in all of 760 with 8 x 8
-    cells and in 452 of 460 with 16 x 16, and 200 steps in 459 of these.
+    of rounded energies. Here the minimum is exact in all cases of 6 x 4 cells that the tests solve
+    by dynamic programming; more cells than 8 x 8 need more steps, say 200 for 16 x 16.
     """
     name = "sample_puzzlemix"
     s = checked(name, saliency)

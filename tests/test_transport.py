@@ -90,7 +90,7 @@ def test_assignments_are_nearly_the_cheapest():
         assert sorted(column) == list(range(16))
         gaps.append(c[np.arange(16), column].sum() / c[linear_sum_assignment(c)].sum() - 1)
     assert min(gaps) > -1e-5
-    assert np.mean(gaps) < 0.003 and max(gaps) < 0.06  # as the docstring says
+    assert np.mean(gaps) < 0.003 and max(gaps) < 0.06
 
 
 def test_two_pairs_of_four_points():
