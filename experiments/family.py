@@ -15,25 +15,15 @@ There is no pass rule. The table is ranked; what cannot be told from the best is
 """
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, PRNGKeyArray
 from rich.console import Console
 
-from experiments import cli, family_methods, learn, loop, metrics, plots, report, sweep, train
-from experiments.data import augment, digits, images, split
+from experiments import cli, family_methods, family_train, loop, plots, report, sweep
 from experiments.family_methods import PLAIN
+from experiments.family_train import CHECKS, DECAYS
 
-STEPS, CHECKS = 600, 10
-SIDE = 16  # of pictures
-BATCH = 50
-DECAYS = {"weight decay 0.3": 0.3, "weight decay 1": 1.0}
 OPTIONS = "--data cifar10_jpeg.npz"
 TABLE = report.Table(
     columns=(
@@ -47,16 +37,6 @@ TABLE = report.Table(
     "are in the order of their mean error over the groups, each relative to plain training's.",
     options=OPTIONS,
 )
-
-
-class Pool(NamedTuple):
-    """Pictures, how many of them to learn from, and for how long."""
-
-    x: Any
-    y: Any
-    train: int
-    steps: int
-    moved: bool  # crops and flips
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,57 +53,6 @@ class Config:
     """How many paired seeds, two or more."""
     methods: tuple[str, ...] = ()
     """Only these beside plain training; none is all."""
-
-
-def pools(config: Config) -> dict[str, Pool]:
-    """The groups of the table."""
-    x, y = digits.digits()
-    groups = {"digits, 400": Pool(x, y, 400, 20 if config.smoke else STEPS, moved=False)}
-    if config.data is not None:
-        found = images.load(config.data, train=7000, test=1, resize=SIDE)
-        name = f"{found.title} at {SIDE} x {SIDE}"
-        steps = 20 if config.smoke else STEPS
-        groups[name] = Pool(found.x, found.y, 5000, steps, moved=True)
-    return groups
-
-
-def make_work(pool: Pool, seeds: int) -> Callable[..., list[dict]]:
-    """The function that trains all seeds of one method."""
-    losses = family_methods.table(pool.steps)
-    channels, kind = pool.x.shape[-1], pool.x.dtype
-    drawn = jax.jit(jax.vmap(lambda key: split.split(key, pool.x, pool.y, train=pool.train)))
-    data = drawn(jax.vmap(jax.random.key)(jnp.arange(seeds)))
-    scaled = lambda x: x.astype(jnp.float32) / (255 if kind == np.uint8 else 1)
-
-    def batch_of(key: PRNGKeyArray, data: split.Split) -> Any:
-        key_rows, key_move = jax.random.split(key)
-        rows = jax.random.choice(key_rows, pool.train, (BATCH,), replace=False)
-        x = scaled(data.x[rows])
-        return augment.crop_flip(key_move, x) if pool.moved else x, data.y[rows]
-
-    def score(model: Any, data: split.Split) -> train.Metrics:
-        return metrics.classification(model(scaled(data.x_test), train=False), data.y_test)
-
-    def work(name: str, tick: Callable[[int], None]) -> list[dict]:
-        loss = losses[PLAIN if name in DECAYS else name]
-        policy = family_methods.WithPolicy if name == "AdaMixUp" else family_methods.Classifier
-
-        def recipe_of(weight_decay: Array) -> learn.Recipe:
-            rate = optax.cosine_decay_schedule(3e-3, pool.steps)
-            return learn.Recipe(
-                lambda rngs: policy(channels, rngs=rngs),
-                optax.adamw(rate, weight_decay=weight_decay),
-                lambda task: (loss(task, *task.batch), {}),
-                ema=0.99 if "Auto" in name else None,
-            )
-
-        study = learn.seeds(recipe_of, batch_of, score)
-        decay, every = DECAYS.get(name, 1e-2), pool.steps // CHECKS
-        sizes = {"steps": pool.steps, "every": every}
-        _, scores = study.fit(decay, data, **sizes, tick=lambda _: tick(1))
-        return report.seed_results(scores, {})
-
-    return work
 
 
 def told_apart(runs: list[report.Run], group: str, methods: list[str]) -> str:
@@ -148,14 +77,14 @@ def main(config: Config) -> int:
         few = ("mixup", "ResizeMix", "SaliencyMix")
         config = cli.smoke(config, seeds=2, methods=config.methods or few)
     try:
-        groups = pools(config)
+        groups = family_train.pools(config.data, smoke=config.smoke)
     except (OSError, ValueError) as error:
         raise loop.Stop(str(error)) from error
     names = [*family_methods.table(1), *DECAYS]
     if unknown := sorted(set(config.methods) - set(names)):
         raise loop.Stop(f"family got the methods {unknown}; it needs some of {names}.")
     methods = [m for m in names if m == PLAIN or m in (config.methods or names)]
-    works = {group: make_work(pool, config.seeds) for group, pool in groups.items()}
+    works = {group: family_train.make_work(pool, config.seeds) for group, pool in groups.items()}
     work = lambda job, tick: works[job[0]](job[1], tick)
     jobs = [(group, method) for group in groups for method in methods]
     console, settings = Console(), {"experiment": "family", "smoke": config.smoke}

@@ -1,7 +1,7 @@
 """The methods that `experiments.family` compares: for each its loss in a train step, in one line.
 
-A loss gets the `learn.Task`, pictures and class ids. Models are `Classifier`s. The options are
-those that the papers give for CIFAR, where they give any for small pictures, or the defaults.
+A loss gets the `learn.Task`, pictures and class ids. Models are those of `models/family.py`. Options
+are those that the papers give for CIFAR, where they give any for small pictures, or the defaults.
 """
 
 from collections.abc import Callable
@@ -11,50 +11,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import jax_mixup as jm
 from experiments import learn
-from experiments.models import layers
-from experiments.models.cnn import CNN
 from jax_mixup import learned
 
 Pictures = Float[Array, "b h w c"]
 Ids = Int[Array, "b"]
 Loss = Callable[[learn.Task, Pictures, Ids], Float[Array, ""]]
-WIDTH = 8
 HIDDEN = 2  # after this layer features are mixed, where a method mixes features at one place
 PLAIN = "plain"
-
-
-class Classifier(nnx.Module):
-    """A small convolutional network, and beside it what some methods learn."""
-
-    def __init__(self, channels: int, *, dropout: float = 0.0, rngs: nnx.Rngs):
-        net = partial(CNN, 10, channels=channels, width=WIDTH, rngs=rngs)
-        self.net = net(dropout=dropout)
-        self.block = learned.MixBlock(4 * WIDTH, rngs=rngs)
-
-    def __call__(
-        self,
-        x: Pictures,
-        *,
-        train: bool = False,
-        key: PRNGKeyArray | None = None,
-        tap: layers.Tap = layers.untapped,
-    ) -> Float[Array, "b k"]:
-        return self.net(x, train=train, key=key, tap=tap)
-
-
-class WithPolicy(Classifier):
-    """AdaMixUp's region of λ, on an encoder of its own, and a discriminator."""
-
-    def __init__(self, channels: int, *, rngs: nnx.Rngs):
-        super().__init__(channels, rngs=rngs)
-        encoder = CNN(16, channels=channels, width=4, rngs=rngs)
-        self.region = learned.PolicyRegion(encoder, 16, rngs=rngs)
-        self.intruder = nnx.Linear(8 * WIDTH, 1, rngs=rngs)
 
 
 def cross_entropy(logits: Float[Array, "b k"], y: Ids) -> Float[Array, "b"]:

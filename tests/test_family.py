@@ -9,6 +9,7 @@ import pytest
 from experiments import family, family_methods, learn, loop, train
 from experiments.benchmarks import costs
 from experiments.data import digits
+from experiments.models.family import Classifier, WithPolicy
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +46,7 @@ def test_unknown_methods_are_refused(tmp_path):
 
 
 def step_of(name, x, y):
-    policy = family_methods.WithPolicy if name == "AdaMixUp" else family_methods.Classifier
+    policy = WithPolicy if name == "AdaMixUp" else Classifier
     loss = family_methods.table(100)[name]
     recipe = learn.Recipe(
         lambda rngs: policy(x.shape[-1], rngs=rngs),
