@@ -30,7 +30,7 @@ TABLE = report.Table(
         report.Column("last", "last_error"),
         report.Column("gain", "last_error", gain=True),
         report.Column("best", "best_error"),
-        report.Column("NLL", "last_nll", 3),
+        report.Column("NLL", "nll", 3),
     ),
     caption="last: test error at the last step in %. gain: points below plain training, paired by "
     "seed. best: at the best of ten times, chosen on the test set. NLL: at the last step. Methods "

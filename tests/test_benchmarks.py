@@ -81,6 +81,7 @@ def test_every_goal_has_its_group():
     assert "not run" not in {row[3] for row in goals.judged(results)}
 
 
+@pytest.mark.slow
 def test_what_is_written_by_hand_mixes_too():
     _, images, ids, _ = cases.batch("tiny", "u8 to f32")
     for row in (cases.by_hand("tiny", "u8 to f32", "example") | cases.ours(

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -69,6 +70,7 @@ def test_labels_are_wrong_at_the_rate_asked_for():
     assert len(np.unique(together, axis=0)) == len(np.unique(x.reshape(1797, -1), axis=0))
 
 
+@pytest.mark.slow
 def test_a_seed_is_the_same_run_whatever_is_beside_it():
     """All seeds at once, and one compile for methods that differ in numbers."""
     x, y = digits.digits()
@@ -200,6 +202,28 @@ def test_the_list_names_every_experiment(capsys):
     assert all(name in printed for name in scripts)
 
 
-def test_gallery(tmp_path):
-    gallery.main(gallery.Config(out=tmp_path / "deep" / "gallery.png"))
-    assert (tmp_path / "deep" / "gallery.png").stat().st_size > 50_000
+def drawn_gallery(folder):
+    gallery.main(gallery.Config(out=folder / "deep" / "gallery.png"))
+    return (folder / "deep" / "gallery.png").stat().st_size
+
+
+def test_gallery(tmp_path, monkeypatch):
+    few = ("mixup", "ResizeMix", "RICAP", "SaliencyMix")
+    monkeypatch.setattr(gallery, "METHODS", {name: gallery.METHODS[name] for name in few})
+    assert drawn_gallery(tmp_path) > 50_000
+
+
+@pytest.mark.slow
+def test_the_whole_gallery(tmp_path):
+    assert drawn_gallery(tmp_path) > 500_000
+
+
+def test_what_the_gallery_says_is_what_it_shows():
+    x = jnp.asarray(gallery.pictures(), jnp.float32)[:, ::16, ::16]
+    for name in ("CutMix, box inside", "VH-mixup", "4 rows, boxes"):
+        mix, mixed, own = gallery.METHODS[name](jax.random.key(0), x)
+        soft = jm.blend_labels(mix, jnp.arange(4), num_classes=4)[0]
+        np.testing.assert_allclose(own.mean(), soft[0], atol=1e-6)
+        assert mixed.shape == x.shape[1:]
+        shares = [int(n) for n in re.findall(r"(\d+) %", gallery.weights(mix))]
+        assert abs(sum(shares) - 100) <= 2

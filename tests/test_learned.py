@@ -283,6 +283,7 @@ def run(make, parts, steps=30):
     return jax.tree.map(np.asarray, values), reached
 
 
+@pytest.mark.slow
 def test_adamixup_trains():
     x, y = task()
 

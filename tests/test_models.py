@@ -108,6 +108,7 @@ CIFAR = {  # as kuangliu/pytorch-cifar has PreAct ResNets, and osmr/imgclsmob's 
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CIFAR)
 def test_sizes_for_cifar_are_the_published_ones(name):
     make = models.make(name, num_classes=10, dtype=jnp.bfloat16)
@@ -281,7 +282,7 @@ def test_a_tap_sees_and_changes_each_layer(name, features):
         np.testing.assert_allclose(run(params, rest, layer), plain[::-1], rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn", "preact"])
+@pytest.mark.parametrize("name", ["mlp", pytest.param("cnn", marks=pytest.mark.slow), "preact"])
 def test_dropout_draws_in_training_only(name):
     params, rest, plain = pure(tiny(name))
     make = TINY[name]

@@ -134,6 +134,7 @@ def fit(trainer, folder, rate=0.1, **settings):
     return state, curves
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_falls_back_and_another_run_is_refused(trainer, tmp_path):
     state, curves = fit(trainer, tmp_path, rate=0.1, width=8)
     assert int(state.step) == 30 and all(len(curve) == 3 for curve in curves.values())

@@ -174,6 +174,7 @@ def test_pmap_is_the_same_step():
     assert distinct(state.stats["drawn"][...])
 
 
+@pytest.mark.slow
 def test_pmap_draws_for_each_shard_where_it_draws_for_each_row_or_pair():
     state, _ = run_mapped("example", steps=1)
     assert distinct(lam_of(state, np.arange(16), 8))
