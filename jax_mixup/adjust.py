@@ -1,6 +1,7 @@
 """The verbs that change a mix before it is applied: its resolution, its rows, what lies over it."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -8,11 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Shaped
 
 from jax_mixup import masks
-from jax_mixup.mix import Mix, Mixes, checked_rows, layers_of, mix_where
+from jax_mixup.mix import M, Mix, checked_rows, layers_of, mix_where
 from jax_mixup.pairing import move_rows
 
 
-def resize_mix(mix: Mixes, spatial: tuple[int, ...]) -> Mixes:
+def resize_mix(mix: M, spatial: tuple[int, ...]) -> M:
     """Bring the mask to another resolution, for features or label maps of another stride.
 
         m'(cell) = the average of m over the cell's area
@@ -37,24 +38,10 @@ def resize_mix(mix: Mixes, spatial: tuple[int, ...]) -> Mixes:
       >>> jm.resize_mix(mix, (2,)).mask.tolist()
       [[1.0, 0.5]]
     """
-    if isinstance(mix, tuple):
-        return tuple(resize_mix(layer, spatial) for layer in mix)
-    old = mix.mask.shape[1:]
-    spatial = tuple(spatial)
-    if not old or spatial == old:
-        return mix
-    if len(spatial) != len(old) or min(spatial) < 1:
-        raise ValueError(
-            f"resize_mix got spatial={spatial} for a mask of shape {mix.mask.shape}; it needs "
-            f"{len(old)} sizes of 1 or more."
-        )
-    mask = masks.area_average(mix.mask.astype(jnp.float32), spatial)
-    if mix.mask.dtype == jnp.bool_ and all(n % o == 0 for n, o in zip(spatial, old, strict=True)):
-        mask = mask > 0.5
-    return dataclasses.replace(mix, mask=mask)
+    return _each(partial(_resized, tuple(spatial)), mix)
 
 
-def keep(mix: Mixes, where: Shaped[ArrayLike, "b"]) -> Mixes:
+def keep(mix: M, where: Shaped[ArrayLike, "b"]) -> M:
     """Leave rows as they are: padding, and examples that must not be mixed.
 
         mᵢ = 1 and λᵢ = 1 unless where[i] and where[partner[i]]
@@ -86,7 +73,7 @@ def keep(mix: Mixes, where: Shaped[ArrayLike, "b"]) -> Mixes:
     on = where
     for layer in layers:
         on &= move_rows(layer.partner, where)
-    return jax.tree.map(partial(mix_where, on), mix, is_leaf=lambda m: isinstance(m, Mix))
+    return _each(partial(mix_where, on), mix)
 
 
 def overlay(*mixes: Mix) -> tuple[Mix, ...]:
@@ -131,6 +118,25 @@ def overlay(*mixes: Mix) -> tuple[Mix, ...]:
         layers.append(dataclasses.replace(mix, lam=lam))
         seen = left
     return tuple(reversed(layers))
+
+
+def _each(change: Callable[[Mix], Mix], mix: M) -> M:
+    return jax.tree.map(change, mix, is_leaf=lambda m: isinstance(m, Mix))
+
+
+def _resized(spatial: tuple[int, ...], mix: Mix) -> Mix:
+    old = mix.mask.shape[1:]
+    if not old or spatial == old:
+        return mix
+    if len(spatial) != len(old) or min(spatial) < 1:
+        raise ValueError(
+            f"resize_mix got spatial={spatial} for a mask of shape {mix.mask.shape}; it needs "
+            f"{len(old)} sizes of 1 or more."
+        )
+    mask = masks.area_average(mix.mask.astype(jnp.float32), spatial)
+    if mix.mask.dtype == jnp.bool_ and all(n % o == 0 for n, o in zip(spatial, old, strict=True)):
+        mask = mask > 0.5
+    return dataclasses.replace(mix, mask=mask)
 
 
 def _both(a: Shaped[Array, "..."], b: Shaped[Array, "..."]) -> Shaped[Array, "..."]:

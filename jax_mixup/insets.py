@@ -71,9 +71,9 @@ def fit_partner(
         given = _checks.shaped("fit_partner", "other", given, x.shape)
         out = given if method == "nearest" else given.astype(jnp.float32)
         for axis, size in enumerate(spatial, start=1):
-            ends = [end[:, axis - 1] for end in (start, stop, *source)]
+            a, b, c, d = (end[:, axis - 1] for end in (start, stop, *source))
             move = _nearest if method == "nearest" else _linear
-            out = move(out, axis, _places(*ends, size))
+            out = move(out, axis, _places(a, b, c, d, size))
         if jnp.issubdtype(x.dtype, jnp.integer):
             out = jnp.round(out) if method == "linear" else out
         return out.astype(x.dtype)

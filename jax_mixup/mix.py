@@ -11,6 +11,7 @@ before it gave with one more partner's row (`overlay`). Verbs take `Mixes`, a mi
 
 import dataclasses
 from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +51,7 @@ class Mix:
 
 
 Mixes = Mix | tuple[Mix, ...]
+M = TypeVar("M", Mix, tuple[Mix, ...])  # what changes a mix gives the same kind
 WIDE = (jnp.float64, jnp.complex64, jnp.complex128)  # dtypes that are blended as they are
 
 
