@@ -54,7 +54,7 @@ EXPERIMENTS = [  # name, what it shows, time on two cores
     (
         "family",
         "Every method of the family, ranked: digits, and pictures by --data, equal steps.",
-        "TIME",
+        "20 min; --data 1 h",
     ),
     (
         "imagenet",
@@ -66,7 +66,7 @@ EXPERIMENTS = [  # name, what it shows, time on two cores
         "What does mixing add to a step? Against one read and one write, and other libraries.",
         "15 min; --quick 3 min",
     ),
-    ("benchmarks.costs", "What each method of the family costs, next to mixup.", "TIME"),
+    ("benchmarks.costs", "What each method of the family costs, next to mixup.", "2 min"),
     (
         "benchmarks.throughput",
         "Images a second in training, against the same model in PyTorch.",
