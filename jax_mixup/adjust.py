@@ -99,9 +99,9 @@ def overlay(*mixes: Mix) -> tuple[Mix, ...]:
 
       >>> first = jnp.array([[True, True, False, False]])
       >>> second = jnp.array([[True, True, True, False]])
-      >>> mixes = [jm.Mix(jm.roll(k), m, m.mean(1)) for k, m in ((1, first), (2, second))]
-      >>> mix = jm.overlay(*[dataclasses.replace(m, lam=jnp.zeros(3)) for m in mixes])
-      >>> jm.blend_labels(mix, jnp.arange(3), num_classes=3)[0].tolist()
+      >>> lower, upper = (jm.Mix(jm.roll(k), m, jnp.ones(3)) for k, m in ((1, first), (2, second)))
+      >>> mix = jm.overlay(lower, upper)
+      >>> jm.blend_labels(mix, jnp.arange(3), num_classes=3)[0].round(2).tolist()
       [0.5, 0.25, 0.25]
     """
     if not mixes:
