@@ -1,7 +1,7 @@
 """The methods that `experiments.family` compares: for each its loss in a train step, in one line.
 
-A loss gets the `learn.Task`, pictures and class ids. Models are those of `models/family.py`. Options
-are those that the papers give for CIFAR, where they give any for small pictures, or the defaults.
+A loss gets the `learn.Task`, pictures and class ids; models are those of `models/family.py`. The
+options are those that the papers give for small pictures, where they do, or the defaults.
 """
 
 from collections.abc import Callable

@@ -85,6 +85,7 @@ def lams(name, alpha):
     return jax.jit(jax.vmap(draw))(jax.random.split(KEY, 3000))
 
 
+@pytest.mark.slow
 def test_one_label_expects_the_loss_of_mixup():
     """E over Beta(α, α) of both labels' loss is E over Beta(α + 1, α) of the own one's."""
 

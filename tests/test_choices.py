@@ -134,6 +134,7 @@ def test_too_few_pictures(tmp_path):
 
 
 @pytest.mark.parametrize("script", [alpha, few_labels, tabular])
+@pytest.mark.slow
 def test_smoke(script, tmp_path, capsys):
     assert script.main(script.Config(out=tmp_path, smoke=True)) == 0
     [out] = tmp_path.iterdir()

@@ -119,6 +119,7 @@ def test_under_cutmix_what_lies_outside_is_dropped_and_the_rest_cut():
     assert out.visible.tolist() == [[1, 0, 1, 0], [0, 1, 0, 0]]  # of the centres at column 9, 3
 
 
+@pytest.mark.slow
 def test_padding_and_boxes_without_an_area_never_come_alive():
     flat = pair([2, 2, 2, 6], [0, 0, 0, 0], [4, 6, 8, 11], [-9, -9, -5, -5])
     four = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), PAIR, flat)

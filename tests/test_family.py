@@ -62,7 +62,9 @@ def step_of(name, x, y):
     return step
 
 
-@pytest.mark.parametrize("name", ["AutoMix", "manifold mixup"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("AutoMix", marks=pytest.mark.slow), "manifold mixup"]
+)
 def test_a_step_learns_what_it_should(name):
     x, y = (jnp.asarray(a[:8]) for a in digits.digits())
     before, after, scores = jax.jit(step_of(name, x, y))(jax.random.key(0))

@@ -178,6 +178,7 @@ class Critic(nnx.Module):
         return self.linear(x * jax.random.bernoulli(key, 0.5, x.shape) if train else x)
 
 
+@pytest.mark.slow
 def test_a_step_takes_pictures_and_many_discriminator_steps():
     """What is kept of BatchNorm comes from the generator's own step alone."""
     one = gan_train.Recipe(Painter, Critic, optax.sgd(0.1), 3, alpha=jnp.float32(0.2))
@@ -227,6 +228,7 @@ def test_results_are_of_the_last_and_of_the_best_check():
         assert run["least_distance"] == run["distance_curve"][1] < run["distance"] / 5
 
 
+@pytest.mark.slow
 def test_smoke_prints_writes_and_goes_on(tmp_path, capsys):
     assert gan.main(gan.Config(out=tmp_path, smoke=True)) == 0
     printed = capsys.readouterr().out

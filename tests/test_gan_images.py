@@ -70,6 +70,7 @@ def test_fakes_that_do_not_fit_are_refused():
         gan_train.shown(recipe, KEY, real, real)
 
 
+@pytest.mark.slow
 def test_networks():
     generator = dcgan.Generator(3, width=2, rngs=nnx.Rngs(0))
     discriminator = dcgan.Discriminator(width=2, rngs=nnx.Rngs(0))
@@ -161,6 +162,7 @@ def test_samples_are_tiled_in_rows():
     assert [int(tiled[i, j]) for i in (4, 13) for j in (4, 13)] == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_smoke_prints_writes_and_goes_on(tmp_path, capsys):
     assert gan_images.main(gan_images.Config(out=tmp_path, smoke=True)) == 0
     printed = capsys.readouterr().out

@@ -176,6 +176,7 @@ def test_errors_by_frequency():
         np.testing.assert_allclose(found[name], error, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_smoke(tmp_path):
     assert imbalance.main(imbalance.Config(smoke=True, out=tmp_path)) == 0
     settings = {"experiment": "imbalance", "data": "Digits", "steps": 50}

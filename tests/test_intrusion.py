@@ -63,6 +63,7 @@ def test_decisions_are_those_of_the_first_seed():
     assert (place(-1, 0), place(1, 0), place(0, 0.7)) == (0, 1, 2)
 
 
+@pytest.mark.slow
 def test_smoke(tmp_path):
     assert intrusion.main(intrusion.Config(smoke=True, out=tmp_path)) == 0
     settings = {"experiment": "intrusion", "epochs": 2}
