@@ -146,22 +146,34 @@ def test_the_grain_of_the_draw(method):
     np.testing.assert_array_equal(pair, pair[::-1])
 
 
-@methods
-def test_eager_is_jit_is_vmap_is_scan(method):
-    sample = partial(method, shape=SHAPE, per="pair")
+def steps(method):
+    """What a train step does with a mix, and keys."""
     x, labels = batch(SHAPE), jnp.arange(SHAPE[0])
 
     def step(key):
-        mix = sample(key)
+        mix = method(key, SHAPE, per="pair")
         return mix, jm.blend(mix, x), jm.blend_labels(mix, labels, num_classes=9)
 
-    keys = jax.random.split(KEY, 2)
-    stack = lambda results: jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
-    eager = stack([step(key) for key in keys])
-    same(stack([jax.jit(step)(key) for key in keys]), eager)
-    same(jax.vmap(step)(keys), eager)
-    _, scanned = jax.lax.scan(lambda carry, key: (carry, step(key)), 0, keys)
-    same(scanned, eager)
+    return step, jax.random.split(KEY, 2)
+
+
+def stack(results):
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
+
+
+@few_methods  # eagerly each operation compiles alone; the docstrings' examples run so, too
+def test_eager_is_jit(method):
+    step, keys = steps(method)
+    same(stack([jax.jit(step)(key) for key in keys]), stack([step(key) for key in keys]))
+
+
+@methods
+def test_jit_is_vmap_is_scan(method):
+    step, keys = steps(method)
+    jitted = stack([jax.jit(step)(key) for key in keys])
+    same(jax.jit(jax.vmap(step))(keys), jitted)
+    _, scanned = jax.jit(lambda: jax.lax.scan(lambda carry, key: (carry, step(key)), 0, keys))()
+    same(scanned, jitted)
 
 
 @methods
