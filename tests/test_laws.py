@@ -1,6 +1,6 @@
 """The laws that every method obeys, whatever it draws."""
 
-from functools import cache, partial
+from functools import cache
 
 import chex
 import jax
