@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl.testing import parameterized
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
@@ -90,6 +90,7 @@ def test_the_value_is_what_the_contract_says(method, per):
 
 
 @methods
+@settings(max_examples=3)  # each compiles; the methods are many
 @given(
     per=st.sampled_from(PER),
     shape=shapes,
@@ -220,6 +221,7 @@ def test_one_trace_for_all_values_of_traced_options(method):
 
 
 @methods
+@settings(max_examples=3)  # each compiles; the methods are many
 @given(per=st.sampled_from(PER), shape=shapes, dtype=dtypes, seed=st.integers(0, 2**31))
 def test_off_and_a_batch_of_one_leave_everything_as_it_is(method, per, shape, dtype, seed):
     @jax.jit
