@@ -112,7 +112,7 @@ def lengths(*n, size):
 def test_only_what_both_rows_have_is_mixed(sample):
     valid = jax.random.bernoulli(KEY, 0.7, (5, 6, 7)).at[0].set(False)  # row 0 is empty
     mix = sample(KEY, (5, 6, 7), per="example", lam_law=jm.constant(0.3))
-    found = jax.jit(jm.overlap)(mix, valid)
+    found = jax.jit(jm.keep_overlap)(mix, valid)
     mask = np.asarray(mix.mask)
     mask = np.broadcast_to(mask.reshape(mask.shape + (1,) * (3 - mask.ndim)), (5, 6, 7))
     assert found.mask.dtype == mix.mask.dtype
