@@ -23,9 +23,8 @@ from experiments.data import few, semi
 from tests.readme_blocks import block, run
 
 KEY = jax.random.key(0)
-RNG = np.random.default_rng(0)
-X = jnp.asarray(RNG.normal(size=(6, 4, 4, 1)), jnp.float32)
-W = jnp.asarray(RNG.normal(size=(16, 5)), jnp.float32)
+X = jnp.asarray(np.random.default_rng(0).normal(size=(6, 4, 4, 1)), jnp.float32)
+W = jnp.asarray(np.random.default_rng(1).normal(size=(16, 5)), jnp.float32)
 TAU = 0.5
 
 
@@ -83,7 +82,7 @@ def test_simclr_by_hand_in_both_directions():
 @pytest.mark.parametrize("clean", (False, True))
 def test_mixed_terms_by_hand(clean):
     """A row is looked for at its own place with λ, and at its partner's with the rest."""
-    partner, lam = np.array([2, 0, 1, 3, 5, 4]), RNG.uniform(0.5, 1, 6)
+    partner, lam = np.array([2, 0, 1, 3, 5, 4]), np.random.default_rng(2).uniform(0.5, 1, 6)
     loss, terms = jax.jit(lambda: contrast(Method(fixed(lam, partner), clean)))()
     x, share = np.asarray(X), lam[:, None, None, None]
     logs = log_softmax(cosines(share * x + (1 - share) * x[partner], x + 0.3))
@@ -111,7 +110,7 @@ def test_a_rows_own_is_never_a_negative():
     """The gradient pulls at own and partner by their shares, and pushes all others."""
     partner, lam = np.array([1, 2, 3, 0]), np.array([0.9, 0.6, 0.5, 1.0])
     mix = fixed(lam, partner)(None, (4,))
-    s = jnp.asarray(RNG.normal(size=(4, 4)), jnp.float32)
+    s = jnp.asarray(np.random.default_rng(3).normal(size=(4, 4)), jnp.float32)
     loss = lambda s: jm.pair_loss(mix, contrastive_losses.cross_entropy, s, jnp.arange(4)).sum()
     wanted = np.exp(log_softmax(np.asarray(s, np.float64)))
     wanted -= lam[:, None] * np.eye(4) + (1 - lam)[:, None] * np.eye(4)[partner]
@@ -174,8 +173,9 @@ def test_views_cut_a_square_out_of_each_picture():
 
 
 def test_probes_by_hand():
-    x, y = RNG.normal(size=(30, 4)), np.arange(30) % 3
-    tests, penalty = RNG.normal(size=(7, 4)), 0.3
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(30, 4)), np.arange(30) % 3
+    tests, penalty = rng.normal(size=(7, 4)), 0.3
     f, t = ((a - x.mean(0)) / x.std(0) for a in (x, tests))
     # The same least squares, as one with √(n r) I below the features.
     big = np.concatenate([f, np.sqrt(30 * penalty) * np.eye(4)])

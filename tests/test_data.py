@@ -23,7 +23,6 @@ from experiments.data.digits import digits
 
 ROOT = Path(__file__).parents[1]
 KEY = jax.random.key(0)
-RNG = np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +32,14 @@ def prepared(tmp_path_factory):
     return folder
 
 
-def noise(*shape):
-    return RNG.integers(0, 256, shape).astype(np.uint8)
+@pytest.fixture
+def rng():
+    """Each test's own: what it draws depends on no other test."""
+    return np.random.default_rng(0)
+
+
+def noise(rng, *shape):
+    return rng.integers(0, 256, shape).astype(np.uint8)
 
 
 def encoded(x, form="PNG"):
@@ -43,11 +48,11 @@ def encoded(x, form="PNG"):
     return file.getvalue()
 
 
-def jpeg_arrays(sizes=(5, 3), classes=3, shape=(6, 8, 3)):
+def jpeg_arrays(rng, sizes=(5, 3), classes=3, shape=(6, 8, 3)):
     """An archive's arrays, and the pictures as Pillow decodes them."""
     arrays, pictures = {"class_names": np.array(["ape", "bee", "cat"])}, []
     for split, n in zip(("train", "test"), sizes, strict=True):
-        data = [encoded(noise(*shape), "JPEG") for _ in range(n)]
+        data = [encoded(noise(rng, *shape), "JPEG") for _ in range(n)]
         arrays[f"{split}_jpeg"] = np.frombuffer(b"".join(data), np.uint8)
         arrays[f"{split}_offsets"] = np.cumsum([0, *map(len, data)])
         arrays[f"{split}_labels"] = (np.arange(n) % classes).astype(np.uint8)
@@ -55,14 +60,14 @@ def jpeg_arrays(sizes=(5, 3), classes=3, shape=(6, 8, 3)):
     return arrays, pictures
 
 
-def fill(home, counts, shape=(6, 8, 3), suffix=".png"):
+def fill(rng, home, counts, shape=(6, 8, 3), suffix=".png"):
     """Write counts[class] pictures into home/class, and return them by path."""
     written = {}
     for name, n in counts.items():
         (home / name).mkdir(parents=True)
         for i in range(n):
             path = home / name / f"{i}{suffix}"
-            written[path] = noise(*shape)
+            written[path] = noise(rng, *shape)
             path.write_bytes(encoded(written[path]))
     return written
 
@@ -220,8 +225,13 @@ def test_the_command_ends_in_one_sentence(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("names", files.PIXELS)
-def test_an_archive_of_pixels(tmp_path, names):
-    x, x_test, y, y_test = noise(5, 6, 8, 3), noise(3, 6, 8, 3), np.arange(5) % 3, np.arange(3)
+def test_an_archive_of_pixels(tmp_path, names, rng):
+    x, x_test, y, y_test = (
+        noise(rng, 5, 6, 8, 3),
+        noise(rng, 3, 6, 8, 3),
+        np.arange(5) % 3,
+        np.arange(3),
+    )
     arrays = dict(zip(names, (x, y[:, None], x_test, y_test[:, None]), strict=True))
     np.savez(tmp_path / "set.npz", **arrays)
     found = images.load(tmp_path / "set.npz")
@@ -241,9 +251,9 @@ def test_an_archive_of_pixels(tmp_path, names):
     assert small.x.shape == (5, 2, 2, 1) and small.x.dtype == np.uint8
 
 
-def test_an_archive_of_jpegs(tmp_path, monkeypatch):
+def test_an_archive_of_jpegs(tmp_path, monkeypatch, rng):
     monkeypatch.setattr(images, "CHUNK", 2)  # so that threads share the work
-    arrays, (x, x_test) = jpeg_arrays()
+    arrays, (x, x_test) = jpeg_arrays(rng)
     np.savez(tmp_path / "photos.npz", **arrays)
     found = images.load(str(tmp_path / "photos.npz"))
     np.testing.assert_array_equal(found.x, x)
@@ -273,8 +283,8 @@ print(*({"tensorflow_datasets", "grain", "PIL", "jax"} & sys.modules.keys()))
 """
 
 
-def test_archives_import_little(tmp_path):
-    arrays, (x, x_test) = jpeg_arrays()
+def test_archives_import_little(tmp_path, rng):
+    arrays, (x, x_test) = jpeg_arrays(rng)
     pixels = {"x_train": x, "x_test": x_test, "y_train": np.arange(5), "y_test": np.arange(3)}
     for content, expected in ((pixels, ""), (arrays, "PIL")):
         np.savez(tmp_path / "set.npz", **content)
@@ -283,11 +293,11 @@ def test_archives_import_little(tmp_path):
         assert done.stdout.strip() == expected
 
 
-def test_broken_archives_say_what_to_do(tmp_path):
+def test_broken_archives_say_what_to_do(tmp_path, rng):
     path = tmp_path / "set.npz"
     with pytest.raises(FileNotFoundError, match="no file: correct the path"):
         images.load(path)
-    arrays, _ = jpeg_arrays()
+    arrays, _ = jpeg_arrays(rng)
 
     def error(message, **changes):
         np.savez(path, **{name: a for name, a in (arrays | changes).items() if a is not None})
@@ -320,14 +330,14 @@ def test_broken_archives_say_what_to_do(tmp_path):
         train_offsets=np.where(np.arange(6) < 2, offsets, offsets - (gap.stop - gap.start)),
     )
     good = {
-        "x_train": noise(2, 4, 4),
+        "x_train": noise(rng, 2, 4, 4),
         "y_train": [0, 1],
-        "x_test": noise(2, 4, 4),
+        "x_test": noise(rng, 2, 4, 4),
         "y_test": [0, 1],
     }
     bad = (
-        {"x_train": noise(2, 4, 4) / 255},
-        {"x_train": noise(2, 4)},
+        {"x_train": noise(rng, 2, 4, 4) / 255},
+        {"x_train": noise(rng, 2, 4)},
         {"y_train": [0, 1, 0]},
         {"y_train": [0.0, 1.0]},
     )
@@ -339,7 +349,7 @@ def test_broken_archives_say_what_to_do(tmp_path):
     for n in (0, 3):
         with pytest.raises(ValueError, match=f"got {n} pictures to take, of 2"):
             images.load(path, train=n)
-    np.savez(path, **good | {"x_test": noise(2, 4, 5)})
+    np.savez(path, **good | {"x_test": noise(rng, 2, 4, 5)})
     with pytest.raises(ValueError, match=r"2 sizes, as \(4, 4\) in x_train.*pass resize="):
         images.load(path)
     assert images.load(path, resize=3).x_test.shape == (2, 3, 3, 1)
@@ -349,10 +359,10 @@ def test_broken_archives_say_what_to_do(tmp_path):
 
 
 @pytest.mark.parametrize("test", ["test", "val"])
-def test_a_folder(tmp_path, test):
+def test_a_folder(tmp_path, test, rng):
     root = tmp_path / "pets"
-    written = fill(root / "train", {"dog": 40, "ape": 20}, suffix=".JPG")  # PNGs all the same
-    tests = fill(root / test, {"dog": 2})
+    written = fill(rng, root / "train", {"dog": 40, "ape": 20}, suffix=".JPG")  # PNGs all the same
+    tests = fill(rng, root / test, {"dog": 2})
     (root / "train" / "dog" / "notes.txt").write_text("no picture")
     found = images.load(root)
     assert found.class_names == ("ape", "dog") and found.title == "pets"
@@ -367,12 +377,12 @@ def test_a_folder(tmp_path, test):
     assert 5 <= (some.y == 0).sum() <= 15
 
 
-def test_grey_pictures_become_coloured_among_coloured_ones(tmp_path):
-    grey = next(iter(fill(tmp_path / "train", {"a": 1}, shape=(4, 4)).values()))
-    fill(tmp_path / "test", {"a": 1}, shape=(4, 4))
+def test_grey_pictures_become_coloured_among_coloured_ones(tmp_path, rng):
+    grey = next(iter(fill(rng, tmp_path / "train", {"a": 1}, shape=(4, 4)).values()))
+    fill(rng, tmp_path / "test", {"a": 1}, shape=(4, 4))
     assert images.load(tmp_path).x.shape == (1, 4, 4, 1)
     shutil.rmtree(tmp_path / "test")
-    fill(tmp_path / "test", {"a": 1}, shape=(4, 4, 4))  # with transparency
+    fill(rng, tmp_path / "test", {"a": 1}, shape=(4, 4, 4))  # with transparency
     found = images.load(tmp_path)
     np.testing.assert_array_equal(found.x[0], np.repeat(grey[..., None], 3, 2))
     assert found.x_test.shape == (1, 4, 4, 3)
@@ -387,21 +397,21 @@ def test_resizing_cuts_the_centre(tmp_path):
     assert (images.load(tmp_path, resize=4).x == 200).all()
 
 
-def test_broken_folders_say_what_to_do(tmp_path):
+def test_broken_folders_say_what_to_do(tmp_path, rng):
     def error(message):
         with pytest.raises(ValueError, match=message):
             images.load(tmp_path)
 
     error("without train and val; it needs train/CLASS")
-    fill(tmp_path / "train", {"ape": 1, "bee": 1})
+    fill(rng, tmp_path / "train", {"ape": 1, "bee": 1})
     error("without val; it needs")
-    fill(tmp_path / "test", {"ape": 1, "dog": 1})
+    fill(rng, tmp_path / "test", {"ape": 1, "dog": 1})
     error("test/ has dog, which train/ has not: add that class")
     shutil.rmtree(tmp_path / "test" / "dog")
     assert len(images.load(tmp_path).x_test) == 1
     (tmp_path / "train" / "cat").mkdir()
     error("cat' without a picture; .*add them, or remove the folder")
-    fill(tmp_path / "train", {"cow": 1}, shape=(5, 5, 3))
+    fill(rng, tmp_path / "train", {"cow": 1}, shape=(5, 5, 3))
     (tmp_path / "train" / "cat").rmdir()
     error(r"of 2 sizes, .*\(5, 5\) in .*cow/0\.png.*pass resize=")
     path = tmp_path / "train" / "cow" / "0.png"
@@ -440,7 +450,7 @@ def placed(picture, pixels, flips):
     ],
 )
 def test_crops_are_numpys_and_uniform(function, pixels, flips, dtype):
-    picture = RNG.permutation(5 * 7 * 2).reshape(5, 7, 2).astype(dtype)
+    picture = np.random.default_rng(0).permutation(5 * 7 * 2).reshape(5, 7, 2).astype(dtype)
     places = placed(picture, pixels, flips)
     n = 100 * len(places)
     out = jax.jit(function)(KEY, jnp.broadcast_to(jnp.asarray(picture), (n, 5, 7, 2)))
@@ -451,8 +461,8 @@ def test_crops_are_numpys_and_uniform(function, pixels, flips, dtype):
     assert min(counts.values()) >= 50 and max(counts.values()) <= 150
 
 
-def test_standardise():
-    x = noise(50, 6, 5, 3) // np.array([1, 2, 5], np.uint8)
+def test_standardise(rng):
+    x = noise(rng, 50, 6, 5, 3) // np.array([1, 2, 5], np.uint8)
     x[..., 2] = 7  # a channel that never changes
     out = np.asarray(augment.standardise(x)(jnp.asarray(x, jnp.float32)))
     assert out.dtype == np.float32
