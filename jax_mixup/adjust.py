@@ -9,10 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Shaped
 
 from jax_mixup import masks
-from jax_mixup.mix import M, Mix, checked_rows, layers_of, mix_where
-from jax_mixup.pairing import move_rows
+from jax_mixup._entry import public, settled
+from jax_mixup.mix import M, Mix, checked_rows, layers_of, mix_where, one_mix, partner_rows
 
 
+@public
 def resize_mix(mix: M, spatial: tuple[int, ...]) -> M:
     """Bring the mask to another resolution, for features or label maps of another stride.
 
@@ -30,7 +31,7 @@ def resize_mix(mix: M, spatial: tuple[int, ...]) -> M:
       a coarser stride choose a threshold: `replace(mix, mask=mix.mask >= 0.5)`.
 
     Raises:
-      ValueError: if `spatial` has another number of axes than the mask, or a size below 1.
+      ValueError: if `spatial` is no tuple of sizes of 1 or more, one for each axis of the mask.
 
     Example:
       >>> mask = jnp.array([[True, True, True, False]])
@@ -38,44 +39,62 @@ def resize_mix(mix: M, spatial: tuple[int, ...]) -> M:
       >>> jm.resize_mix(mix, (2,)).mask.tolist()
       [[1.0, 0.5]]
     """
+    if not isinstance(spatial, (tuple, list)):
+        raise ValueError(
+            f"resize_mix got spatial={spatial!r}; it needs a tuple of sizes, as x.shape[1:-1] is: "
+            f"write ({spatial},) for one axis."
+        )
     return _each(partial(_resized, tuple(spatial)), mix)
 
 
-def keep(mix: M, where: Shaped[ArrayLike, "b"]) -> M:
-    """Leave rows as they are: padding, and examples that must not be mixed.
+@public
+def keep(
+    mix: M, where: Shaped[ArrayLike, "b"], *, other: Shaped[ArrayLike, "b"] | None = None
+) -> M:
+    """Keep the mix where it is allowed: padding, and examples that must not be mixed, stay whole.
 
         mᵢ = 1 and λᵢ = 1 unless where[i] and where[partner[i]]
 
     Args:
       mix: a mix of B rows, or a tuple, of which a row needs all its partners.
-      where: bool[B]; rows where it is False stay as they are, and so do the rows whose partner is
-        such a row, so that nothing of padding reaches a real example. Under a soft mask padding
-        must be finite, for 0 · NaN is NaN.
+      where: bool[B], True where the mix is kept: real examples, `weights > 0`. Rows where it is
+        False come out as they went in, and so do the rows whose partner is such a row, so that
+        nothing of padding reaches a real example.
+      other: bool[B], the same of what is blended in place of the partners, as of a second batch.
 
     Returns:
       A mix of the same rows, its mask with a leading B.
 
     Raises:
-      TypeError: if `where` is not bool.
-      ValueError: if it is not of shape (B,).
+      TypeError: if `where` or `other` is not bool.
+      ValueError: if it is not of shape (B,), or for an `other` for a tuple of mixes.
 
     Example:
       >>> mix = jm.Mix(jm.roll(), jnp.array([0.5]), lam=jnp.full(3, 0.5))
-      >>> jm.keep(mix, jnp.array([True, True, False])).lam.tolist()
+      >>> real = jnp.array([True, True, False])  # the third row is padding
+      >>> jm.keep(mix, real).lam.tolist()
       [1.0, 0.5, 1.0]
     """
+    one_mix("keep", mix, other)
     layers = layers_of(mix)
-    where = checked_rows("keep", layers[0], "where", where)
-    if where.dtype != jnp.bool_:
-        raise TypeError(f"keep got where of dtype {where.dtype}; it needs bool: write weights > 0.")
-    if where.ndim != 1:
-        raise ValueError(f"keep got where of shape {where.shape}; it needs one bool a row, (B,).")
-    on = where
+    given = {"where": where} if other is None else {"where": where, "other": other}
+    for name, value in given.items():
+        value = checked_rows("keep", layers[0], name, value)
+        if value.dtype != jnp.bool_:
+            raise TypeError(
+                f"keep got {name} of dtype {value.dtype}; it needs bool: write weights > 0."
+            )
+        if value.ndim != 1:
+            raise ValueError(
+                f"keep got {name} of shape {value.shape}; it needs one bool a row, (B,)."
+            )
+    where = on = jnp.asarray(where)
     for layer in layers:
-        on &= move_rows(layer.partner, where)
+        on = on & partner_rows("keep", layer, "where", where, other)
     return _each(partial(mix_where, on), mix)
 
 
+@public
 def overlay(*mixes: Mix) -> tuple[Mix, ...]:
     """Lay mixes one over another, so that each row is mixed with several partners.
 
@@ -92,7 +111,8 @@ def overlay(*mixes: Mix) -> tuple[Mix, ...]:
       The mixes, each with the label weight that makes the whole exact.
 
     Raises:
-      ValueError: for no mix, mixes of another B, or masks whose positions do not agree.
+      TypeError: for no mix, or anything else.
+      ValueError: for mixes of another B, or masks whose positions do not agree.
 
     Example:
       The second box covers half of the first.
@@ -104,8 +124,10 @@ def overlay(*mixes: Mix) -> tuple[Mix, ...]:
       >>> jm.blend_labels(mix, jnp.arange(3), num_classes=3)[0].round(2).tolist()
       [0.5, 0.25, 0.25]
     """
-    if not mixes:
-        raise ValueError("overlay got no mixes; it needs one or more.")
+    if not mixes or not all(isinstance(mix, Mix) for mix in mixes):
+        got = ", ".join(type(mix).__name__ for mix in mixes) or "no mixes"
+        raise TypeError(f"overlay got {got}; it needs one Mix or more: unpack a list, *mixes.")
+    mixes = tuple(settled("overlay", mix) for mix in mixes)
     batch = mixes[0].lam.shape[0]
     rank = max(mix.mask.ndim for mix in mixes)
     covered, seen, layers = None, jnp.ones(batch, jnp.float32), []

@@ -9,16 +9,18 @@ from jax.typing import DTypeLike
 from jaxtyping import ArrayLike, PRNGKeyArray, PyTree
 
 from jax_mixup import _checks
+from jax_mixup._entry import calls_back, on_any_mesh
 from jax_mixup.blobs import sample_fmix
 from jax_mixup.insets import fit_partner
 from jax_mixup.labels import blend_labels
 from jax_mixup.laws import constant, uniform
 from jax_mixup.mix import blend, take_partner
 from jax_mixup.partners import permutation
-from jax_mixup.recipes import cutmix, leaf_shape, mix_batch, mixup, resizemix
+from jax_mixup.recipes import cutmix, leaf_shape, mix_batch, mixup, positions, resizemix
 from jax_mixup.samplers import sample_cutmix, sample_mixup
 
 
+@calls_back
 def recursivemix(
     key: PRNGKeyArray,
     images: PyTree,
@@ -60,12 +62,13 @@ def recursivemix(
     """
     _checks.share("recursivemix", "share", share)
     law = uniform(1 - share, 1.0)
-    mix = sample_cutmix(key, leaf_shape(images)[:-1], lam_law=law, **options)
+    mix = sample_cutmix(key, positions("recursivemix", images), lam_law=law, **options)
     given = jax.tree.map(lambda x, last: jnp.asarray(last).astype(x.dtype), images, previous[0])
     mixed = blend(mix, images, other=fit_partner(mix, images, other=given), dtype=dtype)
     return mixed, blend_labels(mix, labels, other=previous[1], num_classes=num_classes)
 
 
+@calls_back
 def randommix(
     key: PRNGKeyArray,
     images: PyTree,
@@ -76,6 +79,7 @@ def randommix(
     num_classes: int | None = None,
     smoothing: ArrayLike = 0.0,
     dtype: DTypeLike | None = None,
+    other: tuple[PyTree, PyTree] | None = None,
 ) -> tuple[PyTree, PyTree]:
     """Mix a batch and its labels by mixup, CutMix, FMix or ResizeMix, drawn anew each time.
 
@@ -85,7 +89,7 @@ def randommix(
 
     Args:
       key: a PRNG key.
-      images, labels, num_classes, smoothing, dtype: as in `cutmix`.
+      images, labels, num_classes, smoothing, dtype, other: as in `cutmix`.
       probs: of the four, in this order.
       alphas: what α is drawn from.
 
@@ -106,7 +110,9 @@ def randommix(
     _checks.probabilities("randommix", 4, probs)
     key_method, key_alpha, key = jax.random.split(key, 3)
     alpha = jax.random.choice(key_alpha, jnp.asarray(alphas, jnp.float32))
-    options: dict[str, Any] = dict(num_classes=num_classes, smoothing=smoothing, dtype=dtype)
+    options: dict[str, Any] = dict(
+        num_classes=num_classes, smoothing=smoothing, dtype=dtype, other=other
+    )
     recipes = [
         lambda: mixup(key, images, labels, alpha=alpha, **options),
         lambda: cutmix(key, images, labels, alpha=alpha, **options),
@@ -118,6 +124,7 @@ def randommix(
     return jax.lax.switch(method, recipes)
 
 
+@calls_back
 def stackmix(
     key: PRNGKeyArray,
     images: PyTree,
@@ -126,6 +133,7 @@ def stackmix(
     axis: int = 1,
     num_classes: int | None = None,
     smoothing: ArrayLike = 0.0,
+    other: tuple[PyTree, PyTree] | None = None,
 ) -> tuple[PyTree, PyTree]:
     """Put each example beside another: an input twice as long, whose label is half each.
 
@@ -136,6 +144,7 @@ def stackmix(
       images: arrays [B, ...] of any dtype, or a PyTree of them.
       labels, num_classes, smoothing: as in `blend_labels`.
       axis: along which they are put together, 1 or more.
+      other: (images, labels) of a second batch, to put beside the first in place of the partners.
 
     Returns:
       (images, labels); the images are twice as long along `axis`.
@@ -152,9 +161,20 @@ def stackmix(
 
     Chen et al. 2022, arXiv:2011.12618. At test time they put an example beside itself.
     """
-    batch, *rest = leaf_shape(images)
+    batch, *rest = leaf_shape("stackmix", images)
     _checks.axes("stackmix", (axis,), len(rest))
-    mix = sample_mixup(key, (batch,), lam_law=constant(0.5), pairing=permutation(key, batch))
-    beside = lambda x, other: jnp.concatenate([jnp.asarray(x), other], axis=axis)
-    stacked = jax.tree.map(beside, images, take_partner(mix, images))
-    return stacked, blend_labels(mix, labels, num_classes=num_classes, smoothing=smoothing)
+    key, key_pairs = jax.random.split(key)
+    pairing = permutation(key_pairs, batch)
+    mix = sample_mixup(key, (batch,), lam_law=constant(0.5), pairing=pairing)
+    pictures, theirs = (None, None) if other is None else other
+    pictures = take_partner(mix, images) if other is None else pictures
+    stacked = _beside(images, pictures, axis=axis)
+    return stacked, blend_labels(
+        mix, labels, other=theirs, num_classes=num_classes, smoothing=smoothing
+    )
+
+
+@on_any_mesh
+def _beside(images: PyTree, pictures: PyTree, *, axis: int) -> PyTree:
+    beside = lambda x, other: jnp.concatenate([jnp.asarray(x), jnp.asarray(other)], axis=axis)
+    return jax.tree.map(beside, images, pictures)

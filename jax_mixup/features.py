@@ -11,11 +11,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree, Shaped
 
 from jax_mixup import _checks
+from jax_mixup._entry import calls_back, on_any_mesh, public
 from jax_mixup.mix import Mix, Mixes, blend, layers_of
 from jax_mixup.pairing import reverse
 
 
-def blend_at(mix: Mixes, h: PyTree, *, layer: ArrayLike, at: int) -> PyTree:
+@public
+def blend_at(
+    mix: Mixes, h: PyTree, *, layer: ArrayLike, at: int, other: PyTree | None = None
+) -> PyTree:
     """Blend the features of one layer, which may be drawn anew at each step.
 
         h'ᵢ = mᵢ ⊙ hᵢ + (1 - mᵢ) ⊙ hₚ if layer = at, else hᵢ
@@ -31,6 +35,7 @@ def blend_at(mix: Mixes, h: PyTree, *, layer: ArrayLike, at: int) -> PyTree:
       layer: which layer is mixed at this step, an integer. One that no call has as `at` mixes
         nothing, though labels still are: draw among those that call.
       at: this layer's number; 0 is by custom the input.
+      other: as in `blend`: features of a second batch at this layer.
 
     Returns:
       Arrays of h's shapes and dtypes.
@@ -53,9 +58,11 @@ def blend_at(mix: Mixes, h: PyTree, *, layer: ArrayLike, at: int) -> PyTree:
     `layer = jax.random.randint(key, (), 0, 3)`. Their code branches in Python instead.
     """
     here = jnp.asarray(layer) == at
-    return jax.tree.map(lambda mixed, h: jnp.where(here, mixed, h), blend(mix, h), h)
+    mixed = blend(mix, h, other=other)
+    return jax.tree.map(lambda mixed, h: jnp.where(here, mixed, h), mixed, h)
 
 
+@public
 def add_noise(
     key: PRNGKeyArray,
     x: Shaped[ArrayLike, "*dims"],
@@ -109,11 +116,13 @@ def add_noise(
     return ((1 + scale * v) * x.astype(jnp.float32) + shift * xi).astype(x.dtype)
 
 
+@public
 def blend_moments(
     mix: Mixes,
     h: Shaped[ArrayLike, "b ..."],
     *,
     axes: Sequence[int],
+    other: Shaped[ArrayLike, "b ..."] | None = None,
     epsilon: float = 1e-6,
     detach: bool = False,
 ) -> Shaped[Array, "b ..."]:
@@ -129,6 +138,7 @@ def blend_moments(
       h: features, f[B, *spatial, C].
       axes: over which moments are taken, as h counts its axes, without the batch: the spatial ones
         give one a channel (instance norm, style), (-1,) one a position (positional norm).
+      other: features whose moments are blended in, in place of the partners': of a second batch.
       epsilon: ε > 0, added to the variance.
       detach: whether gradients pass by μ and σ as constants.
 
@@ -167,18 +177,24 @@ def blend_moments(
                 "needs a mask without positions on those axes, as sample_mixup draws."
             )
     wide = h.astype(jnp.float32)
-    mean = wide.mean(taken, keepdims=True)
-    count = h.size // mean.size
-    square = jnp.square(wide - mean).sum(taken, keepdims=True) / max(count - 1, 1)
-    deviation = jnp.sqrt(square + epsilon)
-    if detach:
-        mean, deviation = jax.lax.stop_gradient((mean, deviation))
-    new_mean, new_deviation = blend(mix, (mean, deviation))
+
+    def moments(x: Array) -> tuple[Array, Array]:
+        mean = x.mean(taken, keepdims=True)
+        square = jnp.square(x - mean).sum(taken, keepdims=True) / max(x.size // mean.size - 1, 1)
+        found = mean, jnp.sqrt(square + epsilon)
+        return jax.lax.stop_gradient(found) if detach else found
+
+    mean, deviation = moments(wide)
+    given = None
+    if other is not None:
+        given = moments(_checks.shaped("blend_moments", "other", other, h.shape).astype(jnp.float32))
+    new_mean, new_deviation = blend(mix, (mean, deviation), other=given)
     # The equation as a change of h, so that where nothing is mixed nothing is rounded.
     change = (wide - mean) * (new_deviation / deviation - 1) + (new_mean - mean)
     return (wide + change).astype(h.dtype)
 
 
+@calls_back
 def mixup_inference(
     key: PRNGKeyArray,
     predict: Callable[[Array], Array],
@@ -230,29 +246,47 @@ def mixup_inference(
     name = "mixup_inference"
     _checks.option(name, "which", which, ("other", "predicted"))
     _checks.share(name, "lam", lam)
-    x, pool = jnp.asarray(x), jnp.asarray(pool)
-    labels = _checks.shaped(name, "labels", labels, pool.shape[:1])
-    _checks.integer_ids(name, "labels", labels)
+    labels = _checks.shaped(name, "labels", labels, jnp.shape(pool)[:1])
+    labels = _checks.integer_ids(name, "labels", labels)
     if samples < 1:
         raise ValueError(f"{name} got samples={samples}; it needs an int >= 1.")
+    x = jnp.asarray(x)
     logits = predict(x)
-    batch, classes = logits.shape
-    place = jnp.where((labels >= 0) & (labels < classes), labels, classes)
-    counts = jnp.zeros(classes + 1, jnp.int32).at[place].add(1)[:classes]
-    by_class, first = jnp.argsort(place), jnp.cumsum(counts) - counts
-    predicted = jnp.arange(classes)[None, :] == logits.argmax(axis=-1)[:, None]
-    allowed = (predicted if which == "predicted" else ~predicted) & (counts > 0)[None, :]
-    own = jnp.where(allowed.any(axis=1), jnp.asarray(lam).astype(jnp.float32), 1.0)
-    mix = Mix(reverse(), own, own)
+    plan = _allowed(logits, labels, which=which)
 
     def add(total: Array, key: PRNGKeyArray) -> tuple[Array, None]:
-        key_class, key_row = jax.random.split(key)
-        drawn = jax.random.categorical(key_class, jnp.where(allowed, 0.0, -jnp.inf))
-        count = counts[drawn]
-        u = jax.random.uniform(key_row, (batch,), jnp.float32) * count.astype(jnp.float32)
-        row = jnp.clip(u.astype(jnp.int32), 0, jnp.maximum(count - 1, 0))  # rounding reaches count
-        logits = predict(blend(mix, x, other=pool[by_class[first[drawn] + row]]))
-        return total + jax.nn.softmax(logits.astype(jnp.float32)), None
+        probabilities = jax.nn.softmax(predict(_with_clean(key, plan, x, pool, lam)), axis=-1)
+        return total + probabilities.astype(jnp.float32), None
 
-    start = jnp.zeros((batch, classes), jnp.float32)
+    start = 0 * logits.astype(jnp.float32)  # laid out as logits are, under shard_map too
     return jax.lax.scan(add, start, jax.random.split(key, samples))[0] / samples
+
+
+@on_any_mesh
+def _allowed(logits: Float[Array, "b k"], labels: Array, *, which: str) -> tuple[Array, ...]:
+    """For each row the classes it may be blended with; how many examples each has, and which."""
+    classes = logits.shape[1]
+    place = jnp.where((labels >= 0) & (labels < classes), labels, classes)
+    counts = jnp.zeros(classes + 1, jnp.int32).at[place].add(1)[:classes]
+    by_class = jnp.argsort(place).astype(jnp.int32)
+    first = jnp.cumsum(counts, dtype=jnp.int32) - counts
+    best = logits.argmax(axis=-1).astype(jnp.int32)
+    predicted = jnp.arange(classes, dtype=jnp.int32)[None, :] == best[:, None]
+    allowed = (predicted if which == "predicted" else ~predicted) & (counts > 0)[None, :]
+    return allowed, counts, first, by_class
+
+
+@on_any_mesh
+def _with_clean(
+    key: PRNGKeyArray, plan: tuple[Array, ...], x: Array, pool: ArrayLike, lam: ArrayLike
+) -> Array:
+    """Each row blended with a clean example of an allowed class; without one as it is."""
+    allowed, counts, first, by_class = plan
+    key_class, key_row = jax.random.split(key)
+    drawn = jax.random.categorical(key_class, jnp.where(allowed, 0.0, -jnp.inf), axis=-1)
+    count = counts[drawn]
+    u = jax.random.uniform(key_row, count.shape, jnp.float32) * count.astype(jnp.float32)
+    row = jnp.clip(u.astype(jnp.int32), 0, jnp.maximum(count - 1, 0))  # rounding reaches count
+    own = jnp.where(allowed.any(axis=1), jnp.asarray(lam).astype(jnp.float32), 1.0)
+    clean = jnp.asarray(pool)[by_class[first[drawn] + row]]
+    return blend(Mix(reverse(), own, own), x, other=clean)

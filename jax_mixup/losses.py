@@ -8,17 +8,19 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree, Shaped
 
 from jax_mixup import _checks, masks
+from jax_mixup._entry import calls_back, on_any_mesh, public
 from jax_mixup.labels import pair_loss
-from jax_mixup.mix import Mix, Mixes, checked_rows
-from jax_mixup.pairing import move_rows
+from jax_mixup.mix import Mix, Mixes, checked_rows, partner_rows
 
 
+@calls_back
 def regmixup_loss(
     mix: Mixes,
     loss_fn: Callable[[Any, Any], PyTree],
     outputs: PyTree,
     targets: PyTree,
     *,
+    other: PyTree | None = None,
     eta: ArrayLike = 1.0,
 ) -> PyTree:
     """Add the loss of the mixed rows to that of the rows themselves, from one forward pass.
@@ -27,13 +29,13 @@ def regmixup_loss(
 
     Args:
       mix: a mix of B rows, or a tuple of them.
-      loss_fn, targets: as in `pair_loss`, for B rows.
+      loss_fn, targets, other: as in `pair_loss`, for B rows.
       outputs: what the model gave for `jnp.concatenate([x, blend(mix, x)])`: 2B rows, the clean
         ones o first. One pass, so that batch norm sees both.
       eta: η; may be traced.
 
     Returns:
-      Losses of loss_fn's shape for B rows, not reduced.
+      Losses of loss_fn's shape for B rows, not reduced, in float32 or wider.
 
     Raises:
       TypeError: for losses that are not floats.
@@ -50,27 +52,41 @@ def regmixup_loss(
     the mean over all 2B rows: half of this, for η = 1.
     """
 
-    batch, weight = jax.tree.leaves(targets)[0].shape[0], jnp.asarray(eta)
+    batch = jnp.shape(jax.tree.leaves(targets)[0])[0]
     for x in jax.tree.leaves(outputs):
         if x.shape[:1] != (2 * batch,):
             raise ValueError(
                 f"regmixup_loss got outputs of shape {x.shape} for targets of {batch} rows; it "
                 "needs twice as many: call the model on jnp.concatenate([x, blend(mix, x)])."
             )
-    clean = jax.tree.map(lambda x: x[:batch], outputs)
-    mixed = jax.tree.map(lambda x: x[batch:], outputs)
+    clean, mixed = _halves(outputs)
+    both = pair_loss(mix, loss_fn, mixed, targets, other=other)
+    return _added(loss_fn(clean, targets), both, eta)
+
+
+@on_any_mesh
+def _halves(outputs: PyTree) -> tuple[PyTree, PyTree]:
+    first = jax.tree.map(lambda x: x[: x.shape[0] // 2], outputs)
+    return first, jax.tree.map(lambda x: x[x.shape[0] // 2 :], outputs)
+
+
+@on_any_mesh
+def _added(own: PyTree, both: PyTree, eta: ArrayLike) -> PyTree:
     return jax.tree.map(
-        lambda own, both: own + weight.astype(own.dtype) * both,
-        loss_fn(clean, targets),
-        pair_loss(mix, loss_fn, mixed, targets),
+        lambda own, both: jnp.asarray(own).astype(both.dtype)
+        + jnp.asarray(eta).astype(both.dtype) * both,
+        own,
+        both,
     )
 
 
+@public
 def decoupled_loss(
     mix: Mix,
     logits: Shaped[ArrayLike, "b k"],
     labels: Shaped[ArrayLike, "b ..."],
     *,
+    other: Shaped[ArrayLike, "b ..."] | None = None,
     eta: ArrayLike = 0.1,
     power: float = 0.0,
 ) -> Float[Array, "b"]:
@@ -87,6 +103,7 @@ def decoupled_loss(
       mix: a mix of B rows.
       logits: f[B, K] for the blended inputs.
       labels: class ids of the unmixed rows. A row with an id outside [0, K) has no loss to it.
+      other: ids in place of the partners', as of a second batch.
       eta, power: η, which may be traced, and e, how the second part follows λ: 0 not at all.
 
     Returns:
@@ -106,11 +123,12 @@ def decoupled_loss(
     batch's, and at exactly ½ the second part is dropped, for it cannot tell the two apart; some of
     their settings keep it for one of the shares only. Here λ is each row's, and both stay.
     """
-    labels = checked_rows("decoupled_loss", mix, "labels", labels)
-    _checks.integer_ids("decoupled_loss", "labels", labels)
-    logits = checked_rows("decoupled_loss", mix, "logits", logits).astype(jnp.float32)
-    partners = move_rows(mix.partner, labels)
-    own, other = _one_hot(labels, logits), _one_hot(partners, logits)
+    name = "decoupled_loss"
+    labels = _checks.integer_ids(name, "labels", checked_rows(name, mix, "labels", labels))
+    logits = checked_rows(name, mix, "logits", logits).astype(jnp.float32)
+    given = None if other is None else _checks.integer_ids(name, "other", other)
+    partners = partner_rows(name, mix, "labels", labels, given)
+    own, rest = _one_hot(labels, logits), _one_hot(partners, logits)
     two = (labels != partners) & (mix.lam > 1e-3) & (mix.lam < 1 - 1e-3)
 
     def without(rival: Array, target: Array) -> Float[Array, "b"]:
@@ -118,12 +136,13 @@ def decoupled_loss(
         return jnp.where(two, _cross_entropy(kept, target), 0.0)
 
     lam, weight = mix.lam, jnp.asarray(eta).astype(jnp.float32)
-    mixed = lam * _cross_entropy(logits, own) + (1 - lam) * _cross_entropy(logits, other)
+    mixed = lam * _cross_entropy(logits, own) + (1 - lam) * _cross_entropy(logits, rest)
     lam = jnp.where(two, lam, 0.5)  # a root has no gradient at 0
-    decoupled = lam**power * without(other, own) + (1 - lam) ** power * without(own, other)
+    decoupled = lam**power * without(rest, own) + (1 - lam) ** power * without(own, rest)
     return mixed + weight * decoupled
 
 
+@public
 def mixupe_penalty(
     logits: Shaped[ArrayLike, "b k"],
     labels: Shaped[ArrayLike, "b ..."],
@@ -158,8 +177,7 @@ def mixupe_penalty(
     derivatives by x; η = 0.001, α = 2). Their code then scales the sum of both back to the mixup
     loss's size, a factor near 1, which is left out here.
     """
-    labels = jnp.asarray(labels)
-    _checks.integer_ids("mixupe_penalty", "labels", labels)
+    labels = _checks.integer_ids("mixupe_penalty", "labels", labels)
     _checks.alpha("mixupe_penalty", "alpha", alpha)
     logits, a = (jnp.asarray(x).astype(jnp.float32) for x in (logits, alpha))
     residual = _one_hot(labels, logits).astype(jnp.float32) - jax.nn.softmax(logits)
@@ -168,6 +186,7 @@ def mixupe_penalty(
     return jnp.where(slope < threshold, -share * slope, 0.0)
 
 
+@public
 def intrusion_loss(real: Shaped[ArrayLike, "n"], mixed: Shaped[ArrayLike, "m"]) -> Float[Array, ""]:
     """Tell mixed inputs from real ones: the region must leave them apart.
 
@@ -194,6 +213,7 @@ def intrusion_loss(real: Shaped[ArrayLike, "n"], mixed: Shaped[ArrayLike, "m"]) 
     return total / (real.size + mixed.size)
 
 
+@public
 def mask_loss(mix: Mix, *, margin: float = 0.1) -> Float[Array, ""]:
     """Pull a mask's mean to its label weight, and leave it alone once it is near.
 
@@ -217,6 +237,7 @@ def mask_loss(mix: Mix, *, margin: float = 0.1) -> Float[Array, ""]:
     return jnp.maximum(off - margin, 0.0).mean()
 
 
+@public
 def adautomix_loss(
     mixes: Mixes,
     losses: Float[Array, "b"],
@@ -255,6 +276,7 @@ def adautomix_loss(
     return -beta * losses.astype(jnp.float32).mean() + (1 - beta) * alike.mean()
 
 
+@public
 def hesitation(step: ArrayLike, *, steps: int, turn: int) -> Float[Array, ""]:
     """Schedule mixing: always at first, then by turns, then ever more rarely.
 
@@ -292,7 +314,7 @@ def hesitation(step: ArrayLike, *, steps: int, turn: int) -> Float[Array, ""]:
 
 
 def _one_hot(ids: Int[Array, "b"], logits: Float[Array, "b k"]) -> Array:
-    return jnp.arange(logits.shape[-1])[None, :] == ids[:, None]
+    return jnp.arange(logits.shape[-1], dtype=jnp.int32)[None, :] == ids[:, None]
 
 
 def _cross_entropy(logits: Float[Array, "b k"], target: Array) -> Float[Array, "b"]:

@@ -43,7 +43,7 @@ def computed_once(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     It would repeat there, for each pixel, all that leads from random bits to a corner or a weight;
     `optimization_barrier` does not help, for it is removed before fusion.
     """
-    return jnp.stack([x, jnp.zeros_like(x)]).sum(axis=0)
+    return jnp.stack([x, jnp.zeros_like(x)]).sum(axis=0, dtype=x.dtype)
 
 
 def outside_box(
@@ -72,7 +72,7 @@ def share_outside(
 ) -> Float[Array, "n"]:
     """The share of positions outside the box, from the corners: the mask is never summed."""
     total = math.prod(spatial)
-    return _ratio(total - (stop - start).prod(axis=-1), total)
+    return _ratio(total - (stop - start).prod(axis=-1, dtype=jnp.int32), total)
 
 
 def share(mask: Bool[Array, "n *spatial"]) -> Float[Array, "n"]:
@@ -192,7 +192,8 @@ def _threshold(x: UInt[Array, "n m"], count: Int[Array, "n"], bits: int) -> UInt
         reached = (x >= trial[:, None]).sum(axis=1, dtype=jnp.int32)
         return jnp.where(reached >= count, trial, found)
 
-    zero = (count ^ count).astype(jnp.uint32)  # as count is laid out, under shard_map too
+    # As both are laid out, under shard_map too.
+    zero = (count ^ count).astype(jnp.uint32) | (x[:, 0] ^ x[:, 0])
     return jax.lax.fori_loop(0, bits, with_bit, zero)
 
 

@@ -19,6 +19,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Bool, PyTree
 
 from jax_mixup import _checks
+from jax_mixup._entry import public
 from jax_mixup.pairing import Pairing, move_rows
 
 
@@ -30,12 +31,14 @@ class Mix:
         x̃ᵢ = mᵢ ⊙ xᵢ + (1 - mᵢ) ⊙ xₚ,  ỹᵢ = λᵢ yᵢ + (1 - λᵢ) yₚ
 
     Samplers draw one. It can be made by hand, logged, returned from jit, scanned and vmapped;
-    `dataclasses.replace(mix, lam=...)` gives another label weight, say one from attention.
+    `dataclasses.replace(mix, lam=...)` gives another label weight, say one from attention. It is of
+    all rows of its batch: a part of them has other partners, and draws a mix of its own.
 
     Attributes:
       partner: i32[B], or a static pairing: the row p that each row is mixed with.
       mask: the share m of the row's own input at each position, `[B or 1]` or `[B or 1, *spatial]`;
-        float32 in [0, 1], or bool where the method is hard, so that ids can follow it.
+        float32 in [0, 1], or bool where the method is hard, so that ids can follow it. The
+        positions come right after the batch, as in arrays with channels last.
       lam: f32[B] in [0, 1]: the share λ of the row's own label. For geometric methods it is the
         share of positions that were taken from the row.
 
@@ -55,6 +58,7 @@ M = TypeVar("M", Mix, tuple[Mix, ...])  # what changes a mix gives the same kind
 WIDE = (jnp.float64, jnp.complex64, jnp.complex128)  # dtypes that are blended as they are
 
 
+@public
 def take_partner(mix: Mix, x: PyTree) -> PyTree:
     """Move each row's partner into its place.
 
@@ -85,6 +89,7 @@ def take_partner(mix: Mix, x: PyTree) -> PyTree:
     return jax.tree.map(take, x)
 
 
+@public
 def blend(
     mix: Mixes, x: PyTree, *, other: PyTree | None = None, dtype: DTypeLike | None = None
 ) -> PyTree:
@@ -93,14 +98,15 @@ def blend(
         x̃ᵢ = mᵢ ⊙ xᵢ + (1 - mᵢ) ⊙ oᵢ,  oᵢ = xₚ unless `other` is given
 
     The mask is right-padded with 1s to x's rank. A soft mask is applied in float32 (float64 and
-    complex inputs in their own dtype), so m = 0 and m = 1 copy finite values exactly; a bool mask
-    selects, and what it hides has no influence, NaN neither. Integers are rounded to nearest; they
+    complex inputs in their own dtype). m = 0 and m = 1 copy values exactly, and a value whose
+    weight is 0 has no influence, not even where it is NaN. Integers are rounded to nearest; they
     are exact below 2^24. Mix first and normalise after: the weights sum to 1, so it is the same,
     and uint8 rows move.
 
     Args:
       mix: a mix of B rows, or a tuple of them, laid one over another.
-      x: arrays [B, *spatial, ...], or a PyTree of them.
+      x: arrays [B, *spatial, ...], or a PyTree of them; channels last. Of channels first move the
+        axis, `jnp.moveaxis(x, 1, -1)`, and back after: under jit that is no pass over the data.
       other: what to blend with in place of the partners' rows; same structure and shapes as x.
       dtype: of the result, default x's; an integer x needs it: a float dtype, or its own.
 
@@ -128,12 +134,16 @@ def blend(
     return jax.tree.map(leaf, x) if other is None else jax.tree.map(leaf, x, other)
 
 
+@public
 def select(mix: Mixes, x: PyTree, *, other: PyTree | None = None) -> PyTree:
     """Take each position from the row or from its partner: segmentation ids, tokens.
 
         out[i] = x[i] where mᵢ else other[i],  other = the partner's rows unless given
 
-    Nothing is averaged: every id survives exactly, an ignore id too.
+    Nothing is averaged: every id survives exactly, an ignore id too. Twice, it gives x back only
+    where the pairing is mutual and both rows of a pair have one mask, as with per="batch" or
+    per="pair" and `reverse()`. With a mask for each row some positions are in neither mixed row:
+    nothing can give them back.
 
     Args:
       mix: a mix of B rows whose mask is bool, or a tuple of such mixes.
@@ -174,17 +184,23 @@ def mix_where(on: Bool[Array, "n"], mix: Mix) -> Mix:
     return dataclasses.replace(mix, mask=mask, lam=jnp.where(on, mix.lam, 1.0))
 
 
-def checked_rows(function: str, mix: Mixes, name: str, x: ArrayLike) -> Array:
-    if isinstance(mix, tuple):
-        raise TypeError(f"{function} got {len(mix)} mixes; it needs one: call it for each.")
+def checked_rows(function: str, mix: Mix, name: str, x: ArrayLike) -> Array:
     x = jnp.asarray(x)
-    if mix.lam.ndim != 1:
-        raise ValueError(
-            f"{function} got a mix whose lam has shape {mix.lam.shape}; it needs (B,): to a mix "
-            "that was drawn under vmap, apply verbs under vmap too."
-        )
     _checks.rows(function, name, x, mix.lam.shape[0])
     return x
+
+
+def partner_rows(function: str, mix: Mix, name: str, x: Array, other: ArrayLike | None) -> Array:
+    """What each row is mixed with: the partners' rows, or those that were given in their place."""
+    if other is None:
+        return move_rows(mix.partner, x)
+    other = jnp.asarray(other)
+    if other.shape != x.shape or other.dtype != x.dtype:
+        raise ValueError(
+            f"{function} got other of shape {other.shape} and dtype {other.dtype} for {name} of "
+            f"shape {x.shape} and dtype {x.dtype}; it needs the same: resize or cast other first."
+        )
+    return other
 
 
 def layers_of(mix: Mixes) -> tuple[Mix, ...]:
@@ -224,7 +240,7 @@ def _blended(
         return mask_for(function, layer, checked_rows(function, layer, "x", x))
 
     def other_of(layer: Mix) -> Array | None:
-        partner = _partner_of(function, layer, x, other)
+        partner = partner_rows(function, layer, "x", x, other)
         return None if partner is x else partner  # a batch of one
 
     return layered(mix, x, weight_of, other_of, out)
@@ -236,18 +252,6 @@ def one_mix(function: str, mix: Mixes, other: object) -> None:
             f"{function} got other for {len(mix)} mixes; it needs one mix: call {function} for "
             "each, with its own."
         )
-
-
-def _partner_of(function: str, mix: Mix, x: Array, other: ArrayLike | None) -> Array:
-    if other is None:
-        return move_rows(mix.partner, x)
-    other = jnp.asarray(other)
-    if other.shape != x.shape or other.dtype != x.dtype:
-        raise ValueError(
-            f"{function} got other of shape {other.shape} and dtype {other.dtype} for x of shape "
-            f"{x.shape} and dtype {x.dtype}; it needs the same: resize or cast other first."
-        )
-    return other
 
 
 def mask_for(function: str, mix: Mix, x: Array) -> Array:
@@ -266,9 +270,17 @@ def weighted(weight: Array, own: Array, other: Array, out: DTypeLike) -> Array:
     if weight.dtype == jnp.bool_:
         return _cast(jnp.where(weight, own, other.astype(own.dtype)), out)
     dtype = own.dtype if own.dtype in WIDE else jnp.float32
-    weight = weight.astype(dtype)
-    mixed = weight * own.astype(dtype) + (1 - weight) * other.astype(dtype)
-    return _cast(mixed, out)
+    parts = [
+        _part(share.astype(dtype), x) for share, x in ((weight, own), (1 - weight, other))
+    ]
+    return _cast(parts[0] + parts[1], out)
+
+
+def _part(share: Array, x: Array) -> Array:
+    part = share * x.astype(share.dtype)
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        return part
+    return jnp.where(share == 0, jnp.zeros((), part.dtype), part)  # for 0 · NaN is NaN
 
 
 def _cast(x: Array, out: DTypeLike) -> Array:

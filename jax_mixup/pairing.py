@@ -9,8 +9,7 @@ gathers the whole batch on every device.
 All are defined for odd batches, and for a batch of one, which is its own partner.
 """
 
-from dataclasses import dataclass
-from functools import partial
+import dataclasses
 from typing import Any, Literal
 
 import jax
@@ -19,18 +18,24 @@ import numpy as np
 from jaxtyping import Array, Int, PyTree
 
 from jax_mixup import _checks
+from jax_mixup._entry import public
 
 PER = ("batch", "pair", "example")
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class StaticPairing:
-    """A pairing known at trace time; make one with `reverse`, `roll` or `neighbours`."""
+    """A pairing known at trace time; make one with `reverse`, `roll` or `neighbours`.
+
+    A sampler notes the `rows` that it drew for, so that a mix of 16 rows whose arrays were cut to 4
+    is refused: `reverse` would pair other rows.
+    """
 
     rule: Literal["reverse", "roll", "neighbours"]
     shift: int = 0
     groups: int = 1
+    rows: int | None = dataclasses.field(default=None, repr=False)
 
 
 # What the fields of a Mix and the options of the samplers hold.
@@ -168,6 +173,7 @@ def pairing_for(rows: int, *, shards: int = 1, backend: str | None = None) -> St
     return reverse(groups=shards)
 
 
+@public
 def partner_index(pairing: Pairing, n: int) -> Int[Array, "b"]:
     """Write a pairing as the index of each row's partner.
 
@@ -189,28 +195,28 @@ def partner_index(pairing: Pairing, n: int) -> Int[Array, "b"]:
     """
     if isinstance(pairing, StaticPairing):
         return jnp.asarray(_static_index(pairing, n))
-    _checks.rows("partner_index", "pairing", pairing, n)
-    return pairing
+    _checks.index_array("partner_index", pairing, n)
+    return jnp.asarray(pairing).astype(jnp.int32)
+
+
+def bound(pairing: Pairing, rows: int) -> Pairing:
+    """The pairing of a mix of so many rows, which a mix of other rows cannot use."""
+    if isinstance(pairing, StaticPairing):
+        _check_groups(pairing, rows)
+        return dataclasses.replace(pairing, rows=rows)
+    return jnp.asarray(pairing).astype(jnp.int32)
 
 
 def move_rows(pairing: Pairing, x: Array) -> Array:
     """Each row's partner, for one array; `take_partner` is the public verb."""
     n = x.shape[0]
-    move: Any
     if isinstance(pairing, StaticPairing):
         _check_groups(pairing, n)
-        move, arrays = partial(_move_static, pairing), (x,)
+        moved = _move_static(pairing, x) if n > 1 else x
     else:
-        _checks.rows("take_partner", "partner", pairing, n)
-        move, arrays = _gather, (x, pairing)
-    if n == 1:
-        return x  # the same object: callers skip the mixing, so a batch of one stays bit for bit
-    sharding = jax.typeof(x).sharding
-    if sharding.spec and sharding.spec[0] is not None:
-        # The batch axis is an Explicit mesh axis, whose rules refuse rows that cross devices (and
-        # reshapes of some group counts). The compiler places them, and the result's type is x's.
-        move = jax.sharding.auto_axes(move, out_sharding=sharding)
-    return move(*arrays)
+        _checks.index_array("take_partner", pairing, n)
+        moved = _gather(x, jnp.asarray(pairing)) if n > 1 else x
+    return moved  # of one row the same object: callers skip mixing, so it stays bit for bit
 
 
 def draws(per: str, n: int) -> int:
@@ -251,6 +257,11 @@ def _static_index(pairing: StaticPairing, n: int) -> np.ndarray:
 
 def _check_groups(pairing: StaticPairing, n: int) -> None:
     size, rest = divmod(n, pairing.groups)
+    if pairing.rows not in (None, n):
+        raise ValueError(
+            f"{pairing.rule}() got a batch of {n} rows in a mix that was drawn for {pairing.rows}; "
+            "it needs as many: draw a mix for each batch, under shard_map inside of it."
+        )
     if rest or (size == 1 and n > 1):
         raise ValueError(
             f"{pairing.rule}(groups={pairing.groups}) got a batch of {n} rows; it needs groups "
@@ -276,4 +287,6 @@ def _move_static(pairing: StaticPairing, x: Any, *, numpy: Any = jnp) -> Any:
 
 
 def _gather(x: Array, index: Int[Array, "b"]) -> Array:
+    if jnp.issubdtype(x.dtype, jnp.inexact):
+        return jnp.take(x, index, axis=0)  # NaN where there is no such row, so that it is seen
     return x[index]

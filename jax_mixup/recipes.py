@@ -2,6 +2,11 @@
 
 For anything else that belongs to the batch (masks, losses on ids, metrics) draw the mix with
 `sample_*` and apply it with the verbs.
+
+Channels come last. Recipes whose masks have positions refuse images [B, 1 or 3 or 4, H, W] that
+have channels first: `jnp.moveaxis(images, 1, -1)` moves them, `jnp.moveaxis(mixed, -1, 1)` back,
+and under jit that is no pass over the data. Series with variables before time, [B, V, T], look like
+any other array: for them too write `jnp.moveaxis(x, 1, -1)`.
 """
 
 from typing import Any
@@ -11,6 +16,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import ArrayLike, PRNGKeyArray, PyTree
 
+from jax_mixup import _checks
+from jax_mixup._entry import calls_back
 from jax_mixup.insets import fit_partner, sample_resizemix
 from jax_mixup.labels import blend_labels
 from jax_mixup.mix import Mixes, blend
@@ -18,6 +25,7 @@ from jax_mixup.policies import Sampler
 from jax_mixup.samplers import sample_cutmix, sample_mixup, sample_mixup_or_cutmix
 
 
+@calls_back
 def mixup(
     key: PRNGKeyArray,
     images: PyTree,
@@ -27,6 +35,7 @@ def mixup(
     num_classes: int | None = None,
     smoothing: ArrayLike = 0.0,
     dtype: DTypeLike | None = None,
+    other: tuple[PyTree, PyTree] | None = None,
     **options: Any,
 ) -> tuple[PyTree, PyTree]:
     """Mix a batch and its labels by mixup.
@@ -40,6 +49,7 @@ def mixup(
       alpha: concentration of λ; may be traced; <= 0 is off.
       num_classes, smoothing: as in `blend_labels`.
       dtype: as in `blend`; integer images need it.
+      other: (images, labels) of a second batch of the same shapes, whose row i is mixed into row i.
       **options: `lam_law`, `per`, `pairing` of `sample_mixup`.
 
     Returns:
@@ -55,10 +65,11 @@ def mixup(
 
     Zhang et al. 2018, arXiv:1710.09412; see `sample_mixup`.
     """
-    mix = sample_mixup(key, leaf_shape(images)[:1], alpha=alpha, **options)
-    return _apply(mix, images, labels, num_classes, smoothing, dtype)
+    mix = sample_mixup(key, leaf_shape("mixup", images)[:1], alpha=alpha, **options)
+    return apply(mix, images, labels, num_classes, smoothing, dtype, other)
 
 
+@calls_back
 def cutmix(
     key: PRNGKeyArray,
     images: PyTree,
@@ -68,6 +79,7 @@ def cutmix(
     num_classes: int | None = None,
     smoothing: ArrayLike = 0.0,
     dtype: DTypeLike | None = None,
+    other: tuple[PyTree, PyTree] | None = None,
     **options: Any,
 ) -> tuple[PyTree, PyTree]:
     """Mix a batch and its labels by CutMix.
@@ -76,12 +88,13 @@ def cutmix(
 
     Args:
       key: a PRNG key.
-      images: arrays [B, *spatial, C] or a PyTree of arrays that start with the same B and spatial
-        axes.
+      images: arrays [B, *spatial, C], channels last, or a PyTree of arrays that start with the same
+        B and spatial axes. Channels first: `jnp.moveaxis(images, 1, -1)`, and back after.
       labels: as in `blend_labels`.
       alpha: concentration of the drawn share; may be traced; <= 0 is off.
       num_classes, smoothing: as in `blend_labels`.
       dtype: as in `blend`; integer images need it.
+      other: (images, labels) of a second batch of the same shapes, whose row i is mixed into row i.
       **options: `box`, `axes`, `lam_law`, `per`, `pairing` of `sample_cutmix`.
 
     Returns:
@@ -98,10 +111,11 @@ def cutmix(
 
     Yun et al. 2019, arXiv:1905.04899; see `sample_cutmix`.
     """
-    mix = sample_cutmix(key, leaf_shape(images)[:-1], alpha=alpha, **options)
-    return _apply(mix, images, labels, num_classes, smoothing, dtype)
+    mix = sample_cutmix(key, positions("cutmix", images), alpha=alpha, **options)
+    return apply(mix, images, labels, num_classes, smoothing, dtype, other)
 
 
+@calls_back
 def mixup_or_cutmix(
     key: PRNGKeyArray,
     images: PyTree,
@@ -112,6 +126,7 @@ def mixup_or_cutmix(
     num_classes: int | None = None,
     smoothing: ArrayLike = 0.0,
     dtype: DTypeLike | None = None,
+    other: tuple[PyTree, PyTree] | None = None,
     **options: Any,
 ) -> tuple[PyTree, PyTree]:
     """Mix a batch and its labels by CutMix or by mixup, drawn anew each time.
@@ -125,6 +140,7 @@ def mixup_or_cutmix(
       mixup_alpha, cutmix_alpha: concentrations; may be traced; <= 0 is off.
       num_classes, smoothing: as in `blend_labels`.
       dtype: as in `blend`; integer images need it.
+      other: (images, labels) of a second batch of the same shapes, whose row i is mixed into row i.
       **options: `switch_prob`, `prob`, `box`, `lam_law`, `per`, `pairing` of
         `sample_mixup_or_cutmix`.
 
@@ -144,14 +160,15 @@ def mixup_or_cutmix(
     """
     mix = sample_mixup_or_cutmix(
         key,
-        leaf_shape(images)[:-1],
+        positions("mixup_or_cutmix", images),
         mixup_alpha=mixup_alpha,
         cutmix_alpha=cutmix_alpha,
         **options,
     )
-    return _apply(mix, images, labels, num_classes, smoothing, dtype)
+    return apply(mix, images, labels, num_classes, smoothing, dtype, other)
 
 
+@calls_back
 def mix_batch(
     key: PRNGKeyArray,
     images: PyTree,
@@ -161,6 +178,7 @@ def mix_batch(
     num_classes: int | None = None,
     smoothing: ArrayLike = 0.0,
     dtype: DTypeLike | None = None,
+    other: tuple[PyTree, PyTree] | None = None,
 ) -> tuple[PyTree, PyTree]:
     """Mix a batch and its labels by any sampler or policy.
 
@@ -168,13 +186,14 @@ def mix_batch(
 
     Args:
       key: a PRNG key.
-      images: arrays [B, *spatial, C], or a PyTree of arrays that start with the same B and spatial
-        axes.
+      images: arrays [B, *spatial, C], channels last, or a PyTree of arrays that start with the same
+        B and spatial axes. Channels first: `jnp.moveaxis(images, 1, -1)`, and back after.
       labels: as in `blend_labels`.
       sampler: a function `(key, shape) -> Mix`, or one that gives a tuple of mixes: `sample_fmix`,
         `preset("deit")`, `partial(sample_gridmix, grid=(4, 4))`.
       num_classes, smoothing: as in `blend_labels`.
       dtype: as in `blend`; integer images need it.
+      other: (images, labels) of a second batch of the same shapes, whose row i is mixed into row i.
 
     Returns:
       (images, labels), mixed.
@@ -188,10 +207,11 @@ def mix_batch(
       >>> x.shape, y.shape
       ((4, 8, 8, 3), (4, 4))
     """
-    mix = sampler(key, leaf_shape(images)[:-1])
-    return _apply(mix, images, labels, num_classes, smoothing, dtype)
+    mix = sampler(key, positions("mix_batch", images))
+    return apply(mix, images, labels, num_classes, smoothing, dtype, other)
 
 
+@calls_back
 def resizemix(
     key: PRNGKeyArray,
     images: PyTree,
@@ -200,6 +220,7 @@ def resizemix(
     num_classes: int | None = None,
     smoothing: ArrayLike = 0.0,
     dtype: DTypeLike | None = None,
+    other: tuple[PyTree, PyTree] | None = None,
     **options: Any,
 ) -> tuple[PyTree, PyTree]:
     """Mix a batch and its labels by ResizeMix.
@@ -208,7 +229,7 @@ def resizemix(
 
     Args:
       key: a PRNG key.
-      images, labels, num_classes, smoothing, dtype: as in `cutmix`.
+      images, labels, num_classes, smoothing, dtype, other: as in `cutmix`.
       **options: `scale`, `box`, `per`, `pairing` of `sample_resizemix`.
 
     Returns:
@@ -225,28 +246,42 @@ def resizemix(
 
     Qin et al. 2020, arXiv:2012.11101; see `sample_resizemix`.
     """
-    mix = sample_resizemix(key, leaf_shape(images)[:-1], **options)
-    other = fit_partner(mix, images)
-    return _apply(mix, images, labels, num_classes, smoothing, dtype, other)
+    mix = sample_resizemix(key, positions("resizemix", images), **options)
+    pictures, theirs = (None, None) if other is None else other
+    fitted = fit_partner(mix, images, other=pictures)
+    mixed = blend(mix, images, other=fitted, dtype=dtype)
+    return mixed, blend_labels(
+        mix, labels, other=theirs, num_classes=num_classes, smoothing=smoothing
+    )
 
 
-def leaf_shape(images: PyTree) -> tuple[int, ...]:
+def leaf_shape(function: str, images: PyTree) -> tuple[int, ...]:
     leaves = jax.tree.leaves(images)
     if not leaves:
-        raise ValueError(f"a recipe got images={images!r}; it needs an array or a PyTree of them.")
+        raise ValueError(
+            f"{function} got images={images!r}; it needs an array or a PyTree of them."
+        )
     return jnp.shape(leaves[0])
 
 
-def _apply(
+def positions(function: str, images: PyTree) -> tuple[int, ...]:
+    """The shape (B, *spatial) of images whose channels come last."""
+    shape = leaf_shape(function, images)
+    _checks.channels_last(function, shape)
+    return shape[:-1]
+
+
+def apply(
     mix: Mixes,
     images: PyTree,
     labels: PyTree,
     num_classes: int | None,
     smoothing: ArrayLike,
     dtype: DTypeLike | None,
-    other: PyTree | None = None,
+    other: tuple[PyTree, PyTree] | None,
 ) -> tuple[PyTree, PyTree]:
+    pictures, theirs = (None, None) if other is None else other
     return (
-        blend(mix, images, other=other, dtype=dtype),
-        blend_labels(mix, labels, num_classes=num_classes, smoothing=smoothing),
+        blend(mix, images, other=pictures, dtype=dtype),
+        blend_labels(mix, labels, other=theirs, num_classes=num_classes, smoothing=smoothing),
     )

@@ -9,11 +9,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from jax_mixup import _checks
-from jax_mixup.mix import Mix, checked_rows, mask_for, mix_where, padded
-from jax_mixup.pairing import move_rows, partner_index
+from jax_mixup._entry import public
+from jax_mixup.mix import Mix, checked_rows, mask_for, mix_where, padded, partner_rows
+from jax_mixup.pairing import partner_index
 
 
-def reweigh(mix: Mix, amount: Shaped[ArrayLike, "b ..."]) -> Mix:
+@public
+def reweigh(
+    mix: Mix, amount: Shaped[ArrayLike, "b ..."], *, other: Shaped[ArrayLike, "b ..."] | None = None
+) -> Mix:
     """Weigh labels by how much of something was really taken: valid samples, saliency, attention.
 
         λᵢ = Σ m aᵢ / (Σ m aᵢ + Σ (1 - m) aₚ)
@@ -22,7 +26,9 @@ def reweigh(mix: Mix, amount: Shaped[ArrayLike, "b ..."]) -> Mix:
 
     Args:
       mix: a mix of B rows.
-      amount: a >= 0, f or bool [B, *spatial], with the mask's positions first.
+      amount: a >= 0, f or bool [B, *spatial], with the mask's positions first. What the mask hides
+        has no influence, not even NaN.
+      other: amounts of what is blended in place of the partners, as of a second batch.
 
     Returns:
       The mix with this `lam`; where nothing was taken from either row it stays as it was.
@@ -44,14 +50,20 @@ def reweigh(mix: Mix, amount: Shaped[ArrayLike, "b ..."]) -> Mix:
     amount = checked_rows("reweigh", mix, "amount", amount)
     mask = mask_for("reweigh", mix, amount).astype(jnp.float32)
     axes = tuple(range(1, amount.ndim))
-    own = (mask * amount.astype(jnp.float32)).sum(axes)
-    other = ((1 - mask) * move_rows(mix.partner, amount).astype(jnp.float32)).sum(axes)
-    total = own + other
+    partners = partner_rows("reweigh", mix, "amount", amount, other)
+    own = weighed(mask, amount).sum(axes)
+    total = own + weighed(1 - mask, partners).sum(axes)
     lam = jnp.where(total > 0, own / jnp.where(total > 0, total, 1.0), mix.lam)
     return dataclasses.replace(mix, lam=lam)
 
 
-def keep_overlap(mix: Mix, valid: Shaped[ArrayLike, "b *spatial"]) -> Mix:
+@public
+def keep_overlap(
+    mix: Mix,
+    valid: Shaped[ArrayLike, "b *spatial"],
+    *,
+    other: Shaped[ArrayLike, "b *spatial"] | None = None,
+) -> Mix:
     """Mix only where both rows have content: images of several sizes, sequences with padding.
 
         mᵢ ← m where both are valid, else 1;  λᵢ = Σ mᵢ / Aᵢ over the Aᵢ valid positions of the row
@@ -63,6 +75,7 @@ def keep_overlap(mix: Mix, valid: Shaped[ArrayLike, "b *spatial"]) -> Mix:
       mix: a mix of B rows.
       valid: bool[B, *spatial], True where a row has content; the mask's positions first. Rows that
         are padded on one side overlap there, centred ones in the middle.
+      other: bool, the same of what is blended in place of the partners, as of a second batch.
 
     Returns:
       The mix with a mask [B, *spatial] of its own dtype, and `lam`; a bool mask is counted exactly.
@@ -87,7 +100,7 @@ def keep_overlap(mix: Mix, valid: Shaped[ArrayLike, "b *spatial"]) -> Mix:
             f"keep_overlap got valid of dtype {valid.dtype}; it needs bool: write ids != 0."
         )
     mask = mask_for("keep_overlap", mix, valid)
-    both = valid & move_rows(mix.partner, valid)
+    both = valid & partner_rows("keep_overlap", mix, "valid", valid, other)
     mask = jnp.where(both, mask, jnp.ones((), mask.dtype))
     axes = tuple(range(1, valid.ndim))
     taken = (1 - mask.astype(jnp.float32)).sum(axes)
@@ -96,7 +109,14 @@ def keep_overlap(mix: Mix, valid: Shaped[ArrayLike, "b *spatial"]) -> Mix:
     return dataclasses.replace(mix, mask=mask, lam=lam)
 
 
-def keep_local(mix: Mix, features: Shaped[ArrayLike, "b *dims"], *, radius: ArrayLike) -> Mix:
+@public
+def keep_local(
+    mix: Mix,
+    features: Shaped[ArrayLike, "b *dims"],
+    *,
+    radius: ArrayLike,
+    other: Shaped[ArrayLike, "b *dims"] | None = None,
+) -> Mix:
     """Mix near rows only: between far ones may lie another class.
 
         mᵢ = 1 and λᵢ = 1 unless ‖fᵢ - fₚ‖ <= r
@@ -105,6 +125,7 @@ def keep_local(mix: Mix, features: Shaped[ArrayLike, "b *dims"], *, radius: Arra
       mix: a mix of B rows.
       features: f[B, ...], inputs or hidden features.
       radius: r in their units; may be traced. Infinity keeps the mix as it is.
+      other: features of what is blended in place of the partners, as of a second batch.
 
     Returns:
       A mix of the same rows, its mask with a leading B.
@@ -124,16 +145,19 @@ def keep_local(mix: Mix, features: Shaped[ArrayLike, "b *dims"], *, radius: Arra
     if number is not None and not number >= 0:
         raise ValueError(f"keep_local got radius={number}; it needs a number >= 0.")
     features = checked_rows("keep_local", mix, "features", features)
-    flat = features.reshape(features.shape[0], -1).astype(jnp.float32)
-    distance = jnp.linalg.norm(flat - move_rows(mix.partner, flat), axis=1)
+    partners = partner_rows("keep_local", mix, "features", features, other)
+    own, far = (x.reshape(x.shape[0], -1).astype(jnp.float32) for x in (features, partners))
+    distance = jnp.linalg.norm(own - far, axis=1)
     return mix_where(distance <= jnp.asarray(radius).astype(jnp.float32), mix)
 
 
+@public
 def remix(
     mix: Mix,
     labels: Shaped[ArrayLike, "b ..."],
     counts: Shaped[ArrayLike, "..."],
     *,
+    other: Shaped[ArrayLike, "b ..."] | None = None,
     kappa: float = 3.0,
     tau: float = 0.5,
 ) -> Mix:
@@ -145,6 +169,7 @@ def remix(
       mix: a mix of B rows; inputs are blended as ever.
       labels: class ids, i[B]. Pairs with an id outside [0, K) keep their weight.
       counts: n, how many training examples each class has, [K].
+      other: ids of what is blended in place of the partners, as of a second batch.
       kappa: how many times as frequent counts as much.
       tau: below which share of the frequent one its label is dropped.
 
@@ -162,18 +187,20 @@ def remix(
 
     Chou et al. 2020, arXiv:2007.03943.
     """
-    own, other, known = _counts("remix", mix, labels, counts)
-    frequent = (own >= kappa * other) & (mix.lam < tau)
-    rare = (other >= kappa * own) & (1 - mix.lam < tau)
+    own, rest, known = _counts("remix", mix, labels, counts, other)
+    frequent = (own >= kappa * rest) & (mix.lam < tau)
+    rare = (rest >= kappa * own) & (1 - mix.lam < tau)
     lam = jnp.where(frequent, 0.0, jnp.where(rare, 1.0, mix.lam))
     return dataclasses.replace(mix, lam=jnp.where(known, lam, mix.lam))
 
 
+@public
 def mamix(
     mix: Mix,
     labels: Shaped[ArrayLike, "b ..."],
     counts: Shaped[ArrayLike, "..."],
     *,
+    other: Shaped[ArrayLike, "b ..."] | None = None,
     omega: float = 0.25,
 ) -> Mix:
     """Bend the label's weight so that the boundary leaves the rarer class a wider margin.
@@ -184,7 +211,7 @@ def mamix(
 
     Args:
       mix: a mix of B rows; inputs are blended as ever.
-      labels, counts: as in `remix`.
+      labels, counts, other: as in `remix`.
       omega: ω, 0 changes nothing.
 
     Returns:
@@ -201,15 +228,18 @@ def mamix(
 
     Cheng et al. 2023, arXiv:2308.15457.
     """
-    own, other, known = _counts("mamix", mix, labels, counts)
-    ratio = (own / other) ** -omega  # γᵢ / γₚ
+    own, rest, known = _counts("mamix", mix, labels, counts, other)
+    ratio = (own / rest) ** -omega  # γᵢ / γₚ
     even = 1 / (1 + ratio)
     low, high = mix.lam / (2 * even), 1 - (1 - mix.lam) / (2 * (1 - even))
     lam = jnp.where(mix.lam < even, low, high)
     return dataclasses.replace(mix, lam=jnp.where(known, lam, mix.lam))
 
 
-def balance(mix: Mix, level: Shaped[ArrayLike, "b ..."]) -> Mix:
+@public
+def balance(
+    mix: Mix, level: Shaped[ArrayLike, "b ..."], *, other: Shaped[ArrayLike, "b ..."] | None = None
+) -> Mix:
     """Blend so that the two are heard in the shares λ and 1-λ, however loud each was recorded.
 
         mᵢ = λᵢ gₚ / (λᵢ gₚ + (1 - λᵢ) gᵢ),  λ unchanged
@@ -218,6 +248,7 @@ def balance(mix: Mix, level: Shaped[ArrayLike, "b ..."]) -> Mix:
       mix: a mix of B rows whose mask has no positions, as `sample_mixup` draws.
       level: g >= 0, each row's loudness in linear units: its standard deviation, or the root mean
         square of a weighted spectrum. A pair with a silent row keeps m = λ.
+      other: levels of what is blended in place of the partners, as of a second batch.
 
     Returns:
       The mix with this mask, [B].
@@ -239,14 +270,15 @@ def balance(mix: Mix, level: Shaped[ArrayLike, "b ..."]) -> Mix:
             f"balance got a mask of shape {mix.mask.shape} and level of shape {level.shape}; it "
             "needs a mask without positions, as sample_mixup draws, and one level a row."
         )
+    partners = partner_rows("balance", mix, "level", level, other).astype(jnp.float32)
     level = level.astype(jnp.float32)
-    other = move_rows(mix.partner, level)
-    own, rest = mix.lam * other, (1 - mix.lam) * level
-    heard = (level > 0) & (other > 0)
+    own, rest = mix.lam * partners, (1 - mix.lam) * level
+    heard = (level > 0) & (partners > 0)
     mask = jnp.where(heard, own / jnp.where(heard, own + rest, 1.0), mix.lam)
     return dataclasses.replace(mix, mask=mask)
 
 
+@public
 def restore_energy(mix: Mix, x: Shaped[ArrayLike, "b *dims"]) -> Float[Array, "b *dims"]:
     """Bring a blend back to its parts' loudness: an average of unlike signals is quieter than they.
 
@@ -277,22 +309,33 @@ def restore_energy(mix: Mix, x: Shaped[ArrayLike, "b *dims"]) -> Float[Array, "b
         raise TypeError(f"restore_energy got x of dtype {x.dtype}; it needs floats, as from blend.")
     mask = mask_for("restore_energy", mix, x).astype(jnp.float32)
     n = x.shape[0]
-    alone = padded(partner_index(mix.partner, n) == jnp.arange(n), x.ndim)
+    alone = padded(partner_index(mix.partner, n) == jnp.arange(n, dtype=jnp.int32), x.ndim)
     scale = jnp.where(alone, 1.0, jnp.sqrt(jnp.square(mask) + jnp.square(1 - mask)))
     return (x.astype(jnp.float32) / scale).astype(x.dtype)
 
 
+def weighed(weight: Float[Array, "..."], amount: Shaped[Array, "..."]) -> Float[Array, "..."]:
+    """Their product, 0 where the weight is 0, whatever is hidden there: NaN, say."""
+    return jnp.where(weight > 0, weight * amount.astype(jnp.float32), 0.0)
+
+
 def _counts(
-    function: str, mix: Mix, labels: ArrayLike, counts: ArrayLike
+    function: str, mix: Mix, labels: ArrayLike, counts: ArrayLike, other: ArrayLike | None
 ) -> tuple[Float[Array, "b"], Float[Array, "b"], Array]:
     """How frequent the row's and its partner's classes are, and where both are classes."""
     labels = checked_rows(function, mix, "labels", labels)
-    _checks.integer_ids(function, "labels", labels)
+    ids = _checks.integer_ids(function, "labels", labels)
+    partners = partner_rows(function, mix, "labels", labels, other)
     counts = jnp.asarray(counts).astype(jnp.float32)
     if counts.ndim != 1:
         raise ValueError(
             f"{function} got counts of shape {counts.shape}; it needs one for each class, (K,)."
         )
-    known = (labels >= 0) & (labels < counts.shape[0])
-    own = jnp.maximum(counts[jnp.where(known, labels, 0)], 1.0)
-    return own, move_rows(mix.partner, own), known & move_rows(mix.partner, known)
+
+    def count(ids: Array) -> tuple[Float[Array, "b"], Array]:
+        known = (ids >= 0) & (ids < counts.shape[0])
+        return jnp.maximum(counts[jnp.where(known, ids, 0)], 1.0), known
+
+    own, known = count(ids)
+    rest, known_too = count(_checks.int32(partners))
+    return own, rest, known & known_too

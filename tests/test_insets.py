@@ -111,7 +111,10 @@ def test_recipes_sample_blend_and_label():
     mix = jm.sample_resizemix(KEY, (4, 8, 8))
     other = np.asarray(jm.fit_partner(mix, x), np.float32)
     np.testing.assert_allclose(mixed, np.where(mix.mask[..., None], x.astype(np.float32), other))
-    np.testing.assert_allclose(labels.sum(axis=1), 1)
+    expected = jm.blend_labels(mix, y, num_classes=4)
+    np.testing.assert_allclose(labels, expected, rtol=1e-6)
+    smooth = jm.resizemix(KEY, x, y, smoothing=0.2, **options)[1]
+    np.testing.assert_allclose(smooth, 0.8 * np.asarray(expected) + 0.05, rtol=1e-6)
 
 
 def test_recursivemix_holds_all_that_came_before():
@@ -128,12 +131,27 @@ def test_recursivemix_holds_all_that_came_before():
     assert y.dtype == jnp.int32
 
 
+def test_recursivemixs_box_is_at_most_the_share():
+    x, y = jnp.zeros((64, 16, 16, 1)), jnp.zeros(64)
+    previous = jnp.ones((64, 16, 16, 1)), jnp.ones(64)
+    options = {"per": "example", "box": "inside"}
+    step = jax.jit(lambda share: jm.recursivemix(KEY, x, y, previous, share=share, **options))
+    for share in (0.0, 0.2, 1.0):
+        mixed, given = step(share)
+        largest = round(16 * np.sqrt(share)) ** 2 / 256  # and some of 64 come that far
+        assert float(given.max()) == pytest.approx(largest, abs=1e-6)
+        np.testing.assert_allclose(mixed.mean((1, 2, 3)), given, atol=1e-6)
+
+
 def test_stackmix_by_hand():
     x, y = np.arange(24.0).reshape(4, 3, 2).astype(np.float32), jnp.arange(4)
     stacked, labels = jm.stackmix(KEY, x, y, axis=1, num_classes=4)
-    p = np.asarray(jm.permutation(KEY, 4))
+    p = np.asarray(jm.permutation(jax.random.split(KEY)[1], 4))
     np.testing.assert_array_equal(stacked, np.concatenate([x, x[p]], axis=1))
-    np.testing.assert_allclose(labels, 0.5 * np.eye(4) + 0.5 * np.eye(4)[p])
+    half = 0.5 * np.eye(4) + 0.5 * np.eye(4)[p]
+    np.testing.assert_allclose(labels, half)
+    smooth = jm.stackmix(KEY, x, y, axis=1, num_classes=4, smoothing=0.2)[1]
+    np.testing.assert_allclose(smooth, 0.8 * half + 0.05, rtol=1e-6)
 
 
 def test_randommix_draws_each_of_the_four():
@@ -149,6 +167,26 @@ def test_randommix_draws_each_of_the_four():
     box = np.asarray(mixes(KEY, (0.0, 0.0, 0.0, 1.0))[0][0, :, :, 0]) == 1
     rows, columns = box.any(axis=1).sum(), box.any(axis=0).sum()
     assert box.sum() == rows * columns > 0
+
+
+def test_randommix_draws_alpha_for_each_method_that_has_one():
+    """Of 0, which is off, and of 1e4, whose λ is ½: both occur, and nothing else."""
+    x, y = jnp.zeros((2, 8, 8, 1)), jnp.arange(2)
+    options = {"alphas": (0.0, 1e4), "num_classes": 2}
+
+    @jax.jit
+    @jax.vmap
+    def own(key):
+        only = [tuple(row) for row in np.eye(4).tolist()[:3]]
+        draws = [jm.randommix(key, x, y, probs=probs, **options)[1] for probs in only]
+        return jnp.stack(draws)[:, 0, 0]
+
+    for method, weights in enumerate(np.asarray(own(jax.random.split(KEY, 32))).T):
+        off = weights == 1
+        half = np.abs(weights - 0.5) < 0.03
+        if method == 1:  # a box of 6 x 6, of which the border cuts some off
+            half = (weights >= 1 - 36 / 64) & (weights < 1)
+        assert (off | half).all() and 8 < off.sum() < 24, method
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,168 @@
+"""What every public call passes: its key or mix is checked, and Explicit mesh axes are made Auto.
+
+On Explicit mesh axes, the default of `jax.make_mesh`, JAX refuses what it cannot type: rows that
+cross devices, sorts, gathers, reshapes of a sharded axis. The library's functions leave the layout
+to the compiler instead: they run on a mesh whose Explicit axes are Auto, and what they return is
+Explicit again. Functions of the user's run on the user's mesh.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import (
+    AxisType,
+    NamedSharding,
+    PartitionSpec,
+    get_abstract_mesh,
+    reshard,
+    use_abstract_mesh,
+)
+
+from jax_mixup import _checks
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def public(function: F) -> F:
+    """A public function of arrays: its first argument is checked, its body runs on Auto axes."""
+    return calls_back(on_any_mesh(function))
+
+
+def calls_back(function: F) -> F:
+    """A public function that calls functions of the user's: it is only checked.
+
+    What it does with arrays of its own it does in public functions, or under `on_any_mesh`.
+    """
+    name, parameters = function.__name__, inspect.signature(function).parameters
+    first = next(iter(parameters), "")
+    if first not in ("key", "mix"):
+        return function
+
+    @functools.wraps(function)
+    def entered(*args: Any, **kwargs: Any) -> Any:
+        given = args[0] if args else kwargs.get(first, inspect.Parameter.empty)
+        if given is inspect.Parameter.empty:
+            return function(*args, **kwargs)  # Python's own error says what is missing
+        if first == "key":
+            _checks.key(name, given)
+            return function(*args, **kwargs)
+        given = _checked_mix(name, given, parameters[first].annotation)
+        if args:
+            return function(given, *args[1:], **kwargs)
+        return function(**kwargs | {first: given})
+
+    return entered  # pyright: ignore[reportReturnType]
+
+
+def on_any_mesh(function: F) -> F:
+    """The function, run with Explicit mesh axes as Auto ones.
+
+    A result of an argument's shape is laid out as that argument. Another one that has as many rows
+    as the first sharded argument has its rows on the same axes; all others are replicated.
+    """
+
+    @functools.wraps(function)
+    def placed(*args: Any, **kwargs: Any) -> Any:
+        leaves, tree = jax.tree.flatten((args, kwargs))
+        outside = _Outside([x for x in leaves if isinstance(x, jax.Array)])
+        if outside.mesh is None:
+            return function(*args, **kwargs)
+        leaves = [outside.calling(x) if _is_function(x) else x for x in leaves]
+        with use_abstract_mesh(outside.auto):
+            args, kwargs = jax.tree.unflatten(tree, [outside.enter(x) for x in leaves])
+            results = function(*args, **kwargs)
+        return jax.tree.map(outside.leave, results)
+
+    return placed  # pyright: ignore[reportReturnType]
+
+
+def _is_function(x: Any) -> bool:
+    return callable(x) and not isinstance(x, type)  # jnp.float32, say, is a type
+
+
+class _Outside:
+    """The mesh of the caller, and how its arrays are laid out there."""
+
+    def __init__(self, arrays: list[jax.Array]):
+        self.context = get_abstract_mesh()
+        shardings = [jax.typeof(x).sharding for x in arrays]
+        meshes = [self.context, *(sharding.mesh for sharding in shardings)]
+        self.mesh: Any = next((mesh for mesh in meshes if mesh.explicit_axes), None)
+        if self.mesh is None:
+            return
+        auto = dict.fromkeys(self.mesh.explicit_axes, AxisType.Auto)
+        self.auto = self.mesh.update_axis_types(auto)
+        self.specs, self.rows = {}, {}
+        for x, sharding in zip(arrays, shardings, strict=True):
+            spec = sharding.spec
+            if any(axes is not None for axes in spec):
+                self.specs.setdefault(x.shape, spec)
+            if spec and spec[0] is not None and not self.rows:
+                self.rows = {x.shape[0]: PartitionSpec(spec[0])}
+            if self.context.empty and not isinstance(x, jax.core.Tracer):
+                # Without a current mesh an eager result has to be told its devices.
+                if isinstance(x.sharding, NamedSharding) and x.sharding.mesh.explicit_axes:
+                    self.mesh = x.sharding.mesh
+
+    def enter(self, x: Any) -> Any:
+        if not isinstance(x, jax.Array):
+            return x
+        return reshard(x, NamedSharding(self.auto, PartitionSpec()))
+
+    def leave(self, x: Any) -> Any:
+        if not isinstance(x, jax.Array):
+            return x
+        spec = self.specs.get(x.shape)
+        if spec is None:
+            spec = self.rows.get(x.shape[0] if x.ndim else None, PartitionSpec())
+        return reshard(x, NamedSharding(self.mesh, spec))
+
+    def calling(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The user's function, a `lam_law` for example, which may close over arrays of theirs."""
+
+        @functools.wraps(function)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            args, kwargs = jax.tree.map(self.leave, (args, kwargs))
+            with use_abstract_mesh(self.context):
+                results = function(*args, **kwargs)
+            return jax.tree.map(self.enter, results)
+
+        return called
+
+
+def _checked_mix(function: str, mix: Any, annotation: Any) -> Any:
+    """The mix, or the tuple of them, with λ and a soft mask in float32 and indices in int32."""
+    kinds = get_args(annotation) or getattr(annotation, "__constraints__", None) or (annotation,)
+    one, several = kinds[0], len(kinds) > 1
+    if isinstance(mix, one):
+        return settled(function, mix)
+    if isinstance(mix, tuple) and mix and all(isinstance(layer, one) for layer in mix):
+        if not several:
+            raise TypeError(f"{function} got {len(mix)} mixes; it needs one: call it for each.")
+        return tuple(settled(function, layer) for layer in mix)
+    if isinstance(mix, (list, tuple)):
+        raise TypeError(
+            f"{function} got a {type(mix).__name__} as mix; it needs a Mix"
+            f"{', or a tuple of them: overlay(*mixes) makes one' if several else ''}."
+        )
+    raise TypeError(
+        f"{function} got {_checks.described(mix)} as mix; it needs a Mix, as sample_mixup draws: "
+        "the mix comes first, then what it is applied to."
+    )
+
+
+def settled(function: str, mix: Any) -> Any:
+    """A mix that was checked, in the dtypes that it is meant to have."""
+    _checks.mix(function, mix)
+    mask, lam, partner = jnp.asarray(mix.mask), jnp.asarray(mix.lam), mix.partner
+    mask = mask if mask.dtype == jnp.bool_ else mask.astype(jnp.float32)
+    lam = lam.astype(jnp.float32)
+    if hasattr(partner, "dtype"):
+        partner = jnp.asarray(partner).astype(jnp.int32)
+    if partner is mix.partner and mask is mix.mask and lam is mix.lam:
+        return mix
+    return type(mix)(partner, mask, lam)
