@@ -14,21 +14,9 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
 import pytest
-from hypothesis import HealthCheck, settings
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-
-# Every new shape compiles, so examples are few and slow; the table of methods makes up for it.
-# They are the same in each run, so that a red test is a change of the code, not of the draw.
-settings.register_profile(
-    "jax",
-    deadline=None,
-    derandomize=True,
-    max_examples=6,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("jax")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads these options

@@ -120,6 +120,10 @@ def test_soft_blocks_are_mixed_and_hard_ones_swapped():
     within(lam[lam < 1], 0.5)
     within((lam[lam < 1] - 0.5) ** 2, 1 / 20)  # Beta(2, 2)
     np.testing.assert_allclose(soft.lam, mask.mean(axis=(1, 2), dtype=np.float64), rtol=1e-6)
+    pairs = jm.sample_patchup(seed(2), (6, 8, 8), block=3, lam_law=TWO, per="pair")
+    np.testing.assert_array_equal(pairs.mask, pairs.mask[::-1])  # of one λ, not of like blocks only
+    np.testing.assert_array_equal(pairs.lam, pairs.lam[::-1])
+    assert len(set(np.asarray(pairs.lam).tolist())) == 3
     channels = jm.sample_patchup(seed(1), (2, 8, 8, 4), block=(3, 3, 1))
     kinds = {np.asarray(channels.mask[0, ..., c]).tobytes() for c in range(4)}
     assert len(kinds) > 1  # each channel its own

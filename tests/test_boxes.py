@@ -45,6 +45,14 @@ def test_boxes_under_a_hard_mask_are_clipped_or_dropped(spatial):
             assert found[1][i, n] == (weights[row, n % 6] if alive else 0)
 
 
+def test_a_box_of_which_just_enough_is_seen_stays():
+    mix = jm.Mix(jm.reverse(), jnp.broadcast_to(jnp.arange(8) < 4, (1, 8, 8)), jnp.full(2, 0.5))
+    boxes = jnp.array([[[0.0, 2, 4, 6]], [[0.0, 3, 4, 7]]])  # own: a half and a quarter is seen
+    for least, alive in ((0.25, [1, 1]), (0.5, [1, 0]), (0.51, [0, 0])):
+        weights = jm.mix_boxes(mix, boxes, jnp.ones((2, 1)), min_visible=least)[1]
+        np.testing.assert_array_equal(weights[:, 0], alive)
+
+
 def test_boxes_under_a_number_keep_their_place_and_share_the_weight():
     boxes = jnp.array([[[0.5, 1, 3, 4.5]], [[2.0, 2, 9, 9]]])
     mix = jm.Mix(jm.reverse(), jnp.array([0.75]), jnp.full(2, 0.75))

@@ -9,24 +9,23 @@ from jax.sharding import NamedSharding, PartitionSpec
 import jax_mixup as jm
 from tests.test_distributions import seed, within
 
-IGNORE = 255
 
-
-def scenes(n=6):
+def scenes(n=6, ignore=255):
     ids = np.random.default_rng(0).integers(0, 5, (n, 6, 7))
-    ids[:, 2] = IGNORE
+    ids[:, 2] = ignore
     ids[1] = 3  # one class
-    ids[2] = IGNORE  # none
+    ids[2] = ignore  # none
     return jnp.asarray(ids)
 
 
-def test_half_of_the_classes_are_kept_and_never_the_ignored():
-    ids = scenes()
+@pytest.mark.parametrize("ignore", [255, 5, -1])  # 5 is K, the first that is no class
+def test_half_of_the_classes_are_kept_and_never_the_ignored(ignore):
+    ids = scenes(ignore=ignore)
     for key in jax.random.split(seed(1), 5):
         mix = jm.sample_classmix(key, ids, num_classes=5)
         mask = np.asarray(mix.mask)
         for row, kept, lam in zip(np.asarray(ids), mask, mix.lam, strict=True):
-            classes = set(np.unique(row)) - {IGNORE}
+            classes = set(np.unique(row)) - {ignore}
             chosen = set(np.unique(row[kept]))
             assert chosen <= classes and len(chosen) == len(classes) // 2
             assert kept[np.isin(row, list(chosen))].all()  # whole classes

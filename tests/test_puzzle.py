@@ -86,12 +86,19 @@ def least(cell, down, right):
     return best.min()
 
 
-@pytest.mark.parametrize("labels, colour", [(3, False), (2, True), (4, False)])
-def test_the_mask_is_the_exact_minimum(labels, colour, rng):
+@pytest.mark.parametrize(
+    "labels, colour, weights",
+    [
+        (3, False, {}),
+        (2, True, {"beta": 0.8, "gamma": 0.9}),
+        (4, False, {"beta": 2.0, "eta": 0.4}),
+    ],
+)
+def test_the_mask_is_the_exact_minimum(labels, colour, weights, rng):
     """The gap is 0 in all 120 cases, to float32's rounding; the bound is 1e-6 of the energy."""
     s = maps(rng, GRID)
     x = rng.random((ROWS, *GRID, 3)).astype(np.float32) ** 3 if colour else None
-    draw = partial(jm.sample_puzzlemix, grid=GRID, labels=labels, lam_law=given)
+    draw = partial(jm.sample_puzzlemix, grid=GRID, labels=labels, lam_law=given, **weights)
     mix = jax.jit(lambda key, s, x: draw(key, s, x=x))(seed(1), s, x)
     assert mix.mask.dtype == (jnp.bool_ if labels == 2 else jnp.float32)
     level = np.rint(np.asarray(mix.mask, np.float32) * (labels - 1)).astype(int)
@@ -101,7 +108,7 @@ def test_the_mask_is_the_exact_minimum(labels, colour, rng):
     mixed = 0
     for i in range(ROWS):
         colours = (x[::-1][i], x[i]) if colour else None  # m = 0 is the partner's
-        parts = energies(share[i], partner[i], LAM[i].astype(float), labels, colours)
+        parts = energies(share[i], partner[i], LAM[i].astype(float), labels, colours, **weights)
         found, exact = energy(level[i], *parts), least(*parts)
         assert found <= exact + 1e-6 * abs(exact), i
         mixed += len(set(level[i].ravel())) > 1

@@ -1,6 +1,7 @@
 """Verbs on mixes made by hand, against NumPy."""
 
 import dataclasses
+from functools import partial
 
 import chex
 import jax
@@ -68,6 +69,26 @@ def test_wide_dtypes_are_not_narrowed():
     with jax.enable_x64(True):
         x = jnp.array([1.0, 1.0 + 1e-12, 1.0], jnp.float64)
         assert float(jm.blend(SOFT, x)[1]) == pytest.approx(1.0 + 0.25e-12, abs=1e-15)
+
+
+def test_wide_dtypes_are_not_narrowed_between_the_mixes_of_a_chain():
+    chain = (SOFT, dataclasses.replace(SOFT, partner=jnp.array(P[::-1])), SOFT)
+    z = np.array([1 + 2j, 3 - 1j, 5j], np.complex64)
+    x = np.array([1.0, 1.0 + 1e-12, 1.0 - 3e-12])
+
+    def by_hand(x):
+        out, m = x, np.asarray(SOFT.mask, np.float64)
+        for mix in chain:
+            out = m * out + (1 - m) * x[np.asarray(mix.partner)]
+        return out
+
+    mixed = jm.blend(chain, jnp.asarray(z))
+    chex.assert_type(mixed, jnp.complex64)
+    np.testing.assert_allclose(mixed, by_hand(z), rtol=1e-6)
+    with jax.enable_x64(True):
+        mixed = jm.blend(chain, jnp.asarray(x))
+        chex.assert_type(mixed, jnp.float64)
+        np.testing.assert_allclose(np.asarray(mixed) - 1, by_hand(x) - 1, atol=1e-15)
 
 
 def test_labels_by_hand():
@@ -205,6 +226,13 @@ def test_mixed_accuracy_by_hand():
     np.testing.assert_allclose(jm.mixed_accuracy(SOFT, perfect, labels), best, rtol=1e-6)
     dense = jm.mixed_accuracy(SOFT, jnp.zeros((3, 4, 5)), jnp.zeros((3, 4), jnp.int32))
     np.testing.assert_allclose(dense, np.ones((3, 4)))
+    # Soft labels at each position: as many positions as classes, so that no axis stands out.
+    soft = np.random.default_rng(0).random((3, 4, 4), np.float32)
+    said = np.where(np.arange(4)[None, :, None] < 2, soft, soft[P])  # right of the one, then other
+    hits = [said.argmax(-1) == soft[rows].argmax(-1) for rows in (np.arange(3), P)]
+    assert all(0 < hit.sum() < hit.size for hit in hits)
+    found = jm.mixed_accuracy(SOFT, jnp.asarray(said), soft)
+    np.testing.assert_allclose(found, by_hand(SOFT.lam, *hits))
 
 
 @pytest.mark.parametrize("new", [(4, 6), (2, 3), (3, 4), (8, 12), (5, 7), (1, 1), (4, 3)], ids=str)
@@ -272,6 +300,19 @@ def test_masks_of_policies():
     assert both.mask.dtype == jnp.float32 and both.mask.shape == (1, 6, 6)
     plain = jm.one_of([soft, jm.sometimes(soft, 0.5)], (0.5, 0.5))(KEY, (4, 6, 6))
     assert plain.mask.shape == (1,)  # no positions: it still applies to features of any shape
+
+
+def test_a_pair_is_mixed_together_or_left_together():
+    sampler = partial(jm.sample_cutmix, lam_law=jm.constant(0.5), box="inside")
+    for policy in (
+        jm.sometimes(sampler, 0.5, per="pair"),
+        jm.one_of([sampler, partial(jm.sample_mixup, alpha=0.0)], (0.5, 0.5), per="pair"),
+    ):
+        mix = policy(KEY, (64, 4))
+        mixed = np.asarray(mix.lam) < 1
+        np.testing.assert_array_equal(mixed, mixed[::-1])  # the partners
+        np.testing.assert_array_equal(mix.mask, mix.mask[::-1])
+        assert 16 < mixed.sum() < 48
 
 
 def test_policies_mix_pairings():

@@ -1,5 +1,7 @@
 """Other weights for a mix, by hand."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,21 +34,26 @@ def test_labels_weigh_what_was_taken():
 
 
 def test_remix_by_its_three_cases():
-    counts = jnp.array([300, 90, 100, 10])
-    labels = jnp.array([0, 3, 1, 2, 3, 0])  # pairs 300:10, 10:100... each with its mirror
-    for lam in (0.2, 0.5, 0.8):
-        n = np.asarray(counts)[np.asarray(labels)]
+    counts = jnp.array([300, 100, 90, 10])
+    labels = jnp.array([0, 0, 1, 2, 1, 3])  # pairs 300:10, 300:100 and 100:90, with their mirrors
+    cases = []
+    for lam, (kappa, tau) in itertools.product(
+        (0.2, 0.25, 0.5, 0.75, 0.8), ((3.0, 0.5), (3.0, 0.25), (4.0, 0.5))
+    ):
+        n = np.asarray(counts)[np.asarray(labels)].tolist()
         expected = []
         for own, other in zip(n, n[::-1], strict=True):
-            if own / other >= 3 and lam < 0.5:
+            if own >= kappa * other and lam < tau:
                 expected.append(0.0)
-            elif own / other <= 1 / 3 and 1 - lam < 0.5:
+            elif other >= kappa * own and 1 - lam < tau:
                 expected.append(1.0)
             else:
                 expected.append(lam)
-        found = jm.remix(mixed([lam] * 6), labels, counts)
-        np.testing.assert_allclose(found.lam, expected)
+        found = jm.remix(mixed([lam] * 6), labels, counts, kappa=kappa, tau=tau)
+        np.testing.assert_allclose(found.lam, expected, rtol=1e-6)
         np.testing.assert_array_equal(found.mask, mixed([lam] * 6).mask)  # inputs as ever
+        cases += [value if value in (0, 1) else "as it was" for value in expected]
+    assert set(cases) == {0, 1, "as it was"}
     assert (jm.remix(mixed([1.0] * 6), labels, counts).lam == 1).all()  # off stays off
 
 
