@@ -1,0 +1,425 @@
+"""Every row of the table of calls in every setting: what comes out is what comes out plainly.
+
+Plainly: eager, on one device, in default settings, of float32 and int32. All settings together are
+`pytest -m settings`; without it run those that users meet most: x64 with strict promotion, and
+Explicit meshes, the default of `jax.make_mesh`.
+"""
+
+import contextlib
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+import jax_mixup as jm
+from jax_mixup import learned
+from tests.calls import ARRAYS, CALLS, FOLLOW, SHARED, Call
+
+ROWS = 10  # of a test: compiled together they take a third of the time that they take alone
+GROUPS = [CALLS[i : i + ROWS] for i in range(0, len(CALLS), ROWS)]
+DEVICES = 8
+BATCHED = PartitionSpec("data")
+WIDE = {"float32": "float64", "int32": "int64"}
+HALF = {"float32": "bfloat16"}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Result:
+    structure: jax.tree_util.PyTreeDef
+    mixes: list[tuple[Any, ...]]  # the dtypes of each one's mask, lam and partner
+    leaves: list[Any]  # NumPy arrays, or shapes and dtypes
+
+    @classmethod
+    def of(cls, tree: Any, *, leaves: bool = True) -> "Result":
+        parts = jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, jm.Mix))
+        mixes = [
+            (mix.mask.dtype, mix.lam.dtype, getattr(mix.partner, "dtype", jnp.dtype("int32")))
+            for mix in parts
+            if isinstance(mix, jm.Mix)
+        ]
+        arrays = [np.asarray(leaf) for leaf in jax.tree.leaves(tree)] if leaves else []
+        return cls(jax.tree.structure(tree), mixes, arrays)
+
+
+Results = dict[str, Result | Exception]  # by the row's name
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Setting:
+    name: str
+    run: Callable[["Setting", Sequence[Call]], Results]
+    contexts: tuple[Callable[[], Any], ...] = ()
+    kind: str = ""  # by which a row says that it cannot
+    cast: dict[str, str] = dataclasses.field(default_factory=dict)  # of what the rows take
+    variants: tuple[int, ...] = ()  # of keys and arrays, along a new first axis; none: one, without
+    shapes_only: bool = False  # traced, not run
+    always: bool = False  # in README's test command
+
+    @property
+    def id(self) -> str:
+        return self.name.replace(", ", "-").replace(" ", "_")
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        # What conftest sets is a setting too.
+        plain = (
+            partial(jax.numpy_dtype_promotion, "standard"),
+            partial(jax.numpy_rank_promotion, "allow"),
+        )
+        with contextlib.ExitStack() as stack:
+            for context in (*plain, *self.contexts):
+                stack.enter_context(context())
+            yield
+
+
+def key_of(variant: int = 0) -> jax.Array:
+    return jax.random.key(7 + variant)
+
+
+def value_of(name: str, setting: Setting, variant: int = 0) -> Any:
+    """An array of a row, in NumPy; another variant has the rows in another order."""
+    if name in ARRAYS:
+        value = np.roll(ARRAYS[name], variant, axis=0)
+    else:
+        value = SHARED[name]
+        if not isinstance(value, (np.ndarray, np.number)):  # weights of a network, which are f32
+            return value
+    return value.astype(jnp.dtype(setting.cast.get(str(value.dtype), value.dtype)))
+
+
+def names_of(calls: Iterable[Call]) -> list[str]:
+    return sorted({name for call in calls for name in call.takes})
+
+
+def attempt(run: Callable[..., Any], *arguments: Any) -> Result | Exception:
+    try:
+        return Result.of(run(*arguments))
+    except Exception as error:  # any: the test says which row it was
+        return error
+
+
+def one_by_one(setting: Setting, calls: Sequence[Call], place: Callable = jnp.asarray) -> Results:
+    """Eagerly, each with a key of its own."""
+
+    def run(call: Call) -> Any:
+        arrays = (jax.tree.map(place, value_of(name, setting)) for name in call.takes)
+        return call.run(key_of(), *arrays)
+
+    return {call.name: attempt(run, call) for call in calls}
+
+
+def as_numpy(setting: Setting, calls: Sequence[Call]) -> Results:
+    return one_by_one(setting, calls, np.asarray)
+
+
+def traced(setting: Setting, calls: Sequence[Call]) -> Results:
+    """Not run: shapes and dtypes."""
+
+    def run(call: Call) -> Result | Exception:
+        arrays = [jax.tree.map(jnp.asarray, value_of(name, setting)) for name in call.takes]
+        seen = []
+
+        def leaves(*arguments: Any) -> list[Any]:
+            tree = call.run(*arguments)
+            seen.append(Result.of(tree, leaves=False))
+            return jax.tree.leaves(tree)
+
+        try:
+            shapes = jax.eval_shape(leaves, key_of(), *arrays)
+        except Exception as error:
+            return error
+        return dataclasses.replace(seen[0], leaves=shapes)
+
+    return {call.name: run(call) for call in calls}
+
+
+def together(
+    calls: Sequence[Call], key: jax.Array, arrays: dict[str, Any], wrap: Callable = jax.jit
+) -> Results:
+    """Compiled as one function. Rows that cannot be traced are left out, and so have names."""
+
+    def compiled(calls: Sequence[Call]) -> Any:
+        def run(key: jax.Array, arrays: dict[str, Any]) -> dict[str, Any]:
+            return {c.name: c.run(key, *(arrays[name] for name in c.takes)) for c in calls}
+
+        return wrap(run).lower(key, arrays)
+
+    def run(calls: Sequence[Call]) -> Results:
+        results = compiled(calls).compile()(key, arrays)
+        return {name: Result.of(result) for name, result in results.items()}
+
+    def trace(call: Call) -> Exception | None:
+        try:
+            compiled([call])
+        except Exception as error:
+            return error
+
+    try:
+        return run(calls)
+    except Exception:
+        broken = {call.name: error for call in calls if (error := trace(call)) is not None}
+    rest = [call for call in calls if call.name not in broken]
+    try:
+        return broken | (run(rest) if rest else {})
+    except Exception:
+        return broken | {call.name: _alone(run, call) for call in rest}
+
+
+def _alone(run: Callable[[Sequence[Call]], Results], call: Call) -> Result | Exception:
+    try:
+        return run([call])[call.name]
+    except Exception as error:
+        return error
+
+
+def jitted(setting: Setting, calls: Sequence[Call]) -> Results:
+    arrays = {name: jax.tree.map(jnp.asarray, value_of(name, setting)) for name in names_of(calls)}
+    return together(calls, key_of(), arrays)
+
+
+def stacked(setting: Setting, calls: Sequence[Call], wrap: Callable) -> Results:
+    """With a new first axis, along which keys and all arrays differ."""
+    key = jnp.stack([key_of(variant) for variant in setting.variants])
+    arrays = {}
+    for name in names_of(calls):
+        values = [value_of(name, setting, variant) for variant in setting.variants]
+        arrays[name] = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *values)
+    return together(calls, key, arrays, wrap)
+
+
+def data_mesh() -> jax.sharding.Mesh:
+    return jax.make_mesh((DEVICES,), ("data",))
+
+
+def in_every_shard(setting: Setting, calls: Sequence[Call]) -> Results:
+    """The same on each device."""
+    everywhere = PartitionSpec()
+    wrap = lambda run: jax.jit(
+        jax.shard_map(
+            run, mesh=data_mesh(), in_specs=(everywhere, everywhere), out_specs=everywhere
+        )
+    )
+    arrays = {name: jax.tree.map(jnp.asarray, value_of(name, setting)) for name in names_of(calls)}
+    return together(calls, key_of(), arrays, wrap)
+
+
+def in_each_shard(setting: Setting, calls: Sequence[Call]) -> Results:
+    """A key and a batch of its own on each device."""
+
+    def wrap(run: Callable) -> Callable:
+        def shard(*arguments: Any) -> Any:
+            results = run(*jax.tree.map(lambda a: a[0], arguments))
+            return jax.tree.map(lambda a: a[None], results)
+
+        mesh = data_mesh()
+        return jax.jit(
+            jax.shard_map(shard, mesh=mesh, in_specs=(BATCHED, BATCHED), out_specs=BATCHED)
+        )
+
+    return stacked(setting, calls, wrap)
+
+
+def vmapped(setting: Setting, calls: Sequence[Call]) -> Results:
+    return stacked(setting, calls, lambda run: jax.jit(jax.vmap(run)))
+
+
+def pmapped(setting: Setting, calls: Sequence[Call]) -> Results:
+    return stacked(setting, calls, jax.pmap)
+
+
+MESHES = {
+    "Auto": ((DEVICES,), (AxisType.Auto,), ("data",)),
+    "Explicit": ((DEVICES,), (AxisType.Explicit,), ("data",)),
+    "Explicit, two axes": ((4, 2), (AxisType.Explicit,) * 2, ("data", "more")),
+    "Auto, two axes": ((4, 2), (AxisType.Auto,) * 2, ("data", "more")),
+    "mixed": ((4, 2), (AxisType.Explicit, AxisType.Auto), ("data",)),
+    "mixed, two axes": ((4, 2), (AxisType.Explicit, AxisType.Auto), ("data", "more")),
+}
+
+
+def on_mesh(name: str, current: bool, eager: bool, **options: Any) -> Setting:
+    """Batches sharded by rows; what has no batch, and the key, are where they are made."""
+    shape, types, axes = MESHES[name]
+
+    def run(setting: Setting, calls: Sequence[Call]) -> Results:
+        mesh = jax.make_mesh(shape, ("data", "more")[: len(shape)], axis_types=types)
+        rows = NamedSharding(mesh, PartitionSpec(axes))
+
+        def placed(name: str) -> Any:
+            place = partial(jax.device_put, device=rows) if name in ARRAYS else jnp.asarray
+            return jax.tree.map(place, value_of(name, setting))
+
+        with jax.set_mesh(mesh) if current else contextlib.nullcontext():
+            if eager:
+                one = lambda call: call.run(key_of(), *map(placed, call.takes))
+                return {call.name: attempt(one, call) for call in calls}
+            return together(calls, key_of(), {n: placed(n) for n in names_of(calls)})
+
+    label = f"{name}{', set_mesh' * current}, {'eager' if eager else 'jit'}"
+    return Setting(label, run, kind="mesh", **options)
+
+
+x64 = partial(jax.enable_x64, True)
+strict = partial(jax.numpy_dtype_promotion, "strict")
+ranks = partial(jax.numpy_rank_promotion, "raise")
+leaks = jax.checking_leaks
+nans = partial(jax.debug_nans, True)
+keys = partial(jax.debug_key_reuse, True)
+
+SETTINGS = [
+    Setting("x64, strict, ranks", one_by_one, (x64, strict, ranks), always=True),
+    *(on_mesh("Explicit", current, False, always=True) for current in (False, True)),
+    Setting("x64, strict, ranks, wide NumPy", as_numpy, (x64, strict, ranks), cast=WIDE),
+    Setting("strict", one_by_one, (strict,)),
+    Setting("ranks", one_by_one, (ranks,)),
+    Setting("x64", one_by_one, (x64,)),
+    Setting("x64, wide NumPy", as_numpy, (x64,), cast=WIDE),
+    Setting("bf16, strict, ranks", one_by_one, (strict, ranks), kind="bf16", cast=HALF),
+    Setting("jit", jitted),
+    Setting("debug_nans", one_by_one, (nans,)),
+    Setting("debug_key_reuse", one_by_one, (keys,)),
+    Setting("checking_leaks", traced, (leaks,), shapes_only=True),
+    Setting("vmap", vmapped, variants=(0, 1)),
+    Setting("pmap", pmapped, variants=(0, 1) * (DEVICES // 2)),
+    Setting("shard_map, replicated", in_every_shard),
+    Setting("shard_map, varying", in_each_shard, variants=(0, 1) * (DEVICES // 2)),
+    *(
+        on_mesh(name, current, eager)
+        for name in MESHES
+        for current in (False, True)
+        for eager in (False, True)
+        if (name, eager) != ("Explicit", False)
+    ),
+]
+PLAIN = Setting("plain", one_by_one)
+_plain: dict[tuple[str, int], Result | Exception] = {}
+
+
+def plain(call: Call, variant: int = 0) -> Result | Exception:
+    """What a row gives, made once."""
+    if (call.name, variant) not in _plain:
+        with PLAIN.entered():
+            arrays = (value_of(name, PLAIN, variant) for name in call.takes)
+            arrays = [jax.tree.map(jnp.asarray, array) for array in arrays]
+            _plain[call.name, variant] = attempt(call.run, key_of(variant), *arrays)
+    return _plain[call.name, variant]
+
+
+def expected(call: Call, setting: Setting) -> Result:
+    parts = [plain(call, variant) for variant in setting.variants or (0,)]
+    for part in parts:
+        if isinstance(part, Exception):
+            raise part
+    if not setting.variants:
+        return parts[0]
+    columns = zip(*(part.leaves for part in parts), strict=True)
+    return dataclasses.replace(parts[0], leaves=[np.stack(column) for column in columns])
+
+
+def first_line(error: Exception) -> str:
+    """For a wrong type also which parameter's it is."""
+    name, lines = type(error).__name__, [*str(error).strip().splitlines(), ""]
+    return f"{name}: {' '.join(lines[: 4 if name == 'TypeCheckError' else 1])}"[:400]
+
+
+def wrong(call: Call, setting: Setting, found: Result | Exception) -> str | None:
+    """What is wrong with a row's result, in a line; None if nothing is."""
+    if isinstance(found, Exception):
+        return first_line(found)
+    for mask, lam, partner in found.mixes:
+        if mask not in (jnp.bool_, jnp.float32) or lam != jnp.float32 or partner != jnp.int32:
+            return f"a mix with mask {mask}, lam {lam} and partner {partner}"
+    if setting.cast == HALF:
+        return None
+    should = expected(call, setting)
+    if found.structure != should.structure:
+        return f"{found.structure} where {should.structure} should be"
+    for a, b in zip(found.leaves, should.leaves, strict=True):
+        follows = setting.cast and call.public in FOLLOW
+        if a.shape != b.shape or (a.dtype != b.dtype and not follows):
+            return f"{a.dtype}{list(a.shape)} where {b.dtype}{list(b.shape)} should be"
+        if not setting.shapes_only and not same(a, b, call.atol):
+            return f"other numbers: {a.ravel()[:4]} where {b.ravel()[:4]} should be"
+    return None
+
+
+def same(a: np.ndarray, b: np.ndarray, atol: float) -> bool:
+    if not jnp.issubdtype(b.dtype, jnp.inexact):
+        return np.array_equal(a, b)
+    wide = (x.astype(np.complex128 if np.iscomplexobj(x) else np.float64) for x in (a, b))
+    return np.allclose(*wide, rtol=1e-5, atol=atol, equal_nan=True)
+
+
+def check(setting: Setting, calls: Sequence[Call]) -> None:
+    calls = [call for call in calls if setting.kind not in call.cannot]
+    # A row that fails plainly has a test that says so.
+    calls = [call for call in calls if not isinstance(plain(call), Exception)]
+    with setting.entered():
+        results = setting.run(setting, calls)
+    report((call, setting, results[call.name]) for call in calls)
+
+
+def report(found: Iterable[tuple[Call, Setting, Result | Exception]]) -> None:
+    lines = [
+        f"{call.name} [{setting.name}]: {what}"
+        for call, setting, result in found
+        if (what := wrong(call, setting, result)) is not None
+    ]
+    if lines:
+        pytest.fail("\n".join(lines), pytrace=False)
+
+
+# A group stays on one worker, for what it gives plainly is made once in each process.
+marked = lambda value, i, *marks: pytest.param(
+    value, marks=[pytest.mark.xdist_group(f"calls {i}"), *marks], id=str(i)
+)
+
+
+@pytest.mark.parametrize("calls", [marked(calls, i) for i, calls in enumerate(GROUPS)])
+def test_plain(calls):
+    report((call, PLAIN, plain(call)) for call in calls)
+
+
+@pytest.mark.parametrize("calls", [marked(calls, i) for i, calls in enumerate(GROUPS)])
+@pytest.mark.parametrize(
+    "setting",
+    [pytest.param(s, id=s.id, marks=[] if s.always else [pytest.mark.settings]) for s in SETTINGS],
+)
+def test_setting(setting, calls):
+    check(setting, calls)
+
+
+def test_every_public_name_has_a_row():
+    names = [call.name for call in CALLS]
+    assert len(names) == len(set(names))
+    assert {call.public for call in CALLS} == {*jm.__all__, *learned.__all__}
+    for name in jm.__all__:
+        if "other" in inspect.signature(getattr(jm, name)).parameters:
+            assert any(row.startswith(f"{name}, other") for row in names), name
+    kinds = {setting.kind for setting in SETTINGS}
+    for call in CALLS:
+        assert set(call.takes) <= {*ARRAYS, *SHARED}, call.name
+        assert set(call.cannot) <= kinds and all(call.cannot.values()), call.name
+    assert {call.public for call in CALLS} >= FOLLOW
+
+
+def test_what_fails_is_named():
+    def broken(key, lam):
+        return lam if lam.sum() >= 0 else -lam  # which no trace can tell
+
+    rows = [Call("fine", lambda key, lam: lam), Call("broken", broken)]
+    by_name = {setting.name: setting for setting in SETTINGS}
+    check(by_name["x64"], rows)
+    for name in ("jit", "vmap", "checking_leaks", "Explicit, jit"):
+        with pytest.raises(pytest.fail.Exception, match=rf"^broken \[{name}\]: Tracer.*$"):
+            check(by_name[name], rows)
+    other = Call("other", lambda key, lam: lam + isinstance(lam, jax.core.Tracer))
+    with pytest.raises(pytest.fail.Exception, match=r"^other \[jit\]: other numbers"):
+        check(by_name["jit"], [*rows[:1], other])
