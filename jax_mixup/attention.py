@@ -13,11 +13,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
 
 from jax_mixup import _checks, masks
+from jax_mixup._entry import public
 from jax_mixup.mix import Mix, checked_rows, padded
 from jax_mixup.pairing import Pairing, move_rows, reverse
 from jax_mixup.samplers import check_options
 
 
+@public
 def transmix(mix: Mix, attention: Shaped[ArrayLike, "b *grid"], *, area: ArrayLike = 0.5) -> Mix:
     """Weigh labels by where the model looks in the mixed row, averaged with the area.
 
@@ -63,6 +65,7 @@ def transmix(mix: Mix, attention: Shaped[ArrayLike, "b *grid"], *, area: ArrayLi
     return dataclasses.replace(mix, lam=weight * mix.lam + (1 - weight) * share)
 
 
+@public
 def align_labels(
     mix: Mix, attentions: Sequence[Shaped[ArrayLike, "b ..."]], *, read: str = "cls"
 ) -> Mix:
@@ -118,6 +121,7 @@ def align_labels(
     return dataclasses.replace(mix, lam=share[:, 0] if read == "cls" else share[:, extra:].mean(1))
 
 
+@public
 def sample_smmix(
     key: PRNGKeyArray,
     attention: Shaped[ArrayLike, "b *grid"],
@@ -162,12 +166,9 @@ def sample_smmix(
     """
     attention = jnp.asarray(attention)
     batch, *grid = _checks.mask_shape("sample_smmix", attention.shape, spatial=True)
-    check_options("sample_smmix", "example", pairing)
-    if not 0 < sides[0] <= sides[1] <= 1 or patch < 1:
-        raise ValueError(
-            f"sample_smmix got sides={sides} and patch={patch}; it needs shares 0 < s₁ <= s₂ <= 1 "
-            "of an axis, and an int >= 1."
-        )
+    pairing = check_options("sample_smmix", "example", pairing, batch=batch)
+    sides = _checks.bounds("sample_smmix", "sides", sides, "0 < s₁ <= s₂ <= 1", math.ulp(0.0), 1.0)
+    patch = _checks.whole("sample_smmix", "patch", patch, 1)
     low, high = ([max(1, int(n * share)) for n in grid] for share in sides)
     low, high = (jnp.asarray([side], jnp.float32) for side in (low, high))
     u = jax.random.uniform(key, (batch, 1), jnp.float32)

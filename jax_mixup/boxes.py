@@ -204,7 +204,7 @@ def mix_instances(
             )
         weights = _weights("mix_instances", "weights", weights, objects.shape[:2])
         seen, share = _left(mix, objects, own, min_visible)
-        boxes = _from_axes(_tight(seen != 0), box_format)
+        boxes = _from_axes(_tight(seen.astype(bool)), box_format)
         joined.append((seen, boxes, _weighed(weights, share)))
     return tuple(jax.tree.map(_join, *joined)) + _joined(pairs[2:])
 
@@ -283,7 +283,7 @@ def _left(
     one = jax.ShapeDtypeStruct((objects.shape[0], *objects.shape[2:]), objects.dtype)
     _checks.mask_fits("mix_instances", mask.shape, one)
     weight = jnp.expand_dims(_share(mix, own), 1)
-    covered = objects != 0
+    covered = objects.astype(bool)
     area = covered.sum(axes, dtype=jnp.int32).astype(jnp.float32)
     share = jnp.where(covered, weight, 0.0).sum(axes) / jnp.maximum(area, 1.0)
     if mask.dtype != jnp.bool_:
@@ -333,7 +333,8 @@ def _visible(
         some = _contract(mask, cover, keep=axis) > 0
         corners.append((jnp.where(some, low, jnp.inf).min(-1), jnp.where(some, high, 0.0).max(-1)))
     tight = jnp.stack([low for low, _ in corners] + [high for _, high in corners], axis=-1)
-    return jnp.where((seen > 0)[..., None], tight, boxes).astype(boxes.dtype), share
+    whole = boxes.astype(jnp.float32)
+    return jnp.where((seen > 0)[..., None], tight, whole).astype(boxes.dtype), share
 
 
 def _contract(

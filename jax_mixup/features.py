@@ -187,7 +187,8 @@ def blend_moments(
     mean, deviation = moments(wide)
     given = None
     if other is not None:
-        given = moments(_checks.shaped("blend_moments", "other", other, h.shape).astype(jnp.float32))
+        theirs = _checks.shaped("blend_moments", "other", other, h.shape)
+        given = moments(theirs.astype(jnp.float32))
     new_mean, new_deviation = blend(mix, (mean, deviation), other=given)
     # The equation as a change of h, so that where nothing is mixed nothing is rounded.
     change = (wide - mean) * (new_deviation / deviation - 1) + (new_mean - mean)

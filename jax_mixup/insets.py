@@ -2,19 +2,22 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, Int, PRNGKeyArray, PyTree, Shaped
 
 from jax_mixup import _checks, masks
+from jax_mixup._entry import public
 from jax_mixup.adjust import resize_mix
 from jax_mixup.laws import Law
-from jax_mixup.mix import Mix, checked_rows, mask_for
+from jax_mixup.mix import WIDE, Mix, checked_rows, mask_for
 from jax_mixup.pairing import Pairing, move_rows, reverse
-from jax_mixup.samplers import sample_cutmix
+from jax_mixup.samplers import check_options, sample_cutmix
+from jax_mixup.weights import weighed
 
 METHODS = ("linear", "nearest")
 Box = tuple[Int[Array, "n d"], Int[Array, "n d"]]
 
 
+@public
 def fit_partner(
     mix: Mix,
     x: PyTree,
@@ -34,8 +37,8 @@ def fit_partner(
       x: arrays [B, *spatial, ...] of any dtype, or a PyTree of them.
       source: the partner's box to show, as (start, stop), i32[B or 1, d] each; None is all of it.
       other: rows to show in place of the partners', of x's shapes: the last step's batch, say.
-      method: "linear" averages what shrinks; integers are rounded. "nearest" copies single
-        positions: for ids, and cheaper.
+      method: "linear" averages what shrinks; integers are rounded, and bools are True where half of
+        what is averaged is. "nearest" copies single positions: for ids, and cheaper.
 
     Returns:
       Arrays of x's shapes and dtypes. Outside the box they go on with its border.
@@ -69,18 +72,23 @@ def fit_partner(
         mask_for("fit_partner", mix, x)
         given = move_rows(mix.partner, x) if other is None else jnp.asarray(other)
         given = _checks.shaped("fit_partner", "other", given, x.shape)
-        out = given if method == "nearest" else given.astype(jnp.float32)
+        # Float64 and complex rows are resized as they are.
+        wide = given if given.dtype in WIDE else given.astype(jnp.float32)
+        out = given if method == "nearest" else wide
         for axis, size in enumerate(spatial, start=1):
             a, b, c, d = (end[:, axis - 1] for end in (start, stop, *source))
             move = _nearest if method == "nearest" else _linear
             out = move(out, axis, _places(a, b, c, d, size))
-        if jnp.issubdtype(x.dtype, jnp.integer):
-            out = jnp.round(out) if method == "linear" else out
+        if method == "linear" and x.dtype == jnp.bool_:
+            return out >= 0.5
+        if method == "linear" and jnp.issubdtype(x.dtype, jnp.integer):
+            out = jnp.round(out)
         return out.astype(x.dtype)
 
     return jax.tree.map(leaf, x) if other is None else jax.tree.map(leaf, x, other)
 
 
+@public
 def pool_given(mix: Mix, h: Shaped[ArrayLike, "b *dims"]) -> Float[Array, "b c"]:
     """Average features over what the mask gives away: what the model saw of the other picture.
 
@@ -88,7 +96,7 @@ def pool_given(mix: Mix, h: Shaped[ArrayLike, "b *dims"]) -> Float[Array, "b c"]
 
     Args:
       mix: a mix of B rows, whose mask is brought to the features' resolution.
-      h: f[B, *spatial, C].
+      h: f[B, *spatial, C]. What has no weight has no influence, not even NaN.
 
     Returns:
       f32[B, C]; zeros for rows that give nothing away.
@@ -107,11 +115,12 @@ def pool_given(mix: Mix, h: Shaped[ArrayLike, "b *dims"]) -> Float[Array, "b c"]
     h = checked_rows("pool_given", mix, "h", h)
     given = 1 - mask_for("pool_given", resize_mix(mix, h.shape[1:-1]), h).astype(jnp.float32)
     axes = tuple(range(1, h.ndim - 1))
-    total = (given * h.astype(jnp.float32)).sum(axes)
+    total = weighed(given, h).sum(axes)
     count = jnp.broadcast_to(given, (*given.shape[:-1], 1)).sum(axes)
     return total / jnp.where(count > 0, count, 1.0)
 
 
+@public
 def sample_resizemix(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -130,7 +139,8 @@ def sample_resizemix(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see `samplers`.
       scale: τ₁ and τ₂, in [0, 1].
       box: as in `sample_cutmix`.
       per, pairing: see `samplers`.
@@ -150,11 +160,9 @@ def sample_resizemix(
 
     Qin et al. 2020, arXiv:2012.11101.
     """
-    _, *spatial = _checks.mask_shape("sample_resizemix", shape, spatial=True)
-    if len(scale) != 2 or not 0 <= scale[0] <= scale[1] <= 1:
-        raise ValueError(
-            f"sample_resizemix got scale={scale}; it needs bounds 0 <= low <= high <= 1."
-        )
+    batch, *spatial = _checks.mask_shape("sample_resizemix", shape, spatial=True)
+    pairing = check_options("sample_resizemix", per, pairing, box, batch=batch)
+    scale = _checks.bounds("sample_resizemix", "scale", scale, "0 <= low <= high <= 1", 0.0, 1.0)
     law = _side_law(scale, len(spatial))
     return sample_cutmix(key, shape, lam_law=law, box=box, per=per, pairing=pairing)
 
@@ -202,7 +210,7 @@ def _nearest(x: Shaped[Array, "b ..."], axis: int, places: tuple[Array, Array, A
     return jax.vmap(lambda row, i: jnp.take(row, i, axis=axis - 1))(x, index)
 
 
-def _linear(x: Float[Array, "b ..."], axis: int, places: tuple[Array, Array, Array]) -> Array:
+def _linear(x: Inexact[Array, "b ..."], axis: int, places: tuple[Array, Array, Array]) -> Array:
     """Weights of a triangle as wide as what one position shows, so that shrinking averages."""
     place, ratio, (origin, end) = places
     index = jnp.arange(x.shape[axis], dtype=jnp.int32)[None, None, :]
@@ -211,7 +219,7 @@ def _linear(x: Float[Array, "b ..."], axis: int, places: tuple[Array, Array, Arr
     width = jnp.maximum(ratio, 1)[:, None, None]
     weight = jnp.where(inside, jnp.maximum(0, 1 - distance / width), 0)
     weight = weight / weight.sum(axis=2, keepdims=True)
-    weight = jnp.broadcast_to(weight, (x.shape[0], *weight.shape[1:]))
+    weight = jnp.broadcast_to(weight, (x.shape[0], *weight.shape[1:])).astype(x.dtype)
     rows = jnp.moveaxis(x, axis, 1)
     flat = rows.reshape(*rows.shape[:2], -1)
     # HIGHEST: TPUs would otherwise multiply in bfloat16.

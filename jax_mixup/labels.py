@@ -80,7 +80,7 @@ def blend_labels(
         return (1 - epsilon) * labels + epsilon * labels.mean(axis=-1, keepdims=True)
 
     def leaf(labels: ArrayLike, other: ArrayLike | None = None) -> Array:
-        labels = jnp.asarray(labels)
+        labels = checked_rows("blend_labels", layers_of(mix)[0], "labels", labels)
         _checks.label_kind(labels, num_classes, smooth, alone=alone)
         own = dense(labels)
         out = labels.dtype if jnp.issubdtype(labels.dtype, jnp.inexact) else jnp.float32

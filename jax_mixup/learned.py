@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
+from jax_mixup._entry import calls_back, on_any_mesh
 from jax_mixup.laws import Law, law_and_uniforms
 from jax_mixup.mix import Mix, padded
 from jax_mixup.pairing import Pairing, move_rows, reverse, roll
@@ -90,6 +91,7 @@ class MixBlock(nnx.Module):
         return product / jnp.sqrt(jnp.float32(self.query.out_features))
 
 
+@calls_back
 def sample_adamixup(
     key: PRNGKeyArray,
     region: Callable[..., tuple[Array, Array]],
@@ -122,13 +124,14 @@ def sample_adamixup(
     AdaMixUp, Guo et al. 2019, arXiv:1809.02499. Train the region and the classifier together, on
     the loss of mixed and of clean rows and on `intrusion_loss`.
     """
-    check_options("sample_adamixup", "example", pairing)
+    pairing = check_options("sample_adamixup", "example", pairing, batch=x.shape[0])
     key_region, key_lam = jax.random.split(key)
-    low, width = region(key_region, x, move_rows(pairing, x))
-    lam = low + jax.random.uniform(key_lam, low.shape, jnp.float32) * width
+    low, width = region(key_region, x, on_any_mesh(move_rows)(pairing, x))
+    lam = _within(key_lam, low, width)
     return Mix(pairing, lam, lam)
 
 
+@calls_back
 def sample_automix(
     key: PRNGKeyArray,
     block: MixBlock,
@@ -174,18 +177,15 @@ def sample_automix(
     share weights, and `margin` holds for the classifier's mixes only.
     """
     positions = _positions("sample_automix", features, spatial)
-    check_options("sample_automix", "example", pairing, alpha=alpha)
-    law, _ = law_and_uniforms(key, lam_law, 0, features.shape[0])
-    lam = jax.lax.stop_gradient(law(alpha))
-    z = _with_share(features, lam)
-    other = _with_share(move_rows(pairing, features), 1 - lam)
-    attention = jax.nn.softmax(block.affinity(z, other))
-    score = _resized(attention @ block.value(other), positions, spatial)
-    near = (lam <= margin) | (lam >= 1 - margin)
-    mask = jnp.where(padded(near, score.ndim), padded(lam, score.ndim), 1 - jax.nn.sigmoid(score))
+    batch = features.shape[0]
+    pairing = check_options("sample_automix", "example", pairing, batch=batch, alpha=alpha)
+    lam, z, other = _pair(key, features, pairing, alpha, lam_law=lam_law)
+    affinity, value = block.affinity(z, other), block.value(other)
+    mask = _attended(affinity, value, lam, positions, spatial, margin)
     return Mix(pairing, mask, lam)
 
 
+@calls_back
 def sample_adautomix(
     key: PRNGKeyArray,
     block: MixBlock,
@@ -227,22 +227,93 @@ def sample_adautomix(
     positions = _positions(name, features, spatial)
     if not pairings:
         raise ValueError(f"{name} got no pairings; it needs one for each partner of a row.")
-    for pairing in pairings:
-        check_options(name, "example", pairing, alpha=alpha)
+    batch = features.shape[0]
+    pairings = tuple(
+        check_options(name, "example", pairing, batch=batch, alpha=alpha) for pairing in pairings
+    )
+    lams, z = _group(key, features, pairings, alpha)
+    logits = [sum(block.affinity(own, other) for other in z if other is not own) for own in z]
+    weights = _divided(logits, [block.value(own) for own in z], lams, positions, spatial, margin)
+    return _laid(pairings, weights, lams)
+
+
+@on_any_mesh
+def _within(
+    key: PRNGKeyArray, low: Float[Array, "b"], width: Float[Array, "b"]
+) -> Float[Array, "b"]:
+    return low + jax.random.uniform(key, low.shape, jnp.float32) * width
+
+
+@on_any_mesh
+def _pair(
+    key: PRNGKeyArray,
+    features: Shaped[Array, "b ..."],
+    pairing: Pairing,
+    alpha: ArrayLike,
+    *,
+    lam_law: Law | None,
+) -> tuple[Float[Array, "b"], Float[Array, "b n c"], Float[Array, "b n c"]]:
+    """λ, and what the block reads of the row and of its partner."""
+    law, _ = law_and_uniforms(key, lam_law, 0, features.shape[0])
+    lam = jax.lax.stop_gradient(law(alpha))
+    partners = move_rows(pairing, features)
+    return lam, _with_share(features, lam), _with_share(partners, 1 - lam)
+
+
+@on_any_mesh
+def _attended(
+    affinity: Float[Array, "b n n"],
+    value: Float[Array, "b n 1"],
+    lam: Float[Array, "b"],
+    positions: tuple[int, ...],
+    spatial: tuple[int, ...],
+    margin: float,
+) -> Float[Array, "b *spatial"]:
+    score = _resized(jax.nn.softmax(affinity) @ value, positions, spatial)
+    near = (lam <= margin) | (lam >= 1 - margin)
+    return jnp.where(padded(near, score.ndim), padded(lam, score.ndim), 1 - jax.nn.sigmoid(score))
+
+
+@on_any_mesh
+def _group(
+    key: PRNGKeyArray,
+    features: Shaped[Array, "b ..."],
+    pairings: tuple[Pairing, ...],
+    alpha: ArrayLike,
+) -> tuple[Float[Array, "k b"], list[Float[Array, "b n c"]]]:
+    """λ of each row and its partners, and what the block reads of them."""
     batch, rows = features.shape[0], 1 + len(pairings)
     law, _ = law_and_uniforms(key, None, 0, rows * batch)
-    drawn = jax.lax.stop_gradient(law(alpha)).reshape(rows, batch)
+    each = jnp.tile(jnp.asarray(alpha), rows) if jnp.ndim(alpha) else alpha
+    drawn = jax.lax.stop_gradient(law(each)).reshape(rows, batch)
     lams = _shares(jnp.concatenate([drawn[:1], 1 - drawn[1:]]))  # off is λ' = 1: the row alone
     z = [features, *(move_rows(pairing, features) for pairing in pairings)]
-    z = [_with_share(row, lam) for row, lam in zip(z, lams, strict=True)]
-    scores = []
-    for own in z:
-        logits = sum(block.affinity(own, other) for other in z if other is not own)
-        score = jax.nn.softmax(logits) @ block.value(own)
-        scores.append(_resized(score, positions, spatial))
-    share = lams.reshape(rows, batch, *(1,) * len(spatial))
+    return lams, [_with_share(row, lam) for row, lam in zip(z, lams, strict=True)]
+
+
+@on_any_mesh
+def _divided(
+    logits: list[Array],
+    values: list[Array],
+    lams: Float[Array, "k b"],
+    positions: tuple[int, ...],
+    spatial: tuple[int, ...],
+    margin: float,
+) -> Float[Array, "k b *spatial"]:
+    """How much of each position is each row's."""
+    scores = [
+        _resized(jax.nn.softmax(affinity) @ value, positions, spatial)
+        for affinity, value in zip(logits, values, strict=True)
+    ]
+    share = lams.reshape(*lams.shape, *(1,) * len(spatial))
     near = (share[:1] <= margin) | (share[:1] >= 1 - margin)
-    weights = jnp.where(near, share, jax.nn.softmax(jnp.stack(scores), axis=0))
+    return jnp.where(near, share, jax.nn.softmax(jnp.stack(scores), axis=0))
+
+
+@on_any_mesh
+def _laid(
+    pairings: tuple[Pairing, ...], weights: Float[Array, "k *dims"], lams: Float[Array, "k b"]
+) -> tuple[Mix, ...]:
     return tuple(
         Mix(pairing, _left(weights, j), _left(lams, j)) for j, pairing in enumerate(pairings, 1)
     )

@@ -106,7 +106,7 @@ def blend(
     Args:
       mix: a mix of B rows, or a tuple of them, laid one over another.
       x: arrays [B, *spatial, ...], or a PyTree of them; channels last. Of channels first move the
-        axis, `jnp.moveaxis(x, 1, -1)`, and back after: under jit that is no pass over the data.
+        axis, `jnp.moveaxis(x, 1, -1)`, and back after; within a jitted step that adds no pass.
       other: what to blend with in place of the partners' rows; same structure and shapes as x.
       dtype: of the result, default x's; an integer x needs it: a float dtype, or its own.
 

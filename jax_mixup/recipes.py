@@ -4,9 +4,10 @@ For anything else that belongs to the batch (masks, losses on ids, metrics) draw
 `sample_*` and apply it with the verbs.
 
 Channels come last. Recipes whose masks have positions refuse images [B, 1 or 3 or 4, H, W] that
-have channels first: `jnp.moveaxis(images, 1, -1)` moves them, `jnp.moveaxis(mixed, -1, 1)` back,
-and under jit that is no pass over the data. Series with variables before time, [B, V, T], look like
-any other array: for them too write `jnp.moveaxis(x, 1, -1)`.
+have channels first: `jnp.moveaxis(images, 1, -1)` moves them, `jnp.moveaxis(mixed, -1, 1)` back.
+In a jitted step that adds no pass: the moves are part of the mixing, and of what follows. Series
+with variables before time, [B, V, T], look like any other array: for them too write
+`jnp.moveaxis(x, 1, -1)`.
 """
 
 from typing import Any

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
 
 from jax_mixup import _checks
-from jax_mixup.mix import Mix, checked_rows, padded
-from jax_mixup.pairing import move_rows, partner_index
-from jax_mixup.partners import permutation
+from jax_mixup._entry import public
+from jax_mixup.mix import Mix, checked_rows, padded, partner_rows
+from jax_mixup.pairing import partner_index
+from jax_mixup.partners import around, largest, permutation, whole_rows
 
 
+@public
 def sinkhorn(
     cost: Shaped[ArrayLike, "..."], *, epsilon: ArrayLike = 0.1, iterations: int = 100
 ) -> Float[Array, "..."]:
@@ -45,11 +47,8 @@ def sinkhorn(
     cost = jnp.asarray(cost)
     if cost.ndim < 2:
         raise ValueError(f"sinkhorn got a cost of shape {cost.shape}; it needs (..., n, m).")
-    number = _checks.static_number(epsilon)
-    if number is not None and not number > 0:
-        raise ValueError(f"sinkhorn got epsilon={number}; it needs a number > 0.")
-    if iterations < 1:
-        raise ValueError(f"sinkhorn got iterations={iterations}; it needs an int >= 1.")
+    _checks.positive("sinkhorn", "epsilon", epsilon)
+    iterations = _checks.whole("sinkhorn", "iterations", iterations, 1)
     # What a whole row or column costs changes no plan. Without it each has an entry of 0, so that
     # no sum of exponentials is empty, even where a tiny epsilon makes all other entries infinite.
     cost = cost.astype(jnp.float32)
@@ -65,6 +64,7 @@ def sinkhorn(
     return jax.nn.softmax(g - cost, axis=-1) / cost.shape[-2]
 
 
+@public
 def transported(
     key: PRNGKeyArray, features: Shaped[ArrayLike, "b *dims"], *, k: int
 ) -> Int[Array, "b"]:
@@ -86,7 +86,8 @@ def transported(
       k: rows in a group, 1 or more; at most B / 2 are taken, for groups must not overlap.
 
     Returns:
-      i32[B]; [0] for a batch of one.
+      i32[B]; [0] for a batch of one. A row with NaN or infinite features is its own partner, and
+      nobody else's.
 
     Raises:
       ValueError: for k < 1.
@@ -102,12 +103,10 @@ def transported(
     the host, by distances that are not squared, and draws the other group from all rows, where a
     row may meet itself.
     """
-    if k < 1:
-        raise ValueError(f"transported got k={k}; it needs an int >= 1.")
-    features = jnp.asarray(features)
-    n = features.shape[0]
+    k = _checks.whole("transported", "k", k, 1)
+    flat, missing = whole_rows("transported", "features", features)
+    n, flat = flat.shape[0], flat / largest(flat)
     k = max(1, min(k, n // 2))
-    flat = features.reshape(n, -1).astype(jnp.float32)
     rows = permutation(key, n)
     others = jnp.roll(rows, -k)
 
@@ -117,13 +116,17 @@ def transported(
     full = n - n % k
     matched = jax.vmap(match)(rows[:full].reshape(-1, k), others[:full].reshape(-1, k))
     partner = jnp.zeros(n, jnp.int32).at[rows[:full]].set(matched.reshape(-1))
-    return partner if full == n else partner.at[rows[full:]].set(match(rows[full:], others[full:]))
+    if full < n:
+        partner = partner.at[rows[full:]].set(match(rows[full:], others[full:]))
+    return around(partner, missing)
 
 
+@public
 def align_partner(
     mix: Mix,
     h: Shaped[ArrayLike, "b *dims"],
     *,
+    other: Shaped[ArrayLike, "b *dims"] | None = None,
     epsilon: ArrayLike = 0.1,
     iterations: int = 100,
 ) -> Float[Array, "b *dims"]:
@@ -138,6 +141,7 @@ def align_partner(
       mix: a mix of B rows, as `sample_mixup` draws.
       h: f[B, *spatial, C]: features of the last layers, where positions are few: the plan has n²
         entries a row.
+      other: features to move in place of the partners', as of a second batch.
       epsilon: ε of `sinkhorn`, in units of squared distance between features.
       iterations: as in `sinkhorn`.
 
@@ -172,11 +176,14 @@ def align_partner(
             "(B, *spatial, C): without positions blend the partners as they are."
         )
     own = h.reshape(h.shape[0], -1, h.shape[-1]).astype(jnp.float32)
-    other = move_rows(mix.partner, own)
-    cost = jax.lax.stop_gradient(jax.vmap(_square_distances)(own, other))
+    rest = partner_rows("align_partner", mix, "h", h, other)
+    rest = rest.reshape(own.shape).astype(jnp.float32)
+    cost = jax.lax.stop_gradient(jax.vmap(_square_distances)(own, rest))
     plan = own.shape[1] * sinkhorn(cost, epsilon=epsilon, iterations=iterations)
     # HIGHEST: TPUs would otherwise multiply in bfloat16.
-    moved = jnp.matmul(plan, other, precision=jax.lax.Precision.HIGHEST).reshape(h.shape)
+    moved = jnp.matmul(plan, rest, precision=jax.lax.Precision.HIGHEST).reshape(h.shape)
+    if other is not None:
+        return moved.astype(h.dtype)
     alone = partner_index(mix.partner, h.shape[0]) == jnp.arange(h.shape[0])
     return jnp.where(padded(alone, h.ndim), h, moved.astype(h.dtype))
 
