@@ -1,5 +1,7 @@
 """Pictures in pictures: the partner's whole row, made to fit the box that the mask gives away."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, Int, PRNGKeyArray, PyTree, Shaped
@@ -72,18 +74,24 @@ def fit_partner(
         mask_for("fit_partner", mix, x)
         given = move_rows(mix.partner, x) if other is None else jnp.asarray(other)
         given = _checks.shaped("fit_partner", "other", given, x.shape)
+        if method == "nearest":
+            return resized(given, _nearest).astype(x.dtype)
         # Float64 and complex rows are resized as they are.
         wide = given if given.dtype in WIDE else given.astype(jnp.float32)
-        out = given if method == "nearest" else wide
+        if not jnp.issubdtype(x.dtype, jnp.inexact):
+            out = resized(wide, _linear)
+            return out >= 0.5 if x.dtype == jnp.bool_ else jnp.round(out).astype(x.dtype)
+        # A NaN is seen where it has a weight, and only there: 0 · NaN is NaN.
+        missing = ~jnp.isfinite(wide)
+        out = resized(jnp.where(missing, jnp.zeros((), wide.dtype), wide), _linear)
+        seen = resized(missing.astype(jnp.float32), _linear) > 0
+        return jnp.where(seen, jnp.nan, out).astype(x.dtype)
+
+    def resized(x: Array, move: Callable[..., Array]) -> Array:
         for axis, size in enumerate(spatial, start=1):
             a, b, c, d = (end[:, axis - 1] for end in (start, stop, *source))
-            move = _nearest if method == "nearest" else _linear
-            out = move(out, axis, _places(a, b, c, d, size))
-        if method == "linear" and x.dtype == jnp.bool_:
-            return out >= 0.5
-        if method == "linear" and jnp.issubdtype(x.dtype, jnp.integer):
-            out = jnp.round(out)
-        return out.astype(x.dtype)
+            x = move(x, axis, _places(a, b, c, d, size))
+        return x
 
     return jax.tree.map(leaf, x) if other is None else jax.tree.map(leaf, x, other)
 

@@ -11,6 +11,7 @@ from jax_mixup import _checks, masks
 from jax_mixup._entry import calls_back, on_any_mesh, public
 from jax_mixup.labels import pair_loss
 from jax_mixup.mix import Mix, Mixes, checked_rows, partner_rows
+from jax_mixup.weights import weighed
 
 
 @calls_back
@@ -136,7 +137,8 @@ def decoupled_loss(
         return jnp.where(two, _cross_entropy(kept, target), 0.0)
 
     lam, weight = mix.lam, jnp.asarray(eta).astype(jnp.float32)
-    mixed = lam * _cross_entropy(logits, own) + (1 - lam) * _cross_entropy(logits, rest)
+    mixed = weighed(lam, _cross_entropy(logits, own))
+    mixed += weighed(1 - lam, _cross_entropy(logits, rest))
     lam = jnp.where(two, lam, 0.5)  # a root has no gradient at 0
     decoupled = lam**power * without(rest, own) + (1 - lam) ** power * without(own, rest)
     return mixed + weight * decoupled

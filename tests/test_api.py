@@ -20,6 +20,7 @@ PUBLIC = {name: getattr(jm, name) for name in jm.__all__}
 FUNCTIONS = {name: f for name, f in PUBLIC.items() if inspect.isfunction(f)}
 LAYERS = [
     "_checks",
+    "_entry",
     "laws masks pairing partners",
     "mix",
     "adjust boxes features labels samplers weights",

@@ -282,6 +282,9 @@ def test_hidden_values_have_no_influence():
     nan = jnp.nan
     amount = jnp.array([[1.0, 1, nan, nan], [nan, nan, 3, 1]])
     np.testing.assert_allclose(jm.reweigh(HALF, amount).lam[0], 1 / 3)
+    logits = jnp.array([[0.0, -jnp.inf], [-jnp.inf, 0.0]])  # sure, and the partner's class ruled out
+    own = jm.Mix(jm.reverse(), jnp.ones(1), jnp.ones(2))
+    np.testing.assert_array_equal(jm.decoupled_loss(own, logits, jnp.array([0, 1])), [0, 0])
     features = jnp.array([[[nan], [nan], [1.0], [3.0]]] * 2)
     np.testing.assert_array_equal(jm.pool_given(HALF, features), [[2], [2]])
     soft = jm.Mix(jm.reverse(), jnp.array([1.0, 0.0]), jnp.array([1.0, 0.0]))
@@ -292,6 +295,12 @@ def test_hidden_values_have_no_influence():
     np.testing.assert_array_equal(loss, [1, 1])
     infinite = jm.blend(soft, jnp.array([1.0, jnp.inf]))
     np.testing.assert_array_equal(infinite, [1, 1])
+
+
+def test_a_missing_value_is_resized_into_its_own_place_only():
+    x = jnp.array([[0.0, 0, 0, 0], [jnp.nan, 2, 3, 4]])
+    fitted = jm.fit_partner(HALF, x)[0, 2:]
+    assert jnp.isnan(fitted[0]) and jnp.isfinite(fitted[1])
 
 
 def test_padding_of_boxes_may_be_nan_under_every_mask():
