@@ -18,6 +18,7 @@ from jax_mixup.adjust import keep as keep
 from jax_mixup.adjust import overlay as overlay
 from jax_mixup.boxes import mix_boxes as mix_boxes
 from jax_mixup.boxes import mix_points as mix_points
+from jax_mixup.boxes import mix_instances as mix_instances
 
 # Hidden features, and mixing at test time
 from jax_mixup.features import blend_at as blend_at
@@ -125,6 +126,7 @@ from jax_mixup.policies import one_of as one_of
 from jax_mixup.policies import sometimes as sometimes
 from jax_mixup.policies import own_label as own_label
 from jax_mixup.presets import preset as preset
+from jax_mixup.presets import preset_smoothing as preset_smoothing
 
 # One-call recipes
 from jax_mixup.recipes import mixup as mixup
@@ -171,6 +173,7 @@ __all__ = [
     "mask_loss",
     "mix_batch",
     "mix_boxes",
+    "mix_instances",
     "mix_points",
     "mixed_accuracy",
     "mixup",
@@ -189,6 +192,7 @@ __all__ = [
     "permutation",
     "pool_given",
     "preset",
+    "preset_smoothing",
     "puzzle_transport",
     "randommix",
     "recursivemix",

@@ -1,6 +1,7 @@
 """Samplers of masks without straight lines: noise, its blobs, and Gaussians. From the key alone.
 
-They share the options of `samplers`: `alpha` or `lam_law`, `per`, `pairing`.
+They share the options of `samplers`: `per`, `pairing`, and all but `sample_smoothmix`, which has no
+law of λ, `alpha` or `lam_law`.
 """
 
 import math
@@ -10,12 +11,14 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike, PRNGKeyArray
 
 from jax_mixup import _checks, masks
+from jax_mixup._entry import public
 from jax_mixup.laws import Law, law_and_uniforms
 from jax_mixup.mix import Mix, padded
 from jax_mixup.pairing import Pairing, draws, reverse, tie
 from jax_mixup.samplers import check_options, hard_mix
 
 
+@public
 def sample_fmix(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -35,7 +38,8 @@ def sample_fmix(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one to three spatial axes.
+      shape: (B, *spatial) with one to three spatial axes: x.shape[:-1], channels last;
+        channels first: see `samplers`.
       alpha, lam_law, per, pairing: see `samplers`.
       decay: δ, how fast the spectrum falls with the frequency f: 0 is single positions, large ones
         make few smooth blobs.
@@ -58,10 +62,9 @@ def sample_fmix(
     """
     name = "sample_fmix"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
-    check_options(name, per, pairing, alpha=alpha)
+    pairing = check_options(name, per, pairing, batch=batch, alpha=alpha)
     _checks.fft_axes(name, len(spatial))
-    if not decay >= 0:
-        raise ValueError(f"{name} got decay={decay}; it needs a number >= 0: the paper's is 3.")
+    decay = _checks.known(name, "decay", decay, "a number >= 0 (the paper's is 3)", 0.0)
     key, key_noise = jax.random.split(key)
     n = draws(per, batch)
     law, _ = law_and_uniforms(key, lam_law, 0, n)
@@ -73,6 +76,7 @@ def sample_fmix(
     return hard_mix(masks.largest(field, lam), pairing, batch)
 
 
+@public
 def sample_cowmix(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -91,7 +95,8 @@ def sample_cowmix(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one to three spatial axes.
+      shape: (B, *spatial) with one to three spatial axes: x.shape[:-1], channels last;
+        channels first: see `samplers`.
       alpha, lam_law, per, pairing: see `samplers`.
       sigma: the bounds of the blur's standard deviation, in positions: large ones make few blobs.
 
@@ -112,8 +117,8 @@ def sample_cowmix(
     """
     name = "sample_cowmix"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
-    check_options(name, per, pairing, alpha=alpha)
-    _checks.sigma(name, sigma)
+    pairing = check_options(name, per, pairing, batch=batch, alpha=alpha)
+    sigma = _checks.sigma(name, sigma)
     _checks.fft_axes(name, len(spatial))
     key, key_noise = jax.random.split(key)
     n = draws(per, batch)
@@ -126,6 +131,7 @@ def sample_cowmix(
     return hard_mix(masks.largest(blurred, lam), pairing, batch)
 
 
+@public
 def sample_smoothmix(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -142,7 +148,8 @@ def sample_smoothmix(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see `samplers`.
       sigma: the bounds of the spot's standard deviation, as a share of each axis.
       per, pairing: see `samplers`.
 
@@ -163,8 +170,8 @@ def sample_smoothmix(
     """
     name = "sample_smoothmix"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
-    check_options(name, per, pairing)
-    _checks.sigma(name, sigma)
+    pairing = check_options(name, per, pairing, batch=batch)
+    sigma = _checks.sigma(name, sigma)
     u = jax.random.uniform(key, (draws(per, batch), 1 + len(spatial)), jnp.float32)
     u = tie(per, pairing, batch, u)
     width = (sigma[0] + (sigma[1] - sigma[0]) * u[:, 0]) * math.sqrt(2 * math.pi)
@@ -172,6 +179,7 @@ def sample_smoothmix(
     return Mix(pairing, 1 - spot, jnp.broadcast_to(1 - average, (batch,)))
 
 
+@public
 def sample_gmix(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -190,7 +198,8 @@ def sample_gmix(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see `samplers`.
       alpha, lam_law, per, pairing: see `samplers`.
 
     Returns:
@@ -209,7 +218,7 @@ def sample_gmix(
     """
     name = "sample_gmix"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
-    check_options(name, per, pairing, alpha=alpha)
+    pairing = check_options(name, per, pairing, batch=batch, alpha=alpha)
     law, centre = law_and_uniforms(key, lam_law, len(spatial), draws(per, batch))
     lam, centre = tie(per, pairing, batch, (law(alpha), centre.T))
     smaller = jnp.minimum(lam, 1 - lam)
@@ -221,6 +230,7 @@ def sample_gmix(
     return Mix(pairing, mask, jnp.broadcast_to(lam, (batch,)))
 
 
+@public
 def sample_noisymixup(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -237,7 +247,8 @@ def sample_noisymixup(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see `samplers`.
       alpha, lam_law, per, pairing: see `samplers`.
       noise: s; where λ is 0 or 1 there is none.
 
@@ -256,9 +267,8 @@ def sample_noisymixup(
     """
     name = "sample_noisymixup"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
-    check_options(name, per, pairing, alpha=alpha)
-    if not noise >= 0:
-        raise ValueError(f"{name} got noise={noise}; it needs a number >= 0.")
+    pairing = check_options(name, per, pairing, batch=batch, alpha=alpha)
+    noise = _checks.known(name, "noise", noise, "a number >= 0", 0.0)
     key, key_noise = jax.random.split(key)
     n = draws(per, batch)
     law, _ = law_and_uniforms(key, lam_law, 0, n)

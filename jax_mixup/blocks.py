@@ -1,6 +1,7 @@
 """Samplers of masks of blocks: of tokens, and of positions in hidden features. From the key alone.
 
-They share the options of `samplers`: `alpha` or `lam_law`, `per`, `pairing`.
+They share the options of `samplers`: `per`, `pairing`, `lam_law`; `sample_tokenmix` also `alpha`,
+in place of which `sample_patchup` has `gamma`.
 """
 
 import math
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
 from jax_mixup import _checks, masks
+from jax_mixup._entry import public
 from jax_mixup.laws import Law, below, law_and_uniforms
 from jax_mixup.mix import Mix, padded
 from jax_mixup.pairing import Pairing, draws, reverse, tie
@@ -18,6 +20,7 @@ from jax_mixup.samplers import check_options, hard_mix
 ATTEMPTS = 64  # of 14 x 14 tokens none is then missing at λ = 0.2, and 2 at λ = 0.05
 
 
+@public
 def sample_tokenmix(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -39,7 +42,8 @@ def sample_tokenmix(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see `samplers`.
       alpha, lam_law, per, pairing: see `samplers`.
       grid: how many tokens along each spatial axis: (14, 14) for images of 224 in patches of 16.
         None: each position is a token.
@@ -65,10 +69,9 @@ def sample_tokenmix(
     """
     name = "sample_tokenmix"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
-    check_options(name, per, pairing, alpha=alpha)
+    pairing = check_options(name, per, pairing, batch=batch, alpha=alpha)
     tokens = tuple(spatial) if grid is None else _checks.grid(name, grid, tuple(spatial))
-    if least < 1:
-        raise ValueError(f"{name} got least={least}; it needs an int >= 1.")
+    least = _checks.whole(name, "least", least, 1)
     rank, n = len(tokens), draws(per, batch)
     law, u = law_and_uniforms(key, lam_law, ATTEMPTS * 2 * rank, n)
     wanted = jnp.round((1 - jax.lax.stop_gradient(law(alpha))) * math.prod(tokens))
@@ -104,6 +107,7 @@ def _blocks(
     return jax.lax.scan(lay, nothing, jnp.moveaxis(u, 1, 0))[0]
 
 
+@public
 def sample_patchup(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -151,18 +155,18 @@ def sample_patchup(
     """
     name = "sample_patchup"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
-    check_options(name, per, pairing, gamma=gamma)
-    sides = (block,) * len(spatial) if isinstance(block, int) else tuple(block)
-    if len(sides) != len(spatial) or min(sides) < 1:
+    pairing = check_options(name, per, pairing, batch=batch, gamma=gamma)
+    sides = tuple(block) if isinstance(block, (tuple, list)) else (block,) * len(spatial)
+    if len(sides) != len(spatial) or not _checks.ints(sides) or min(sides) < 1:
         raise ValueError(
-            f"{name} got block={block} for {len(spatial)} spatial axes; it needs a size of 1 or "
-            "more, or one for each axis."
+            f"{name} got block={block!r} for {len(spatial)} spatial axes; it needs an int >= 1, or "
+            "a tuple of one for each axis."
         )
     sides = tuple(min(side, size) for side, size in zip(sides, spatial, strict=True))
     places = tuple(n - b + 1 for n, b in zip(spatial, sides, strict=True))
     law, u = law_and_uniforms(key, lam_law, math.prod(places), draws(per, batch))
     rate = math.prod(spatial) / math.prod(sides) / math.prod(places)
-    starts = below(u, jnp.asarray(gamma).astype(jnp.float32) * rate)
+    starts = below(u, jnp.asarray(gamma).astype(jnp.float32) * rate)  # a NaN is above nothing
     blocks = tie(per, pairing, batch, _grown(starts.T.reshape(-1, *places), sides))
     if lam_law is None:
         return hard_mix(~blocks, pairing, batch)

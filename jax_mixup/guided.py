@@ -10,12 +10,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
 
 from jax_mixup import _checks, masks
+from jax_mixup._entry import public
 from jax_mixup.laws import Law, law_and_uniforms
 from jax_mixup.mix import Mix
 from jax_mixup.pairing import Pairing, move_rows, reverse
 from jax_mixup.samplers import check_options
 
 
+@public
 def sample_classmix(
     key: PRNGKeyArray,
     ids: Shaped[ArrayLike, "b *spatial"],
@@ -57,10 +59,13 @@ def sample_classmix(
             f"sample_classmix got ids of dtype {ids.dtype}; it needs integers: call argmax first."
         )
     _checks.mask_shape("sample_classmix", ids.shape, spatial=True)
-    check_options("sample_classmix", "example", pairing)
+    pairing = check_options("sample_classmix", "example", pairing, batch=ids.shape[0])
+    num_classes = _checks.whole("sample_classmix", "num_classes", num_classes, 1)
     flat = ids.reshape(ids.shape[0], -1)
+    flat = flat if flat.dtype.itemsize > 4 else flat.astype(jnp.int32)  # K may not fit narrow ids
     known = (flat >= 0) & (flat < num_classes)
-    place = jnp.where(known, flat, num_classes)  # one class more, for what is none
+    # One class more, for what is none.
+    place = jnp.where(known, flat, num_classes).astype(jnp.int32)
     present = jax.vmap(lambda row: jnp.zeros(num_classes + 1, bool).at[row].set(True))(place)
     present = present[:, :num_classes]
     u = jnp.where(present, jax.random.uniform(key, present.shape, jnp.float32), 2.0)
@@ -71,6 +76,7 @@ def sample_classmix(
     return Mix(pairing, mask, masks.share(mask))
 
 
+@public
 def sample_span(
     key: PRNGKeyArray,
     lengths: Shaped[ArrayLike, "b ..."],
@@ -118,9 +124,9 @@ def sample_span(
     """
     lengths = jnp.asarray(lengths)
     _checks.integer_ids("sample_span", "lengths", lengths)
-    batch = lengths.shape[0]
+    lengths, batch = lengths.astype(jnp.int32), lengths.shape[0]
     _checks.mask_shape("sample_span", (batch, size), spatial=True)
-    check_options("sample_span", "example", pairing, alpha=alpha)
+    pairing = check_options("sample_span", "example", pairing, batch=batch, alpha=alpha)
     law, u = law_and_uniforms(key, lam_law, 2, batch)
     partner = move_rows(pairing, lengths)
     shorter = jnp.minimum(lengths, partner).astype(jnp.float32)

@@ -9,11 +9,13 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree, Shaped
 
 from jax_mixup import _checks, masks
+from jax_mixup._entry import public
 from jax_mixup.mix import Mix, checked_rows, mask_for
 from jax_mixup.pairing import move_rows
 from jax_mixup.saliency import checked, normalised
 
 
+@public
 def puzzle_transport(
     mix: Mix,
     saliency: Shaped[ArrayLike, "b *spatial"],
@@ -78,6 +80,7 @@ def puzzle_transport(
     return first, second
 
 
+@public
 def move_blocks(x: PyTree, source: Int[ArrayLike, "b k"], *, grid: tuple[int, ...]) -> PyTree:
     """Bring another block of the same row to each place.
 
@@ -98,6 +101,7 @@ def move_blocks(x: PyTree, source: Int[ArrayLike, "b k"], *, grid: tuple[int, ..
       >>> jm.move_blocks(jnp.array([[1, 2, 3, 4]]), jnp.array([[1, 0]]), grid=(2,)).tolist()
       [[3, 4, 1, 2]]
     """
+    grid = _checks.sizes("move_blocks", "grid", grid, f"({grid}, {grid})")
     source, d = jnp.asarray(source), len(grid)
 
     def leaf(x: ArrayLike) -> Array:
@@ -130,7 +134,7 @@ def _settled(
     def bid(_: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
         price, owner = state
         net = cost + price[:, None, :]
-        best = net.argmin(axis=2, keepdims=True) == places[None, None, :]
+        best = net.argmin(axis=2, keepdims=True).astype(jnp.int32) == places[None, None, :]
         least = net.min(axis=2, keepdims=True)
         second = jnp.where(best, jnp.inf, net).min(axis=2, keepdims=True)
         housed = (owner[:, None, :] == places[None, :, None]).any(axis=2, keepdims=True)

@@ -1,6 +1,7 @@
 """Samplers of more than two rows: tuples of mixes, laid one over another by `overlay`.
 
-They take `pairings`, one for each partner, in place of `pairing`. K-way CutMix needs no sampler:
+They take `pairings`, one for each partner, in place of `pairing`, and `per` "batch" or "example".
+`sample_dirichlet` has no `lam_law`: its law is one of k weights. K-way CutMix needs no sampler:
 `overlay(*[sample_cutmix(k, shape, pairing=roll(i)) for i, k in enumerate(keys, start=1)])`.
 """
 
@@ -9,8 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from jax_mixup import _checks, masks
+from jax_mixup._entry import public
 from jax_mixup.adjust import overlay
-from jax_mixup.laws import Law, symmetric_beta
+from jax_mixup.laws import Law, drawn_from, gamma_shape, symmetric_beta
 from jax_mixup.mix import Mix
 from jax_mixup.pairing import Pairing, draws, roll
 from jax_mixup.samplers import check_options
@@ -18,6 +20,7 @@ from jax_mixup.samplers import check_options
 PER = ("batch", "example")
 
 
+@public
 def sample_dirichlet(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -35,16 +38,16 @@ def sample_dirichlet(
       key: a PRNG key.
       shape: (B, ...); only B is used.
       k: how many rows, 2 or more; for 2 the law is that of `sample_mixup`.
-      alpha: concentration; may be traced; <= 0 is off.
+      alpha: concentration; may be traced; <= 0 or NaN is off, infinity is even shares.
       per: "batch" or "example".
-      pairings: k - 1 pairings; None is roll(1), roll(2), …
+      pairings: k - 1 pairings; None is roll(1), roll(2), …, which needs k rows or one.
 
     Returns:
       A tuple of k - 1 mixes whose masks have no positions.
 
     Raises:
-      ValueError: for a bad `shape`, k < 2, another number of pairings, a static negative `alpha`,
-        or an unknown `per`.
+      ValueError: for a bad `shape`, k < 2, fewer than k rows, another number of pairings, a static
+        negative `alpha`, or an unknown `per`.
 
     Example:
       >>> mix = jm.sample_dirichlet(jax.random.key(0), (4,), k=3)
@@ -55,22 +58,23 @@ def sample_dirichlet(
     Zhang et al. 2018, arXiv:1710.09412, tried such weights beside pairs.
     """
     batch = _checks.mask_shape("sample_dirichlet", shape)[0]
-    if k < 2:
-        raise ValueError(f"sample_dirichlet got k={k}; it needs an int >= 2.")
-    partners = _pairings("sample_dirichlet", pairings, k - 1)
-    _check("sample_dirichlet", per, partners, alpha)
-    a = jnp.asarray(alpha).astype(jnp.float32)
-    positive = jnp.full(k, jnp.where(a > 0, a, 1.0))
-    drawn = jax.random.dirichlet(key, positive, (draws(per, batch),), jnp.float32)
+    k = _checks.whole("sample_dirichlet", "k", k, 2)
+    partners = _checked("sample_dirichlet", batch, per, pairings, k - 1, alpha)
+    n = draws(per, batch)
+    a = jnp.broadcast_to(jnp.asarray(alpha).astype(jnp.float32), (n,))[:, None]
+    shapes = jnp.broadcast_to(gamma_shape(a), (n, k))
+    drawn = jax.random.dirichlet(key, shapes, (n,), jnp.float32)
+    drawn = jnp.where(a < jnp.inf, drawn, 1 / k)
     own = jnp.where(a > 0, jnp.cumsum(drawn, axis=1), 1.0)  # of the rows so far
     layers = []
     for j, partner in enumerate(partners, start=1):
-        below, whole = own[:, j - 1], own[:, j] if j < k - 1 else jnp.ones(own.shape[0])
+        below, whole = own[:, j - 1], own[:, j] if j < k - 1 else jnp.ones(n, jnp.float32)
         lam = jnp.where(whole > 0, jnp.clip(below / jnp.where(whole > 0, whole, 1.0), 0, 1), 1.0)
         layers.append(Mix(partner, lam, jnp.broadcast_to(lam, (batch,))))
     return tuple(layers)
 
 
+@public
 def sample_ricap(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -86,19 +90,19 @@ def sample_ricap(
 
     Args:
       key: a PRNG key.
-      shape: (B, H, W).
-      alpha: concentration of both shares; may be traced; <= 0 is off.
+      shape: (B, H, W): x.shape[:-1], channels last; channels first: see `samplers`.
+      alpha: concentration of both shares; may be traced; <= 0 or NaN is off.
       lam_law: any law in place of Beta(α, α).
       per: "batch" or "example".
       pairings: three pairings, of the rows at the upper right, lower left, lower right; None is
-        roll(1), roll(2), roll(3).
+        roll(1), roll(2), roll(3), which needs four rows or one.
 
     Returns:
       A tuple of three mixes with bool masks, whose labels weigh by the four areas.
 
     Raises:
-      ValueError: for a `shape` without two spatial axes, another number of pairings, a static
-        negative `alpha`, or an unknown `per`.
+      ValueError: for a `shape` without two spatial axes, fewer than four rows, another number of
+        pairings, a static negative `alpha`, or an unknown `per`.
 
     Example:
       >>> mix = jm.sample_ricap(jax.random.key(2), (4, 8, 8))
@@ -113,11 +117,13 @@ def sample_ricap(
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
     if len(spatial) != 2:
         raise ValueError(f"{name} got shape={tuple(shape)}; it needs (B, H, W).")
-    partners = _pairings(name, pairings, 3)
-    _check(name, per, partners, alpha)
+    partners = _checked(name, batch, per, pairings, 3, alpha)
     n = draws(per, batch)
-    keys = jax.random.split(key)
-    shares = [symmetric_beta(k, alpha, (n,)) if lam_law is None else lam_law(k, (n,)) for k in keys]
+
+    def law(key: PRNGKeyArray) -> Float[Array, "n"]:
+        return symmetric_beta(key, alpha, (n,)) if lam_law is None else drawn_from(lam_law, key, n)
+
+    shares = [law(k) for k in jax.random.split(key)]
     first = [_first(s, axis, tuple(spatial)) for axis, s in enumerate(shares, start=1)]
     upper, left = first
     mixes = []
@@ -135,15 +141,24 @@ def _first(share: Float[Array, "n"], axis: int, spatial: tuple[int, ...]) -> Arr
     return masks.spread(mask, (axis,), spatial)
 
 
-def _pairings(function: str, pairings: tuple[Pairing, ...] | None, n: int) -> tuple[Pairing, ...]:
+def _checked(
+    function: str,
+    batch: int,
+    per: str,
+    pairings: object,
+    n: int,
+    alpha: ArrayLike,
+) -> tuple[Pairing, ...]:
+    """The n pairings, for a batch of so many rows."""
+    _checks.option(function, "per", per, PER)
     if pairings is None:
-        return tuple(roll(shift) for shift in range(1, n + 1))
+        if 1 < batch <= n:
+            raise ValueError(
+                f"{function} got a batch of {batch} rows and mixes {n + 1}; it needs as many rows: "
+                "drop the last, smaller batch, or give pairings."
+            )
+        pairings = tuple(roll(shift) for shift in range(1, n + 1))
+    pairings = _checks.sizes(function, "pairings", pairings, "(roll(1), roll(2), …)")
     if len(pairings) != n:
         raise ValueError(f"{function} got {len(pairings)} pairings; it needs {n}, one a partner.")
-    return tuple(pairings)
-
-
-def _check(function: str, per: str, partners: tuple[Pairing, ...], alpha: ArrayLike) -> None:
-    _checks.option(function, "per", per, PER)
-    for partner in partners:
-        check_options(function, per, partner, alpha=alpha)
+    return tuple(check_options(function, per, p, batch=batch, alpha=alpha) for p in pairings)

@@ -2,6 +2,7 @@
 
 A law is a function `(key, shape) -> f32[shape]` with values in [0, 1], where λ is the share of the
 row's own example. Samplers take `alpha`, which means `symmetric_beta`, or any law as `lam_law=`.
+They cast what a law gives to float32, and a λ that is NaN is 1: nothing is mixed.
 """
 
 from collections.abc import Callable
@@ -11,10 +12,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
 from jax_mixup import _checks
+from jax_mixup._entry import public
 
 Law = Callable[[PRNGKeyArray, tuple[int, ...]], Float[Array, "..."]]
 
 
+@public
 def symmetric_beta(
     key: PRNGKeyArray, alpha: ArrayLike, shape: tuple[int, ...] = ()
 ) -> Float[Array, "..."]:
@@ -31,14 +34,15 @@ def symmetric_beta(
     Args:
       key: a PRNG key.
       alpha: concentration, from 0 to 1e4; may be traced, and of any shape that broadcasts to
-        `shape`. `alpha <= 0` is off: λ = 1. An infinite one is the limit, λ = ½.
+        `shape`. `alpha <= 0` is off, λ = 1, and so is a traced NaN. An infinite one is the limit,
+        λ = ½.
       shape: shape of the result.
 
     Returns:
       f32[shape] in [0, 1]. For α <= 0.1 many draws are exactly 0 or 1: never take log λ.
 
     Raises:
-      ValueError: for a static negative `alpha`.
+      ValueError: for an `alpha` that is known to be negative or NaN.
 
     Example:
       >>> lam = jm.symmetric_beta(jax.random.key(0), 0.2, (100_000,))
@@ -58,30 +62,29 @@ def beta(a: ArrayLike, b: ArrayLike) -> Law:
     sampler of `jax.random.beta`; for a = b `symmetric_beta` is faster and needs no loop.
 
     Args:
-      a, b: the two concentrations, > 0; may be traced. Where one is not positive, λ = 1.
+      a, b: the two concentrations, > 0; may be traced. Where one is not positive, or NaN, λ = 1.
+        Infinite ones are limits: λ = 1 for a, 0 for b, ½ for both.
 
     Returns:
       A law.
 
     Raises:
-      ValueError: for a static `a` or `b` that is not positive.
+      ValueError: for an `a` or `b` that is known and not positive.
 
     Example:
       >>> lam = jm.beta(2.0, 1.0)(jax.random.key(0), (10_000,))
       >>> print(f"{lam.mean():.1f}")  # a / (a + b) = 2/3
       0.7
     """
-    for name, value in (("a", a), ("b", b)):
-        number = _checks.static_number(value)
-        if number is not None and not number > 0:
-            raise ValueError(f"beta got {name}={number}; it needs a number > 0.")
+    _checks.positive("beta", "a", a)
+    _checks.positive("beta", "b", b)
 
     def law(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
         first, second = _float32(a, shape), _float32(b, shape)
         on = (first > 0) & (second > 0)
-        drawn = jax.random.beta(
-            key, jnp.where(on, first, 1.0), jnp.where(on, second, 1.0), shape, jnp.float32
-        )
+        drawn = jax.random.beta(key, gamma_shape(first), gamma_shape(second), shape, jnp.float32)
+        drawn = jnp.where(first == jnp.inf, jnp.where(second == jnp.inf, 0.5, 1.0), drawn)
+        drawn = jnp.where((second == jnp.inf) & (first < jnp.inf), 0.0, drawn)
         return jnp.where(on, drawn, 1.0)
 
     return law
@@ -95,13 +98,13 @@ def uniform(low: ArrayLike, high: ArrayLike) -> Law:
     U(0, 1) is Beta(1, 1): for that, `alpha=1.0` says the same.
 
     Args:
-      low, high: bounds in [0, 1], low <= high; may be traced.
+      low, high: bounds in [0, 1], low <= high; may be traced, and NaN is λ = 1.
 
     Returns:
       A law.
 
     Raises:
-      ValueError: for static bounds outside [0, 1] or in the wrong order.
+      ValueError: for bounds that are known to be outside [0, 1] or in the wrong order.
 
     Example:
       >>> lam = jm.uniform(0.25, 0.75)(jax.random.key(0), (1000,))
@@ -116,6 +119,8 @@ def uniform(low: ArrayLike, high: ArrayLike) -> Law:
 
     def law(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
         start, stop = _float32(low, shape), _float32(high, shape)
+        known = ~(jnp.isnan(start) | jnp.isnan(stop))
+        start, stop = jnp.where(known, start, 1.0), jnp.where(known, stop, 1.0)
         return start + (stop - start) * jax.random.uniform(key, shape, jnp.float32)
 
     return law
@@ -130,13 +135,13 @@ def constant(value: ArrayLike) -> Law:
     pairing such as `reverse()` both rows of a pair become the same example. `constant(1.0)` is off.
 
     Args:
-      value: in [0, 1]; may be traced.
+      value: in [0, 1]; may be traced, and NaN is λ = 1.
 
     Returns:
       A law.
 
     Raises:
-      ValueError: for a static value outside [0, 1].
+      ValueError: for a value that is known to be outside [0, 1].
 
     Example:
       >>> jm.constant(0.5)(jax.random.key(0), (2,)).tolist()
@@ -145,7 +150,7 @@ def constant(value: ArrayLike) -> Law:
     _checks.share("constant", "value", value)
 
     def law(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
-        return _float32(value, shape)
+        return own_where_nan(_float32(value, shape))
 
     return law
 
@@ -159,13 +164,13 @@ def folded_beta(alpha: ArrayLike) -> Law:
     seen: MixMatch (α = 0.75), DivideMix (4), i-Mix (1), mixreg (0.2).
 
     Args:
-      alpha: as in `symmetric_beta`; may be traced; <= 0 is off, infinity is λ = ½.
+      alpha: as in `symmetric_beta`; may be traced; <= 0 or NaN is off, infinity is λ = ½.
 
     Returns:
       A law, with values in [½, 1].
 
     Raises:
-      ValueError: for a static negative `alpha`.
+      ValueError: for an `alpha` that is known to be negative or NaN.
 
     Example:
       >>> lam = jm.folded_beta(0.75)(jax.random.key(0), (1000,))
@@ -194,13 +199,13 @@ def affine_uniform(alpha: ArrayLike) -> Law:
     for α in {0, ½, 1} (Beta(1, 1), the limit of Beta(a, a) for a → ∞, Beta(1, 1)).
 
     Args:
-      alpha: in [0, 1]; may be traced.
+      alpha: in [0, 1]; may be traced, and NaN is w = 1.
 
     Returns:
       A law.
 
     Raises:
-      ValueError: for a static `alpha` outside [0, 1].
+      ValueError: for an `alpha` that is known to be outside [0, 1].
 
     Example:
       >>> w = jm.affine_uniform(0.9)(jax.random.key(0), (10_000,))
@@ -213,7 +218,10 @@ def affine_uniform(alpha: ArrayLike) -> Law:
 
     def law(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
         a = _float32(alpha, shape)
-        return a + (1 - 2 * a) * jax.random.uniform(key, shape, jnp.float32)
+        u = jax.random.uniform(key, shape, jnp.float32)
+        known = ~jnp.isnan(a)
+        a = jnp.where(known, a, 0.0)
+        return jnp.where(known, a + (1 - 2 * a) * u, 1.0)
 
     return law
 
@@ -223,7 +231,8 @@ def beta_of(
 ) -> Float[Array, "..."]:
     """λ ~ Beta(α, α) from uniform `u` and `v`: the formula of `symmetric_beta`."""
     a = _float32(alpha, u.shape)
-    log_e = jnp.log(jnp.maximum(u, jnp.finfo(jnp.float32).tiny)) / jnp.maximum(a, 1e-6)
+    positive = jnp.maximum(jnp.where(a > 0, a, 1.0), 1e-6)  # a NaN is off, like 0
+    log_e = jnp.log(jnp.maximum(u, jnp.finfo(jnp.float32).tiny)) / positive
     cosine = jnp.cos(2 * jnp.pi * v)
     e = jnp.exp(log_e)
     p = -jnp.expm1(log_e) * jnp.square(cosine)
@@ -243,10 +252,33 @@ def law_and_uniforms(
     """
     if lam_law is not None:
         key_lam, key = jax.random.split(key)
-        lam = lam_law(key_lam, (n,))
+        lam = drawn_from(lam_law, key_lam, n)
         return lambda alpha: lam, jax.random.uniform(key, (others, n), jnp.float32)
     u = jax.random.uniform(key, (2 + others, n), jnp.float32)
     return lambda alpha: beta_of(alpha, u[0], u[1]), u[2:]
+
+
+def drawn_from(lam_law: Law, key: PRNGKeyArray, n: int) -> Float[Array, "n"]:
+    """n weights of any law, which may be the user's and give any dtype."""
+    lam = jnp.asarray(lam_law(key, (n,)))
+    if lam.shape != (n,) or jnp.issubdtype(lam.dtype, jnp.complexfloating):
+        raise ValueError(
+            f"a sampler got from its lam_law an array of shape {lam.shape} and dtype {lam.dtype} "
+            f"for shape ({n},); it needs that shape, one real λ for each draw: broadcast in the "
+            "law, or call jm.constant(value) for one value."
+        )
+    return own_where_nan(lam.astype(jnp.float32))
+
+
+def own_where_nan(lam: Float[Array, "..."]) -> Float[Array, "..."]:
+    return jnp.where(jnp.isnan(lam), 1.0, lam)
+
+
+def gamma_shape(a: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Concentrations that jax.random can draw: it divides logarithms by them, which overflows below
+    the least one, and those that are off or infinite are seen to afterwards.
+    """
+    return jnp.where((a > 0) & (a < jnp.inf), jnp.clip(a, 1e-36, 1e30), 1.0)
 
 
 def below(u: Float[Array, "..."], prob: ArrayLike) -> Bool[Array, "..."]:
@@ -255,4 +287,12 @@ def below(u: Float[Array, "..."], prob: ArrayLike) -> Bool[Array, "..."]:
 
 
 def _float32(value: ArrayLike, shape: tuple[int, ...]) -> Float[Array, "..."]:
-    return jnp.broadcast_to(jnp.asarray(value).astype(jnp.float32), shape)
+    value = jnp.asarray(value).astype(jnp.float32)
+    if value.ndim > len(shape) or any(
+        n not in (1, m) for n, m in zip(value.shape[::-1], shape[::-1], strict=False)
+    ):
+        raise ValueError(
+            f"a law got a number of shape {value.shape} for draws of shape {shape}; it needs one "
+            "number for all, or per='example' with one for each row."
+        )
+    return jnp.broadcast_to(value, shape)

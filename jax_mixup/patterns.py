@@ -12,12 +12,14 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike, PRNGKeyArray
 
 from jax_mixup import _checks, masks
+from jax_mixup._entry import public
 from jax_mixup.laws import Law, law_and_uniforms
 from jax_mixup.mix import Mix, padded
 from jax_mixup.pairing import Pairing, draws, reverse, tie
 from jax_mixup.samplers import check_options, hard_mix
 
 
+@public
 def sample_gridmix(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -39,7 +41,8 @@ def sample_gridmix(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see `samplers`.
       alpha, lam_law, per, pairing: see `samplers`.
       grid: how many cells along each spatial axis; where they do not divide it, sizes differ by one
         position, and `lam` counts that.
@@ -66,10 +69,9 @@ def sample_gridmix(
     """
     name = "sample_gridmix"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
-    check_options(name, per, pairing, alpha=alpha)
+    pairing = check_options(name, per, pairing, batch=batch, alpha=alpha)
     cells = tuple(spatial) if grid is None else _checks.grid(name, grid, tuple(spatial))
-    if not 0 <= jitter <= 0.5:
-        raise ValueError(f"{name} got jitter={jitter}; it needs a number in [0, 0.5].")
+    jitter = _checks.known(name, "jitter", jitter, "a number in [0, 0.5]", 0.0, 0.5)
     number, lines = math.prod(cells), sum(cells) - len(cells)
     law, u = law_and_uniforms(key, lam_law, number + lines if jitter else number, draws(per, batch))
     lam, u = tie(per, pairing, batch, (law(alpha), u.T))
@@ -79,6 +81,7 @@ def sample_gridmix(
     return hard_mix(mask, pairing, batch)
 
 
+@public
 def sample_gridmixup(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -98,7 +101,8 @@ def sample_gridmixup(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see `samplers`.
       alpha, lam_law, per, pairing: see `samplers`.
       holes: the bounds n₁ and n₂, both inclusive.
 
@@ -120,10 +124,9 @@ def sample_gridmixup(
     """
     name = "sample_gridmixup"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
-    check_options(name, per, pairing, alpha=alpha)
-    low, high = holes
-    if not 1 <= low <= high:
-        raise ValueError(f"{name} got holes={holes}; it needs bounds 1 <= low <= high.")
+    pairing = check_options(name, per, pairing, batch=batch, alpha=alpha)
+    bounds = _checks.bounds(name, "holes", holes, "1 <= low <= high", 1.0)
+    low, high = (_checks.whole(name, "holes", bound, 1) for bound in bounds)
     law, u = law_and_uniforms(key, lam_law, 1 + len(spatial), draws(per, batch))
     lam, u = tie(per, pairing, batch, (law(alpha), u.T))
     number = low + jnp.minimum(jnp.floor(u[:, :1] * (high - low + 1)), high - low)
@@ -137,6 +140,7 @@ def sample_gridmixup(
     return hard_mix(~hole, pairing, batch)
 
 
+@public
 def sample_vhmixup(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -156,7 +160,8 @@ def sample_vhmixup(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see `samplers`.
       alpha, lam_law, per, pairing: see `samplers`.
       checkered: in place of averaging keep what is in both concatenations or in neither: opposite
         quadrants are the same row's.
@@ -177,10 +182,11 @@ def sample_vhmixup(
     """
     name = "sample_vhmixup"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
-    check_options(name, per, pairing, alpha=alpha)
+    pairing = check_options(name, per, pairing, batch=batch, alpha=alpha)
     rank, n = len(spatial), draws(per, batch)
     law, _ = law_and_uniforms(key, lam_law, 0, n * (2 * rank - 1))
-    drawn = tie(per, pairing, batch, law(alpha).reshape(n, 2 * rank - 1))
+    each = jnp.repeat(jnp.asarray(alpha), 2 * rank - 1) if jnp.ndim(alpha) else alpha
+    drawn = tie(per, pairing, batch, law(each).reshape(n, 2 * rank - 1))
     cuts, weights = drawn[:, :rank], masks.computed_once(drawn[:, rank:])
     halves, shares = [], []
     for axis, size in enumerate(spatial, start=1):
@@ -198,6 +204,7 @@ def sample_vhmixup(
     return Mix(pairing, mask, jnp.broadcast_to(lam, (batch,)))
 
 
+@public
 def sample_fademix(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -216,7 +223,8 @@ def sample_fademix(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see `samplers`.
       alpha, lam_law, per, pairing: see `samplers`.
       axis: of `shape`, along which it fades: 1 is the first after the batch.
 
@@ -235,18 +243,20 @@ def sample_fademix(
     """
     name = "sample_fademix"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
-    check_options(name, per, pairing, alpha=alpha)
+    pairing = check_options(name, per, pairing, batch=batch, alpha=alpha)
     (axis,) = _checks.axes(name, (axis,), len(spatial))
     law, u = law_and_uniforms(key, lam_law, 1, draws(per, batch))
     lam, u = tie(per, pairing, batch, (law(alpha), u[0]))
     gamma = (2 * u - 1) * jnp.minimum(lam, 1 - lam)
     frames = spatial[axis - 1]
-    ramp = jnp.linspace(-1, 1, frames) if frames > 1 else jnp.zeros(1)
+    ramp = jnp.linspace(-1, 1, frames, dtype=jnp.float32)
+    ramp = ramp if frames > 1 else jnp.zeros(1, jnp.float32)
     mask = jnp.clip(lam[:, None] + gamma[:, None] * ramp[None, :], 0, 1)
     mask = masks.spread(mask, (axis,), tuple(spatial[:axis]))
     return Mix(pairing, mask, jnp.broadcast_to(lam, (batch,)))
 
 
+@public
 def sample_specmix(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -284,9 +294,8 @@ def sample_specmix(
     """
     name = "sample_specmix"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
-    check_options(name, per, pairing, alpha=alpha)
-    if bands < 1:
-        raise ValueError(f"{name} got bands={bands}; it needs an int >= 1.")
+    pairing = check_options(name, per, pairing, batch=batch, alpha=alpha)
+    bands = _checks.whole(name, "bands", bands, 1)
     law, u = law_and_uniforms(key, lam_law, bands * len(spatial), draws(per, batch))
     lam, u = tie(per, pairing, batch, (law(alpha), u.T))
     width = (1 - lam ** (1 / len(spatial))) / bands  # a band's share of its axis

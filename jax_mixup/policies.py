@@ -1,25 +1,32 @@
 """Policies: they take samplers and return a sampler `(key, shape) -> Mix`, so that they nest.
 
-Set a sampler's options with `functools.partial`.
+Set a sampler's options with `functools.partial`, or those of all samplers in a policy at once:
+`partial(policy, pairing=roll())` gives `pairing` to each, and `per` to the policy too. Samplers of
+tuples, as `sample_ricap`, make policies of tuples.
 """
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Int, PRNGKeyArray, Shaped
 
 from jax_mixup import _checks
 from jax_mixup.laws import below
-from jax_mixup.mix import Mix, mix_where
-from jax_mixup.pairing import PER, StaticPairing, draws, partner_index, tie
+from jax_mixup.mix import Mix, Mixes, layers_of, mix_where
+from jax_mixup.pairing import PER, Pairing, StaticPairing, bound, draws, partner_index, tie
 
-Sampler = Callable[[PRNGKeyArray, tuple[int, ...]], Mix]
+Sampler = Callable[..., Mixes]  # (key, shape) and options by name
 
 
 def one_of(
-    samplers: Sequence[Sampler], probs: Sequence[ArrayLike] | Array, *, per: str = "batch"
+    samplers: Sequence[Sampler],
+    probs: Sequence[ArrayLike] | Array | np.ndarray,
+    *,
+    per: str = "batch",
 ) -> Sampler:
     """Make the sampler that draws one of several.
 
@@ -29,18 +36,20 @@ def one_of(
     against CutMix, `sample_mixup_or_cutmix` does the same with one draw.
 
     Args:
-      samplers: functions `(key, shape) -> Mix`.
-      probs: one probability each, summing to 1; may be traced.
+      samplers: functions `(key, shape) -> Mix`, or of tuples of mixes.
+      probs: one probability each, summing to 1; may be traced, and nothing is mixed if one is NaN.
       per: "batch" chooses one for all rows; "example" for each row; "pair" for each pair, where
         all samplers share one mutual pairing.
 
     Returns:
-      A sampler. Its masks have the positions of the most detailed mask, and are bool only if all
-      are; its pairing is static only if all are the same.
+      A sampler, which passes options by name to all of these. Its masks have the positions of the
+      most detailed mask, and are bool only if all are; its pairing is static only if all are the
+      same. With a sampler of tuples it gives tuples, as many layers as the longest, and where
+      another sampler was drawn the layers that it lacks mix nothing.
 
     Raises:
       ValueError: for static `probs` that do not sum to 1 or leave [0, 1], another number of them
-        than samplers, or an unknown `per`.
+        than samplers, an unknown `per`, or "pair" without one mutual pairing.
 
     Example:
       >>> policy = jm.one_of([partial(jm.sample_mixup, alpha=0.2), jm.sample_cutmix], (0.25, 0.75))
@@ -50,23 +59,22 @@ def one_of(
     _checks.option("one_of", "per", per, PER)
     _checks.probabilities("one_of", len(samplers), probs)
 
-    def sampler(key: PRNGKeyArray, shape: tuple[int, ...]) -> Mix:
+    def sampler(key: PRNGKeyArray, shape: tuple[int, ...], **options: Any) -> Mixes:
+        grain = options.get("per", per)
         key_pick, *keys = jax.random.split(key, len(samplers) + 1)
-        mixes = [draw(k, shape) for draw, k in zip(samplers, keys, strict=True)]
-        batch = mixes[0].lam.shape[0]
-        partners = [mix.partner for mix in mixes]
-        shared = all(isinstance(p, StaticPairing) and p == partners[0] for p in partners)
-        edges = jnp.cumsum(jnp.stack([jnp.asarray(p, jnp.float32) for p in probs]))[:-1]
-        u = jax.random.uniform(key_pick, (draws(per, batch), 1), jnp.float32)
-        pick = (u >= edges[None, :]).sum(axis=-1)
-        pick = tie(per, partners[0] if shared else jnp.arange(batch), batch, pick)
-        hard = all(mix.mask.dtype == jnp.bool_ for mix in mixes)
-        masks = [mix.mask if hard else mix.mask.astype(jnp.float32) for mix in mixes]
-        return Mix(
-            partners[0] if shared else _choose(pick, [partner_index(p, batch) for p in partners]),
-            _choose(pick, masks),
-            _choose(pick, [mix.lam for mix in mixes]),
-        )
+        drawn = [draw(k, shape, **options) for draw, k in zip(samplers, keys, strict=True)]
+        mixes = [layers_of(mix) for mix in drawn]
+        batch = mixes[0][0].lam.shape[0]
+        edges = jnp.cumsum(jnp.stack([jnp.asarray(p).astype(jnp.float32) for p in probs]))
+        u = jax.random.uniform(key_pick, (draws(grain, batch), 1), jnp.float32)
+        pick = (u >= edges[None, :-1]).sum(axis=-1, dtype=jnp.int32)
+        if any(_checks.static_number(p) is None for p in probs):  # one may be NaN
+            pick = jnp.where(jnp.isnan(edges[-1]), len(samplers), pick)
+            mixes.append(())  # none of the samplers
+        pick = _tied("one_of", grain, mixes, batch, pick)
+        depth = max(map(len, mixes))
+        layers = [_chosen(pick, [mix[j : j + 1] for mix in mixes], batch) for j in range(depth)]
+        return tuple(layers) if any(isinstance(mix, tuple) for mix in drawn) else layers[0]
 
     return sampler
 
@@ -77,15 +85,18 @@ def sometimes(sampler: Sampler, prob: ArrayLike, *, per: str = "batch") -> Sampl
         m = λ = 1 with probability 1 - prob
 
     Args:
-      sampler: a function `(key, shape) -> Mix`.
-      prob: may be traced: a schedule that turns mixing off costs one compile.
-      per: "batch" decides for all rows at once, "example" for each row, "pair" for each pair.
+      sampler: a function `(key, shape) -> Mix`, or of a tuple of mixes.
+      prob: may be traced: a schedule that turns mixing off costs one compile. NaN is 0. With
+        per="example" it may be one for each row.
+      per: "batch" decides for all rows at once, "example" for each row, "pair" for each pair of a
+        mutual pairing.
 
     Returns:
-      A sampler.
+      A sampler of the same kind, which passes options by name to that one.
 
     Raises:
-      ValueError: for a static `prob` outside [0, 1], or an unknown `per`.
+      ValueError: for a static `prob` outside [0, 1], an unknown `per`, or "pair" without a mutual
+        pairing.
 
     Example:
       >>> off = jm.sometimes(jm.sample_cutmix, 0.0)(jax.random.key(0), (4, 8, 8))
@@ -95,12 +106,17 @@ def sometimes(sampler: Sampler, prob: ArrayLike, *, per: str = "batch") -> Sampl
     _checks.option("sometimes", "per", per, PER)
     _checks.share("sometimes", "prob", prob)
 
-    def sampled(key: PRNGKeyArray, shape: tuple[int, ...]) -> Mix:
+    def sampled(key: PRNGKeyArray, shape: tuple[int, ...], **options: Any) -> Mixes:
+        grain = options.get("per", per)
         key_on, key_mix = jax.random.split(key)
-        mix = sampler(key_mix, shape)
-        batch = mix.lam.shape[0]
-        on = below(jax.random.uniform(key_on, (draws(per, batch),), jnp.float32), prob)
-        return mix_where(tie(per, mix.partner, batch, on), mix)
+        mix = sampler(key_mix, shape, **options)
+        layers = layers_of(mix)
+        batch = layers[0].lam.shape[0]
+        n = draws(grain, batch)
+        _checks.each_draw("sometimes", "prob", prob, n, batch)
+        on = below(jax.random.uniform(key_on, (n,), jnp.float32), prob)
+        on = _tied("sometimes", grain, [layers], batch, on)
+        return _each(lambda layer: mix_where(on, layer), mix)
 
     return sampled
 
@@ -115,10 +131,10 @@ def own_label(sampler: Sampler) -> Sampler:
     the label, integer labels, more variance.
 
     Args:
-      sampler: a function `(key, shape) -> Mix`.
+      sampler: a function `(key, shape) -> Mix`, or of a tuple of mixes.
 
     Returns:
-      A sampler.
+      A sampler of the same kind, which passes options by name to that one.
 
     Example:
       >>> one_label = jm.own_label(partial(jm.sample_mixup, lam_law=jm.beta(1.2, 0.2)))
@@ -129,11 +145,59 @@ def own_label(sampler: Sampler) -> Sampler:
     (`sometimes`, with a traced probability).
     """
 
-    def sampled(key: PRNGKeyArray, shape: tuple[int, ...]) -> Mix:
-        mix = sampler(key, shape)
-        return dataclasses.replace(mix, lam=jnp.ones_like(mix.lam))
+    def sampled(key: PRNGKeyArray, shape: tuple[int, ...], **options: Any) -> Mixes:
+        own = lambda layer: dataclasses.replace(layer, lam=jnp.ones_like(layer.lam))
+        return _each(own, sampler(key, shape, **options))
 
     return sampled
+
+
+def _each(change: Callable[[Mix], Mix], mix: Mixes) -> Mixes:
+    return tuple(map(change, mix)) if isinstance(mix, tuple) else change(mix)
+
+
+def _shared(partners: Sequence[Pairing], batch: int) -> StaticPairing | None:
+    """The static pairing that all of these are."""
+    found = [bound(p, batch) for p in partners if isinstance(p, StaticPairing)]
+    same = len(found) == len(partners) and all(p == found[0] for p in found)
+    return found[0] if same else None
+
+
+def _tied(
+    function: str, per: str, mixes: Sequence[tuple[Mix, ...]], batch: int, drawn: Shaped[Array, "n"]
+) -> Shaped[Array, "n"]:
+    """Both rows of a pair get the draw of the first, where all layers pair alike and mutually."""
+    if per != "pair":
+        return drawn
+    shared = _shared([layer.partner for layers in mixes for layer in layers], batch)
+    if shared is None:
+        raise ValueError(
+            f"{function} got per='pair' for mixes of several pairings, or of an index array; it "
+            "needs samplers that share one mutual pairing, reverse() or neighbours(): or use "
+            "per='example'."
+        )
+    return tie(per, shared, batch, drawn)
+
+
+def _chosen(pick: Int[Array, "n"], drawn: list[tuple[Mix, ...]], batch: int) -> Mix:
+    """The mix that was picked; a sampler that has none at this layer, or none picked, mixes none.
+
+    Its partners are anyone's, as long as a static pairing stays one.
+    """
+    found = [mix[0] for mix in drawn if mix]
+    shared = _shared([mix.partner for mix in found], batch)
+    hard = all(mix.mask.dtype == jnp.bool_ for mix in found)
+    own = jnp.ones(1, bool)
+    masks = [mix[0].mask if mix else own for mix in drawn]
+    masks = masks if hard else [mask.astype(jnp.float32) for mask in masks]
+    lams = [mix[0].lam if mix else jnp.ones(batch, jnp.float32) for mix in drawn]
+    itself = jnp.arange(batch, dtype=jnp.int32)
+    indices = [partner_index(mix[0].partner, batch) if mix else itself for mix in drawn]
+    return Mix(
+        shared if shared is not None else _choose(pick, indices),
+        _choose(pick, masks),
+        _choose(pick, lams),
+    )
 
 
 def _choose(pick: Int[Array, "n"], values: list[Shaped[Array, "..."]]) -> Shaped[Array, "..."]:

@@ -1,4 +1,8 @@
-"""Policies of the field by name: `preset("deit")` is the sampler that a recipe trains with."""
+"""Policies of the field by name: `preset("deit")` is the sampler that a recipe trains with.
+
+A preset is what a recipe draws its mixes with, and no more. What else of a recipe belongs to the
+labels, their smoothing, `preset_smoothing` gives; learning rates and the like are the recipe's.
+"""
 
 from functools import partial
 from typing import Any
@@ -68,22 +72,36 @@ PRESETS: dict[str, Sampler] = {
 }
 
 
+# Of the labels, before they are mixed. Presets that are not here have none: in ResNet strikes back
+# only A1 smooths, whose mixup has α = 0.2; "rsb" is A2 and A3.
+SMOOTHING: dict[str, float] = {"deit": 0.1}
+
+
 def preset(name: str) -> Sampler:
     """Give a published policy by its name.
 
         preset("deit") = partial(sample_mixup_or_cutmix, mixup_alpha=0.8, cutmix_alpha=1.0)
 
-    Recipes: "cifar" and "imagenet" (mixup), "cutmix-cifar" and "cutmix-imagenet", "deit" and "rsb"
-    as timm trains, "big_vision-light1" to "big_vision-strong2". The bank of mixed examples:
-    "vertical-concat", "vh-mixup", "random-rows" and others. `jax_mixup.presets.PRESETS` has them
-    all, a line each.
+    A preset draws mixes and nothing else. Recipes, with what each contains:
+
+        cifar, imagenet                 mixup with α = 1, 0.2
+        cutmix-cifar, cutmix-imagenet   CutMix with α = 1, for half of the batches, for all
+        deit, rsb                       mixup with α = 0.8, 0.1, or CutMix with α = 1, evenly
+        big_vision-light1, -light2      mixup with Beta(α, α) folded, α = 0, 0.2, and roll()
+        big_vision-medium1, -medium2    the same with α = 0.2, 0.5
+        big_vision-strong1, -strong2    the same with α = 0.5, 0.8
+        samplepairing                   the average of two rows, with the first one's label
+
+    The bank of mixed examples: "vertical-concat", "vh-mixup", "random-rows" and others, of which
+    `jax_mixup.presets.PRESETS` has a line each. Label smoothing is not part of a mix:
+    `preset_smoothing` says how much of it a recipe has.
 
     Args:
       name: of the policy.
 
     Returns:
-      A sampler `(key, shape) -> Mix`; samplers that `functools.partial` made take other options on
-      top: `partial(preset("deit"), per="example")`.
+      A sampler `(key, shape) -> Mix`, which takes options on top: all presets `per` and `pairing`,
+      as `partial(preset("deit"), per="example")`; others as the sampler that it is made of.
 
     Raises:
       ValueError: for an unknown name, with those that there are.
@@ -93,11 +111,39 @@ def preset(name: str) -> Sampler:
       >>> mix.mask.shape
       (1, 32, 32)
 
-    Label smoothing, which "deit" and "rsb" have too, is `blend_labels`'. big_vision shifts within
-    each device: `partial(preset(name), pairing=roll(groups=devices))`. The bank is of Summers and
+    big_vision shifts within each device: `partial(preset(name), pairing=roll(groups=devices))`.
+    "rsb" is of A2 and A3, Wightman et al. 2021, arXiv:2110.00476. The bank is of Summers and
     Dinneen 2019, arXiv:1805.11272, whose squares and intervals come from another place of the
     partner. Two of its fourteen are no names here: random elements is
     `sample_gridmix(key, images.shape)`, and VH-BC+ blends the two concatenations by `balance`.
     """
     _checks.option("preset", "name", name, tuple(PRESETS))
     return PRESETS[name]
+
+
+def preset_smoothing(name: str) -> float:
+    """Give the label smoothing of a published policy, which its mixes do not contain.
+
+        preset_smoothing("deit") = 0.1
+
+    Args:
+      name: of the policy, as for `preset`.
+
+    Returns:
+      What `blend_labels` takes as `smoothing`; 0 where the recipe has none.
+
+    Raises:
+      ValueError: for an unknown name, with those that there are.
+
+    Example:
+      >>> mix = jm.preset("deit")(jax.random.key(0), (2, 8, 8))
+      >>> labels = jnp.array([0, 1])
+      >>> smoothing = jm.preset_smoothing("deit")
+      >>> soft = jm.blend_labels(mix, labels, num_classes=10, smoothing=smoothing)
+      >>> print(f"{soft.min():.2f}")
+      0.01
+
+    DeiT: Touvron et al. 2021, arXiv:2012.12877.
+    """
+    _checks.option("preset_smoothing", "name", name, tuple(PRESETS))
+    return SMOOTHING.get(name, 0.0)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from jax_mixup import _checks, masks
+from jax_mixup._entry import public
 from jax_mixup.laws import Law, law_and_uniforms
 from jax_mixup.mix import Mix, mix_where
 from jax_mixup.pairing import Pairing, move_rows, reverse
@@ -20,6 +21,7 @@ from jax_mixup.saliency import checked, normalised
 from jax_mixup.samplers import check_options
 
 
+@public
 def sample_puzzlemix(
     key: PRNGKeyArray,
     saliency: Shaped[ArrayLike, "b *spatial"],
@@ -74,11 +76,11 @@ def sample_puzzlemix(
     """
     name = "sample_puzzlemix"
     s = checked(name, saliency)
-    check_options(name, "example", pairing, alpha=alpha)
     batch, *spatial = s.shape
+    pairing = check_options(name, "example", pairing, batch=batch, alpha=alpha)
     grid = _checks.grid(name, grid, tuple(spatial))
-    if labels < 2:
-        raise ValueError(f"{name} got labels={labels}; it needs an int >= 2.")
+    labels = _checks.whole(name, "labels", labels, 2)
+    iterations = _checks.whole(name, "iterations", iterations, 1)
     law, _ = law_and_uniforms(key, lam_law, 0, batch)
     lam = jax.lax.stop_gradient(law(alpha))
     own = normalised(masks.area_average(s, grid))
@@ -159,7 +161,8 @@ def _least(
         slope = cost / steps + rise + 2 * _outflow(border * _to_next(level))
         return level + _cut(slope, border, iterations)
 
-    return jax.lax.fori_loop(0, steps, up, 0 * cost)
+    nothing = 0 * (cost + rises[0])  # laid out as both are, under shard_map too
+    return jax.lax.fori_loop(0, steps, up, nothing)
 
 
 def _cut(slope: Float[Array, "b *grid"], border: Array, iterations: int) -> Array:
@@ -178,7 +181,7 @@ def _cut(slope: Float[Array, "b *grid"], border: Array, iterations: int) -> Arra
         new = jnp.clip(ahead - rate * _to_next(slope + _outflow(ahead)), -border, border)
         return (new, new + momentum * (new - flow)), None
 
-    zero = 0 * _to_next(slope)  # laid out as slope is, under shard_map too
+    zero = 0 * (_to_next(slope) + border)  # laid out as both are, under shard_map too
     (flow, _), _ = jax.lax.scan(step, (zero, zero), jnp.asarray(momentum, jnp.float32))
     return (slope + _outflow(flow) < 0).astype(jnp.float32)
 

@@ -1,7 +1,8 @@
 """Where saliency comes from, and which pairs it suggests. `salient` and `puzzle` sample by it.
 
 Saliency is f32[B, *spatial], zero or more. Its scale does not matter: samplers bring each row's sum
-to 1, and a row that is zero everywhere counts as equally salient everywhere.
+to 1, and a row that is zero everywhere counts as equally salient everywhere, as does one with a NaN
+or an infinity.
 """
 
 from collections.abc import Callable
@@ -12,8 +13,12 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Shaped
 
 from jax_mixup import _checks, masks
+from jax_mixup._entry import calls_back, on_any_mesh, public
+from jax_mixup.mix import padded
+from jax_mixup.partners import around
 
 
+@calls_back
 def gradient_saliency(
     loss_fn: Callable[[Array], Array], x: Shaped[ArrayLike, "b *spatial c"], *, blur: float = 0.0
 ) -> Float[Array, "b *spatial"]:
@@ -51,11 +56,19 @@ def gradient_saliency(
             "for the model first."
         )
     _has_channels("gradient_saliency", x, "a spatial axis")
-    gradient = jax.grad(lambda x: jnp.sum(loss_fn(x)))(x).astype(jnp.float32)
-    norm = jnp.sqrt(jnp.square(gradient).sum(axis=-1))
+    loss, gradient_of = jax.vjp(lambda x: jnp.sum(loss_fn(x)), x)
+    # A one that lies where the loss does: `jax.grad` eagerly puts it on a single device.
+    (gradient,) = gradient_of(jnp.where(loss == loss, jnp.ones((), loss.dtype), loss))
+    return _norm(gradient, blur=blur)
+
+
+@on_any_mesh
+def _norm(gradient: Float[Array, "b *spatial c"], *, blur: float) -> Float[Array, "b *spatial"]:
+    norm = jnp.sqrt(jnp.square(gradient.astype(jnp.float32)).sum(axis=-1))
     return jax.lax.stop_gradient(smooth("gradient_saliency", norm, blur))
 
 
+@public
 def spectral_residual(
     x: Shaped[ArrayLike, "b *spatial c"], *, size: int = 64, blur: float = 2.5
 ) -> Float[Array, "b *spatial"]:
@@ -88,8 +101,7 @@ def spectral_residual(
     name = "spectral_residual"
     x = jnp.asarray(x)
     _has_channels(name, x, "one to three spatial axes", most=5)
-    if size < 1:
-        raise ValueError(f"{name} got size={size}; it needs an int >= 1.")
+    size = _checks.whole(name, "size", size, 1)
     grey = x.astype(jnp.float32).mean(axis=-1)
     spatial, axes = grey.shape[1:], tuple(range(1, grey.ndim))
     shrink = min(1.0, size / max(spatial))
@@ -107,6 +119,7 @@ def spectral_residual(
     return jax.lax.stop_gradient(s)
 
 
+@public
 def salient_pairs(
     saliency: Shaped[ArrayLike, "b *spatial"], *, blur: float = 1.8
 ) -> Int[Array, "b"]:
@@ -122,7 +135,8 @@ def salient_pairs(
       blur: as in `sample_guidedmixup`.
 
     Returns:
-      i32[B], a permutation of one cycle: no row is its own partner, but for B = 1.
+      i32[B], a permutation of one cycle: no row is its own partner, but for B = 1 and rows whose
+      saliency is NaN or infinite, which the cycle leaves out.
 
     Raises:
       ValueError: for saliency without a spatial axis, or a negative `blur`.
@@ -134,8 +148,9 @@ def salient_pairs(
 
     GuidedMixup, Kang & Kim 2023, arXiv:2306.16612, condition "greedy" of their code.
     """
-    s = normalised(smooth("salient_pairs", checked("salient_pairs", saliency), blur))
-    n = s.shape[0]
+    s, n = checked("salient_pairs", saliency), saliency.shape[0]
+    missing = ~jnp.isfinite(s).all(axis=tuple(range(1, s.ndim)))
+    s = normalised(smooth("salient_pairs", jnp.where(padded(missing, s.ndim), 0.0, s), blur))
     s = s.reshape(n, -1)
     product = jnp.matmul(s, s.T, precision=jax.lax.Precision.HIGHEST)
     square = jnp.diagonal(product)
@@ -151,7 +166,7 @@ def salient_pairs(
     pairs = jnp.zeros(n, jnp.int32).at[first].set(second)
     visited = jnp.zeros(n, bool).at[first].set(True).at[second].set(True)
     pairs, _, last = jax.lax.fori_loop(0, n - 2, step, (pairs, visited, second))
-    return pairs.at[last].set(first)
+    return around(pairs.at[last].set(first), missing)
 
 
 def checked(function: str, saliency: ArrayLike) -> Float[Array, "b *spatial"]:
@@ -162,20 +177,17 @@ def checked(function: str, saliency: ArrayLike) -> Float[Array, "b *spatial"]:
 
 
 def normalised(s: Float[Array, "b *spatial"]) -> Float[Array, "b *spatial"]:
-    """Each row of sum 1; where there is none, the same everywhere."""
+    """Each row of sum 1; where there is none, or a NaN or infinity in it, the same everywhere."""
     total = s.sum(axis=tuple(range(1, s.ndim)), keepdims=True)
-    even = 1 / s[0].size
-    return jnp.where(total > 0, s / jnp.where(total > 0, total, 1.0), even)
+    some = (total > 0) & (total < jnp.inf)
+    return jnp.where(some, s / jnp.where(some, total, 1.0), 1 / s[0].size)
 
 
 def smooth(
     function: str, s: Float[Array, "b *spatial"], sigma: float
 ) -> Float[Array, "b *spatial"]:
     """Blur with a Gaussian that ends at the borders, unlike `masks.blur`, which goes round."""
-    if not sigma >= 0:
-        raise ValueError(
-            f"{function} got blur={sigma}; it needs a number >= 0, where 0 is no blur."
-        )
+    sigma = _checks.known(function, "blur", sigma, "a number >= 0 (0 is no blur)", 0.0)
     if sigma == 0:
         return s
     for axis, size in enumerate(s.shape[1:], start=1):

@@ -1,7 +1,8 @@
 """Samplers that follow saliency: where the partner has something to show, and where the row has.
 
-Their randomness is each row's own. Saliency is an input, f[B, *spatial], zero or more, of any
-scale; `saliency` has two ways to make it.
+Their randomness is each row's own, so they have no `per`; which of `alpha` and `lam_law` they take
+each one says. Saliency is an input, f[B, *spatial], zero or more, of any scale; `saliency` has two
+ways to make it. It has no channel axis, and its positions are those of x with channels last.
 """
 
 import math
@@ -10,7 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
 
 from jax_mixup import _checks, masks
-from jax_mixup.laws import Law, law_and_uniforms
+from jax_mixup._entry import public
+from jax_mixup.laws import Law, constant, drawn_from, law_and_uniforms
 from jax_mixup.mix import Mix, padded
 from jax_mixup.pairing import Pairing, move_rows, reverse
 from jax_mixup.saliency import checked, normalised, smooth
@@ -18,6 +20,7 @@ from jax_mixup.samplers import check_options
 from jax_mixup.weights import reweigh
 
 
+@public
 def sample_saliencymix(
     key: PRNGKeyArray,
     saliency: Shaped[ArrayLike, "b *spatial"],
@@ -51,8 +54,8 @@ def sample_saliencymix(
     and sides that are even; here each row follows its own partner, and sides are rounded.
     """
     s = checked("sample_saliencymix", saliency)
-    check_options("sample_saliencymix", "example", pairing, alpha=alpha)
     batch, *spatial = s.shape
+    pairing = check_options("sample_saliencymix", "example", pairing, batch=batch, alpha=alpha)
     law, _ = law_and_uniforms(key, lam_law, 0, batch)
     peak = move_rows(pairing, s.reshape(batch, -1).argmax(axis=1))
     place = jnp.stack(jnp.unravel_index(peak, spatial), axis=1).astype(jnp.float32)
@@ -63,6 +66,7 @@ def sample_saliencymix(
     return Mix(pairing, mask, masks.share_outside(*corners, tuple(spatial)))
 
 
+@public
 def sample_attentive_cutmix(
     key: PRNGKeyArray,
     saliency: Shaped[ArrayLike, "b *spatial"],
@@ -103,17 +107,19 @@ def sample_attentive_cutmix(
     """
     name = "sample_attentive_cutmix"
     s = checked(name, saliency)
-    check_options(name, "example", pairing)
     batch, *spatial = s.shape
-    cells = math.prod(_checks.grid(name, grid, tuple(spatial)))
-    if not 0 <= k <= cells:
-        raise ValueError(f"{name} got k={k} of {cells} cells; it needs an int from 0 to {cells}.")
-    share = jnp.full(batch, k / cells) if lam_law is None else 1 - lam_law(key, (batch,))
-    means = masks.area_average(move_rows(pairing, s), tuple(grid))
+    pairing = check_options(name, "example", pairing, batch=batch)
+    grid = _checks.grid(name, grid, tuple(spatial))
+    cells = math.prod(grid)
+    k = _checks.whole(name, "k", k, 0, cells)
+    law = constant(1 - k / cells) if lam_law is None else lam_law
+    share = 1 - drawn_from(law, key, batch)
+    means = masks.area_average(move_rows(pairing, s), grid)
     mask = masks.enlarge(~masks.largest(means, share), tuple(spatial))
     return Mix(pairing, mask, masks.share(mask))
 
 
+@public
 def sample_guidedmixup(
     key: PRNGKeyArray,
     saliency: Shaped[ArrayLike, "b *spatial"],
@@ -148,13 +154,14 @@ def sample_guidedmixup(
     """
     del key
     s = checked("sample_guidedmixup", saliency)
-    check_options("sample_guidedmixup", "example", pairing)
+    pairing = check_options("sample_guidedmixup", "example", pairing, batch=s.shape[0])
     own = normalised(smooth("sample_guidedmixup", s, blur))
     total = own + move_rows(pairing, own)
     mask = jnp.where(total > 0, own / jnp.where(total > 0, total, 1.0), 0.5)
     return Mix(pairing, mask, masks.mean(mask))
 
 
+@public
 def sample_grafting(
     key: PRNGKeyArray,
     saliency: Shaped[ArrayLike, "b *spatial"],
@@ -196,8 +203,9 @@ def sample_grafting(
     """
     name = "sample_grafting"
     s = checked(name, saliency)
-    check_options(name, "example", pairing, alpha=alpha)
     batch, *spatial = s.shape
+    pairing = check_options(name, "example", pairing, batch=batch, alpha=alpha)
+    threshold = _checks.known(name, "threshold", threshold, "a number >= 0", 0.0)
     grid = _checks.grid(name, grid, tuple(spatial))
     law, u = law_and_uniforms(key, lam_law, math.prod(grid), batch)
     means = masks.area_average(move_rows(pairing, s), grid).reshape(batch, -1)
@@ -207,6 +215,7 @@ def sample_grafting(
     return reweigh(Mix(pairing, mask, masks.share(mask)), normalised(s))
 
 
+@public
 def sample_snapmix(
     key: PRNGKeyArray,
     cam: Shaped[ArrayLike, "b *spatial"],
@@ -250,10 +259,11 @@ def sample_snapmix(
     `total * jnp.where(labels == jm.take_partner(mix, labels), 2, 1)`.
     """
     c = checked("sample_snapmix", cam)
-    check_options("sample_snapmix", "example", pairing, alpha=alpha)
     batch, axes, spatial = c.shape[0], tuple(range(1, c.ndim)), c.shape[1:]
+    pairing = check_options("sample_snapmix", "example", pairing, batch=batch, alpha=alpha)
     law, centre = law_and_uniforms(key, lam_law, len(spatial), 2 * batch)
-    start, stop = masks.box_corners(law(alpha), centre.T, spatial, box="clipped")
+    each = jnp.tile(jnp.asarray(alpha), 2) if jnp.ndim(alpha) else alpha
+    start, stop = masks.box_corners(law(each), centre.T, spatial, box="clipped")
     some = (stop > start).all(axis=1)
     some = some[:batch] & some[batch:]
     on, size = some[:, None], jnp.asarray(spatial, jnp.int32)[None, :]

@@ -1,25 +1,38 @@
 """Samplers: `sample_<method>(key, shape, *, ...) -> Mix`.
 
-`shape` is that of a mask with one entry a row, `(B, *spatial)`: for images `images.shape[:-1]`.
-All samplers share these options:
+`shape` is that of a mask with one entry a row, `(B, *spatial)`: for images `images.shape[:-1]`,
+since channels come last. Channels first, x[B, C, H, W], or variables before time: move the axis,
+`x = jnp.moveaxis(x, 1, -1)`, sample and apply with that, and move it back after; within a jitted
+step that adds no pass. With `x.shape[:-1]` of channels first a box would cut channels as if they
+were space.
+
+Samplers share these options; each says which it takes:
 
   alpha: concentration of λ ~ Beta(α, α). May be traced, so that a schedule costs one compile;
-    alpha <= 0 is off: the mix leaves every row as it is. A static negative alpha is an error.
+    alpha <= 0 is off: the mix leaves every row as it is. So is NaN, for every alpha, gamma, λ or
+    probability that is traced; one that is known to be negative or NaN is an error. One number, or
+    with per="example" one for each row.
   lam_law: any law `(key, shape) -> f32[shape]` in place of Beta(α, α); `alpha` is then not used.
+    What it gives is cast to float32.
   per: "batch" draws once for all rows, which is the papers' way and the cheapest; "example" draws
-    for each row; "pair" draws for each pair of a mutual pairing, and both rows share it.
+    for each row; "pair" draws for each pair of a mutual pairing, and both rows share it. Samplers
+    that follow data draw for each row, and do not take it.
   pairing: a static pairing, or an index array i32[B].
+
+Masks and `lam` are float32 (hard masks bool) and index arrays int32, whatever comes in.
 """
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
 from jax_mixup import _checks, masks
+from jax_mixup._entry import public
 from jax_mixup.laws import Law, below, law_and_uniforms
 from jax_mixup.mix import Mix
-from jax_mixup.pairing import PER, Pairing, StaticPairing, draws, reverse, tie
+from jax_mixup.pairing import PER, Pairing, StaticPairing, bound, draws, reverse, tie
 
 
+@public
 def sample_mixup(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -56,12 +69,13 @@ def sample_mixup(
     (`permutation(key, B)`); reversal gives the same law for a shuffled batch, without a gather.
     """
     batch = _checks.mask_shape("sample_mixup", shape)[0]
-    check_options("sample_mixup", per, pairing, alpha=alpha)
+    pairing = check_options("sample_mixup", per, pairing, batch=batch, alpha=alpha)
     law, _ = law_and_uniforms(key, lam_law, 0, draws(per, batch))
     lam = tie(per, pairing, batch, law(alpha))
     return Mix(pairing, lam, jnp.broadcast_to(lam, (batch,)))
 
 
+@public
 def sample_cutmix(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -84,7 +98,8 @@ def sample_cutmix(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see the module's docstring.
       alpha, lam_law, per, pairing: see the module's docstring.
       box: "clipped" centres the box anywhere and cuts off what lies beyond the border, as the
         paper's code does: at α = 1 in 2-D it pastes 77/240 = 32 % on average. "inside" places the
@@ -112,7 +127,7 @@ def sample_cutmix(
     2020, arXiv:2012.03457, whose spatial, temporal and spatio-temporal boxes are `axes`.
     """
     batch, *spatial = _checks.mask_shape("sample_cutmix", shape, spatial=True)
-    check_options("sample_cutmix", per, pairing, box, alpha=alpha)
+    pairing = check_options("sample_cutmix", per, pairing, box, batch=batch, alpha=alpha)
     cut = _checks.axes("sample_cutmix", axes, len(spatial))
     law, centre = law_and_uniforms(key, lam_law, len(cut), draws(per, batch))
     lam, centre = tie(per, pairing, batch, (law(alpha), centre.T))
@@ -122,6 +137,7 @@ def sample_cutmix(
     return Mix(pairing, mask, jnp.broadcast_to(share, (batch,)))
 
 
+@public
 def sample_mixup_or_cutmix(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -143,7 +159,8 @@ def sample_mixup_or_cutmix(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see the module's docstring.
       mixup_alpha, cutmix_alpha: the concentration for each method; 0 turns that one off, which
         leaves its share of draws unmixed.
       switch_prob: probability of CutMix; may be traced.
@@ -170,11 +187,12 @@ def sample_mixup_or_cutmix(
     """
     name = "sample_mixup_or_cutmix"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
-    check_options(name, per, pairing, box, mixup_alpha=mixup_alpha, cutmix_alpha=cutmix_alpha)
-    _checks.share(name, "switch_prob", switch_prob)
-    _checks.share(name, "prob", prob)
+    alphas = {"mixup_alpha": mixup_alpha, "cutmix_alpha": cutmix_alpha}
+    pairing = check_options(name, per, pairing, box, batch=batch, **alphas)
+    check_shares(name, per, batch, switch_prob=switch_prob, prob=prob)
     law, u = law_and_uniforms(key, lam_law, 2 + len(spatial), draws(per, batch))
     cut, on, centre = below(u[0], switch_prob), below(u[1], prob), u[2:].T
+    on &= ~jnp.isnan(jnp.asarray(switch_prob).astype(jnp.float32))
     alpha = jnp.where(
         cut, jnp.asarray(cutmix_alpha, jnp.float32), jnp.asarray(mixup_alpha, jnp.float32)
     )
@@ -188,6 +206,7 @@ def sample_mixup_or_cutmix(
     return Mix(pairing, mask, jnp.broadcast_to(lam, (batch,)))
 
 
+@public
 def sample_hmix(
     key: PRNGKeyArray,
     shape: tuple[int, ...],
@@ -207,7 +226,8 @@ def sample_hmix(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see the module's docstring.
       alpha, lam_law, per, pairing: see the module's docstring.
       ratio: r in [0, 1], how much of what the partner gives is in the box: 0 is mixup, 1 is CutMix
         but for what clipping takes; may be traced.
@@ -231,11 +251,13 @@ def sample_hmix(
     """
     name = "sample_hmix"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
-    check_options(name, per, pairing, box, alpha=alpha)
-    _checks.share(name, "ratio", ratio)
+    pairing = check_options(name, per, pairing, box, batch=batch, alpha=alpha)
+    check_shares(name, per, batch, ratio=ratio)
     law, centre = law_and_uniforms(key, lam_law, len(spatial), draws(per, batch))
-    lam, centre = tie(per, pairing, batch, (law(alpha), centre.T))
-    kept = 1 - (1 - lam) * jnp.asarray(ratio).astype(jnp.float32)
+    r = jnp.asarray(ratio).astype(jnp.float32)
+    lam, r = jnp.where(jnp.isnan(r), 1.0, law(alpha)), jnp.where(jnp.isnan(r), 0.0, r)
+    lam, r, centre = tie(per, pairing, batch, (lam, jnp.broadcast_to(r, lam.shape), centre.T))
+    kept = 1 - (1 - lam) * r
     outside, share = _cut(kept, centre, tuple(spatial), box)
     weight = jnp.minimum(lam / jnp.where(share > 0, share, 1.0), 1.0)
     weight, lam = masks.computed_once(jnp.stack([weight, weight * share]))
@@ -251,14 +273,30 @@ def _cut(
 
 
 def check_options(
-    function: str, per: str, pairing: object, box: str = "clipped", **alphas: ArrayLike
-) -> None:
+    function: str,
+    per: str,
+    pairing: object,
+    box: str = "clipped",
+    *,
+    batch: int,
+    **alphas: ArrayLike,
+) -> Pairing:
+    """The pairing of the mix: one that knows its rows, or an int32 index array."""
     _checks.option(function, "per", per, PER)
     if not isinstance(pairing, StaticPairing):
-        _checks.index_array(function, pairing)
+        _checks.index_array(function, pairing, batch)
+        pairing = jnp.asarray(pairing).astype(jnp.int32)
     _checks.option(function, "box", box, masks.BOXES)
     for name, value in alphas.items():
         _checks.alpha(function, name, value)
+        _checks.each_draw(function, name, value, draws(per, batch), batch)
+    return bound(pairing, batch)
+
+
+def check_shares(function: str, per: str, batch: int, **shares: ArrayLike) -> None:
+    for name, value in shares.items():
+        _checks.share(function, name, value)
+        _checks.each_draw(function, name, value, draws(per, batch), batch)
 
 
 def hard_mix(mask: Bool[Array, "n *spatial"], pairing: Pairing, batch: int) -> Mix:
