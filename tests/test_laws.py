@@ -274,20 +274,17 @@ def test_inputs_are_untouched(method):
 @methods
 @pers
 def test_blend_is_the_equation(method, per):
-    shape = (5, 3, 4)  # odd: the middle row is its own partner
-    x = np.asarray(batch(shape))
-    mix = draw(method, shape, per=per)
-    mask, expected = positions(mix, shape), np.zeros_like(x)
-    for i in range(5):
-        for r in range(3):
-            for c in range(4):
-                m = np.float32(mask[i, r, c])
-                expected[i, r, c] = m * x[i, r, c] + (1 - m) * x[4 - i, r, c]
+    x, n = np.asarray(batch(SHAPE)), SHAPE[0]
+    mix = draw(method, SHAPE, per=per)  # which another law has compiled
+    mask, expected = positions(mix, SHAPE), np.zeros_like(x)
+    for i, r, c in np.ndindex(*SHAPE):
+        m = np.float32(mask[i, r, c])
+        expected[i, r, c] = m * x[i, r, c] + (1 - m) * x[n - 1 - i, r, c]
     np.testing.assert_allclose(jm.blend(mix, x), expected, rtol=1e-6)
-    y = np.eye(5, dtype=np.float32)
+    y = np.eye(n, dtype=np.float32)
     lam = np.asarray(mix.lam)[:, None]
     np.testing.assert_allclose(
-        jm.blend_labels(mix, jnp.arange(5), num_classes=5), lam * y + (1 - lam) * y[::-1], rtol=1e-6
+        jm.blend_labels(mix, jnp.arange(n), num_classes=n), lam * y + (1 - lam) * y[::-1], rtol=1e-6
     )
 
 

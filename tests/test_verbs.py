@@ -34,6 +34,16 @@ def test_blend_by_hand():
     np.testing.assert_allclose(jm.blend(SOFT, x, other=other), m * x - (1 - m) * x)
 
 
+def test_of_an_odd_batch_reversed_the_middle_row_is_its_own_partner():
+    mix = jm.Mix(jm.reverse(), jnp.array([0.25]), jnp.full(5, 0.25))
+    x = np.arange(10, dtype=np.float32).reshape(5, 2)
+    np.testing.assert_allclose(jm.blend(mix, x), 0.25 * x + 0.75 * x[::-1])
+    np.testing.assert_array_equal(jm.blend(mix, x)[2], x[2])
+    y = np.eye(5, dtype=np.float32)
+    labels = jm.blend_labels(mix, jnp.arange(5), num_classes=5)
+    np.testing.assert_allclose(labels, 0.25 * y + 0.75 * y[::-1])
+
+
 def test_channels_follow_the_mask():
     x = jax.random.normal(KEY, (3, 4, 2, 5))
     m = np.asarray(HARD.mask)[:, :, None, None]
