@@ -89,7 +89,8 @@ def test_the_other_blocks():
     }
     assert len(block("mix.partner").splitlines()) == 8
     exec(IMPORTS + block("mix.partner"), names)
-    assert (jm.partner_index(names["mix"].partner, 8) == jnp.arange(8)[::-1]).all() and (names["ids"] == 255).all()
+    assert (jm.partner_index(names["mix"].partner, 8) == jnp.arange(8)[::-1]).all()
+    assert (names["ids"] == 255).all()
     assert names["mix"].mask.shape == (1, 32, 32) and names["coarse"].mask.shape == (1, 8, 8)
     names = {"key": KEY, "images": images, "labels": labels}
     exec(IMPORTS + block("PartitionSpec"), names)
