@@ -108,12 +108,10 @@ REVERSE = jm.reverse()
 
 
 def _hand(mask, lam, partner=REVERSE) -> jm.Mix:
-    """A mix that a user makes, of the dtypes that its fields have."""
-    mask = jnp.asarray(mask)
-    mask = mask if mask.dtype == jnp.bool_ else mask.astype(jnp.float32)
+    """A mix that a user makes, of whatever dtypes: verbs bring them to those that mixes have."""
     if not isinstance(partner, jm.StaticPairing):
-        partner = jnp.asarray(partner).astype(jnp.int32)
-    return jm.Mix(partner, mask, jnp.asarray(lam).astype(jnp.float32))
+        partner = jnp.asarray(partner)
+    return jm.Mix(partner, jnp.asarray(mask), jnp.asarray(lam))
 
 
 def _square(outputs, targets):
@@ -788,7 +786,9 @@ def _by(pairing):
 
 
 PAIRINGS = [
-    Call("Mix", lambda key, mask, lam: jax.tree.map(lambda a: a, _hand(mask, lam))),
+    Call(
+        "Mix", lambda key, table, lam: jm.blend(jm.Mix(jm.roll(2), *[jnp.asarray(lam)] * 2), table)
+    ),
     Call("StaticPairing", _by(jm.StaticPairing("roll", shift=3))),
     Call("reverse", _by(jm.reverse())),
     Call("reverse, groups", _by(jm.reverse(groups=2))),
@@ -979,12 +979,12 @@ def _region(weights) -> learned.PolicyRegion:
 
 
 def _features(images, saliency):
-    """Of two rows, with λ as the last channel, as a block takes them."""
+    """Of two rows, in float32 and with λ as the last channel, as the samplers give them."""
     z = jnp.concatenate([images, saliency[..., None]], axis=-1).reshape(B, -1, 4)
+    z = z.astype(jnp.float32)
     return z, z[::-1]
 
 
-# Flax promotes dtypes itself, and says so: its layers are no business of strict promotion here.
 LEARNED = [
     Call(
         "PolicyRegion",
@@ -1040,6 +1040,7 @@ CALLS = [
 ]
 # Functions whose results have the dtype of what they are given, float64 and int64 too.
 FOLLOW = {
+    "Mix",
     "add_noise",
     "align_partner",
     "blend",
@@ -1059,7 +1060,6 @@ FOLLOW = {
     "pair_loss",
     "pairing_for",
     "PolicyRegion",
-    "MixBlock",
     "randommix",
     "recursivemix",
     "regmixup_loss",

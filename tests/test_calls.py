@@ -25,7 +25,6 @@ from tests.calls import ARRAYS, CALLS, FOLLOW, SHARED, Call
 ROWS = 10  # of a test: compiled together they take a third of the time that they take alone
 GROUPS = [CALLS[i : i + ROWS] for i in range(0, len(CALLS), ROWS)]
 DEVICES = 8
-BATCHED = PartitionSpec("data")
 WIDE = {"float32": "float64", "int32": "int64"}
 HALF = {"float32": "bfloat16"}
 
@@ -184,46 +183,43 @@ def jitted(setting: Setting, calls: Sequence[Call]) -> Results:
     return together(calls, key_of(), arrays)
 
 
-def stacked(setting: Setting, calls: Sequence[Call], wrap: Callable) -> Results:
+def stacked(
+    setting: Setting, calls: Sequence[Call], wrap: Callable, place: Callable = jnp.asarray
+) -> Results:
     """With a new first axis, along which keys and all arrays differ."""
-    key = jnp.stack([key_of(variant) for variant in setting.variants])
+    keys = place(jnp.stack([key_of(variant) for variant in setting.variants]))
     arrays = {}
     for name in names_of(calls):
         values = [value_of(name, setting, variant) for variant in setting.variants]
-        arrays[name] = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *values)
-    return together(calls, key, arrays, wrap)
+        arrays[name] = jax.tree.map(lambda *leaves: place(np.stack(leaves)), *values)
+    return together(calls, keys, arrays, wrap)
 
 
-def data_mesh() -> jax.sharding.Mesh:
-    return jax.make_mesh((DEVICES,), ("data",))
-
-
-def in_every_shard(setting: Setting, calls: Sequence[Call]) -> Results:
-    """The same on each device."""
-    everywhere = PartitionSpec()
-    wrap = lambda run: jax.jit(
-        jax.shard_map(
-            run, mesh=data_mesh(), in_specs=(everywhere, everywhere), out_specs=everywhere
-        )
-    )
-    arrays = {name: jax.tree.map(jnp.asarray, value_of(name, setting)) for name in names_of(calls)}
-    return together(calls, key_of(), arrays, wrap)
-
-
-def in_each_shard(setting: Setting, calls: Sequence[Call]) -> Results:
-    """A key and a batch of its own on each device."""
+def shards(setting: Setting, calls: Sequence[Call], spec: PartitionSpec) -> Results:
+    """Inside of shard_map. Without a spec all devices have the same key and the same batch."""
+    mesh = jax.make_mesh((DEVICES,), ("data",))
+    place = partial(jax.device_put, device=NamedSharding(mesh, spec))
 
     def wrap(run: Callable) -> Callable:
         def shard(*arguments: Any) -> Any:
             results = run(*jax.tree.map(lambda a: a[0], arguments))
             return jax.tree.map(lambda a: a[None], results)
 
-        mesh = data_mesh()
-        return jax.jit(
-            jax.shard_map(shard, mesh=mesh, in_specs=(BATCHED, BATCHED), out_specs=BATCHED)
-        )
+        body = shard if setting.variants else run
+        return jax.jit(jax.shard_map(body, mesh=mesh, in_specs=(spec, spec), out_specs=spec))
 
-    return stacked(setting, calls, wrap)
+    if setting.variants:
+        return stacked(setting, calls, wrap, place)
+    arrays = {name: jax.tree.map(place, value_of(name, setting)) for name in names_of(calls)}
+    return together(calls, place(key_of()), arrays, wrap)
+
+
+def replicated(setting: Setting, calls: Sequence[Call]) -> Results:
+    return shards(setting, calls, PartitionSpec())
+
+
+def varying(setting: Setting, calls: Sequence[Call]) -> Results:
+    return shards(setting, calls, PartitionSpec("data"))
 
 
 def vmapped(setting: Setting, calls: Sequence[Call]) -> Results:
@@ -288,8 +284,8 @@ SETTINGS = [
     Setting("checking_leaks", traced, (leaks,), shapes_only=True),
     Setting("vmap", vmapped, variants=(0, 1)),
     Setting("pmap", pmapped, variants=(0, 1) * (DEVICES // 2)),
-    Setting("shard_map, replicated", in_every_shard),
-    Setting("shard_map, varying", in_each_shard, variants=(0, 1) * (DEVICES // 2)),
+    Setting("shard_map, replicated", replicated),
+    Setting("shard_map, varying", varying, variants=(0, 1) * (DEVICES // 2)),
     *(
         on_mesh(name, current, eager)
         for name in MESHES
