@@ -547,6 +547,10 @@ OTHERS = [
     ),
     Call("balance, other", lambda key, level, lam: jm.balance(each(key), level, other=lam)),
     Call(
+        "align_partner, other",
+        lambda key, images, before: jm.align_partner(each(key), images, other=before, iterations=5),
+    ),
+    Call(
         "mix_boxes, other",
         lambda key, boxes, weights, objects, hard, lam: jm.mix_boxes(
             _hand(hard, lam), boxes, weights, objects, other=(boxes + 0.5, weights, objects)
