@@ -109,7 +109,8 @@ def randommix(
     """
     _checks.probabilities("randommix", 4, probs)
     key_method, key_alpha, key = jax.random.split(key, 3)
-    alpha = jax.random.choice(key_alpha, jnp.asarray(alphas, jnp.float32))
+    place = jax.random.randint(key_alpha, (), 0, len(alphas), jnp.int32)
+    alpha = jnp.asarray(alphas, jnp.float32)[place]
     options: dict[str, Any] = dict(
         num_classes=num_classes, smoothing=smoothing, dtype=dtype, other=other
     )

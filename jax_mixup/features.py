@@ -284,7 +284,7 @@ def _with_clean(
     """Each row blended with a clean example of an allowed class; without one as it is."""
     allowed, counts, first, by_class = plan
     key_class, key_row = jax.random.split(key)
-    drawn = jax.random.categorical(key_class, jnp.where(allowed, 0.0, -jnp.inf), axis=-1)
+    drawn = jax.random.categorical(key_class, jnp.where(allowed, jnp.float32(0), -jnp.inf), axis=-1)
     count = counts[drawn]
     u = jax.random.uniform(key_row, count.shape, jnp.float32) * count.astype(jnp.float32)
     row = jnp.clip(u.astype(jnp.int32), 0, jnp.maximum(count - 1, 0))  # rounding reaches count

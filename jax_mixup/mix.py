@@ -16,11 +16,11 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, ArrayLike, Bool, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Int, PyTree
 
 from jax_mixup import _checks
 from jax_mixup._entry import public
-from jax_mixup.pairing import Pairing, move_rows
+from jax_mixup.pairing import StaticPairing, move_rows
 
 
 @jax.tree_util.register_dataclass
@@ -48,7 +48,7 @@ class Mix:
       [[2.0, 5.0], [6.0, 7.0]]
     """
 
-    partner: Pairing
+    partner: StaticPairing | Int[Array, "..."]
     mask: Array
     lam: Array
 

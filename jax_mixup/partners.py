@@ -228,7 +228,7 @@ def nearest(
     others = jnp.where(jnp.eye(n, dtype=bool) | missing[None, :], jnp.inf, distances)
     _, candidates = jax.lax.top_k(-others, k)
     available = n - 1 - missing.sum(dtype=jnp.int32)  # to a row that is not missing itself
-    pick = jax.random.randint(key, (n, 1), 0, jnp.clip(available, 1, k))
+    pick = jax.random.randint(key, (n, 1), 0, jnp.clip(available, 1, k), jnp.int32)
     drawn = jnp.take_along_axis(candidates, pick, axis=1)[:, 0].astype(jnp.int32)
     return jnp.where(missing | (available < 1), itself, drawn)
 
@@ -262,7 +262,8 @@ def around(partner: Int[Array, "b"], missing: Bool[Array, "b"]) -> Int[Array, "b
 
 
 def _categorical(key: PRNGKeyArray, logits: Array) -> Int[Array, "b"]:
-    return jax.random.categorical(key, logits, axis=-1).astype(jnp.int32)
+    # In float32 also under x64, whose floats would be drawn from other bits.
+    return jax.random.categorical(key, logits.astype(jnp.float32), axis=-1).astype(jnp.int32)
 
 
 @jax.jit  # eagerly too, so that the B² D differences go into their sums and are never an array
