@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
@@ -174,11 +175,10 @@ def bounds(
     function: str, name: str, value: object, need: str, low: float, high: float = math.inf
 ) -> tuple[float, float]:
     """Two numbers, known when the step is traced, with low <= first <= second <= high."""
-    found = [static_number(v) for v in sizes(function, name, value, f"({value}, {value})")]
-    if len(found) == 2 and None not in found:
-        first, second = found
-        if low <= first <= second <= high:
-            return first, second
+    given = sizes(function, name, value, f"({value}, {value})")
+    found = [number for v in given if (number := static_number(v)) is not None]
+    if len(given) == len(found) == 2 and low <= found[0] <= found[1] <= high:
+        return found[0], found[1]
     raise ValueError(f"{function} got {name}={value}; it needs bounds {need}.")
 
 
@@ -266,9 +266,7 @@ def shaped(function: str, name: str, x: ArrayLike, shape: tuple[int, ...]) -> ja
     return x
 
 
-def mask_fits(
-    function: str, mask: tuple[int, ...], x: jax.Array | jax.ShapeDtypeStruct
-) -> None:
+def mask_fits(function: str, mask: tuple[int, ...], x: jax.Array | jax.ShapeDtypeStruct) -> None:
     """Whether a mask [B or 1, *spatial] weighs x position by position, nothing broadcast."""
     if mask[:1] not in ((1,), x.shape[:1]) or mask[1:] != x.shape[1 : len(mask)]:
         raise ValueError(
@@ -380,7 +378,7 @@ def probabilities(
     each = probs if values is None else values
     count = len(each) if getattr(each, "ndim", 1) == 1 else -1
     if count != n or n == 0:
-        what = f"{count} probs" if count >= 0 else f"probs of shape {np.shape(each)}"
+        what = f"{count} probs" if count >= 0 else described(probs)
         raise ValueError(f"{function} got {n} samplers and {what}; it needs one for each.")
     for prob in each:
         share(function, "prob", prob)

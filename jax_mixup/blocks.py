@@ -162,7 +162,7 @@ def sample_patchup(
             f"{name} got block={block!r} for {len(spatial)} spatial axes; it needs an int >= 1, or "
             "a tuple of one for each axis."
         )
-    sides = tuple(min(side, size) for side, size in zip(sides, spatial, strict=True))
+    sides = tuple(min(int(side), size) for side, size in zip(sides, spatial, strict=True))
     places = tuple(n - b + 1 for n, b in zip(spatial, sides, strict=True))
     law, u = law_and_uniforms(key, lam_law, math.prod(places), draws(per, batch))
     rate = math.prod(spatial) / math.prod(sides) / math.prod(places)

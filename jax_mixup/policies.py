@@ -158,7 +158,7 @@ def _each(change: Callable[[Mix], Mix], mix: Mixes) -> Mixes:
 
 def _shared(partners: Sequence[Pairing], batch: int) -> StaticPairing | None:
     """The static pairing that all of these are."""
-    found = [bound(p, batch) for p in partners if isinstance(p, StaticPairing)]
+    found = [p for p in (bound(p, batch) for p in partners) if isinstance(p, StaticPairing)]
     same = len(found) == len(partners) and all(p == found[0] for p in found)
     return found[0] if same else None
 

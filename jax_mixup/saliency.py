@@ -148,7 +148,8 @@ def salient_pairs(
 
     GuidedMixup, Kang & Kim 2023, arXiv:2306.16612, condition "greedy" of their code.
     """
-    s, n = checked("salient_pairs", saliency), saliency.shape[0]
+    s = checked("salient_pairs", saliency)
+    n = s.shape[0]
     missing = ~jnp.isfinite(s).all(axis=tuple(range(1, s.ndim)))
     s = normalised(smooth("salient_pairs", jnp.where(padded(missing, s.ndim), 0.0, s), blur))
     s = s.reshape(n, -1)
