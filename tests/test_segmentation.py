@@ -61,7 +61,7 @@ def test_soft_mixing_weighs_losses_not_ids(lam):
     parts = [by_hand(LOGITS, ids) for ids in (IDS, IDS[PARTNER])]
     own, other = (np.mean(loss.sum((1, 2)) / n.sum((1, 2))) for loss, n in parts)
     assert abs(lam * own + (1 - lam) * other - float(found)) > 1e-3
-    with pytest.raises(TypeError, match="for ids call select"):
+    with pytest.raises(TypeError, match="for ids and bool masks call select"):
         jm.blend(mix, IDS)
     with pytest.raises(TypeError, match="pair_loss"):
         jm.select(mix, IDS)

@@ -173,7 +173,7 @@ def test_what_padding_holds_and_empty_rows_have_no_influence(model, read):
 
 
 def test_word_ids_cannot_be_averaged():
-    with pytest.raises(TypeError, match="for ids call select"):
+    with pytest.raises(TypeError, match="for ids and bool masks call select"):
         jm.blend(mix_of([0.5]), IDS)
     with pytest.raises(TypeError, match="select got a mix with a float32 mask"):
         jm.select(mix_of([0.5]), IDS)
