@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, get_args
 
 import jax
+import jax.core
 import jax.numpy as jnp
 from jax.sharding import (
     AxisType,
@@ -96,7 +97,8 @@ class _Outside:
             return
         auto = dict.fromkeys(self.mesh.explicit_axes, AxisType.Auto)
         self.auto = self.mesh.update_axis_types(auto)
-        self.specs, self.rows = {}, {}
+        self.specs: dict[tuple[int, ...], Any] = {}
+        self.rows: dict[int, Any] = {}
         for x, sharding in zip(arrays, shardings, strict=True):
             spec = sharding.spec
             if any(axes is not None for axes in spec):
@@ -118,7 +120,7 @@ class _Outside:
             return x
         spec = self.specs.get(x.shape)
         if spec is None:
-            spec = self.rows.get(x.shape[0] if x.ndim else None, PartitionSpec())
+            spec = self.rows.get(x.shape[0] if x.ndim else -1, PartitionSpec())
         return reshard(x, NamedSharding(self.mesh, spec))
 
     def calling(self, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -213,15 +213,14 @@ def _pairs(
     function: str, mix: Mix, own: tuple[PyTree, ...], other: tuple[PyTree, ...] | None
 ) -> list[Any]:
     """The own lists (what, weights), the partners', and then each further list with its partner."""
-    if other is None:
-        other = take_partner(mix, own)
-    elif not isinstance(other, tuple) or len(other) != len(own):
-        got = len(other) if isinstance(other, tuple) else type(other).__name__
+    given: Any = take_partner(mix, own) if other is None else other
+    if not isinstance(given, tuple) or len(given) != len(own):
+        got = len(given) if isinstance(given, tuple) else type(given).__name__
         raise ValueError(
             f"{function} got other of {got} for {len(own)} lists; it needs a tuple of as many, in "
             "the same order."
         )
-    return [own[:2], other[:2], *zip(own[2:], other[2:], strict=True)]
+    return [own[:2], given[:2], *zip(own[2:], given[2:], strict=True)]
 
 
 def _not_alone(mix: Mix, other: object) -> Mix:

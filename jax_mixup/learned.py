@@ -6,6 +6,7 @@ learns from `jax.lax.stop_gradient(mix)`.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -293,7 +294,7 @@ def _group(
 
 @on_any_mesh
 def _divided(
-    logits: list[Array],
+    logits: list[Any],
     values: list[Array],
     lams: Float[Array, "k b"],
     positions: tuple[int, ...],

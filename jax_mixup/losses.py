@@ -74,8 +74,9 @@ def _halves(outputs: PyTree) -> tuple[PyTree, PyTree]:
 @on_any_mesh
 def _added(own: PyTree, both: PyTree, eta: ArrayLike) -> PyTree:
     return jax.tree.map(
-        lambda own, both: jnp.asarray(own).astype(both.dtype)
-        + jnp.asarray(eta).astype(both.dtype) * both,
+        lambda own, both: (
+            jnp.asarray(own).astype(both.dtype) + jnp.asarray(eta).astype(both.dtype) * both
+        ),
         own,
         both,
     )

@@ -11,12 +11,12 @@ before it gave with one more partner's row (`overlay`). Verbs take `Mixes`, a mi
 
 import dataclasses
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, ArrayLike, Bool, Int, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Integer, PyTree
 
 from jax_mixup import _checks
 from jax_mixup._entry import public
@@ -48,7 +48,7 @@ class Mix:
       [[2.0, 5.0], [6.0, 7.0]]
     """
 
-    partner: StaticPairing | Int[Array, "..."]
+    partner: StaticPairing | Integer[ArrayLike, "..."]
     mask: Array
     lam: Array
 
@@ -184,7 +184,7 @@ def mix_where(on: Bool[Array, "n"], mix: Mix) -> Mix:
     return dataclasses.replace(mix, mask=mask, lam=jnp.where(on, mix.lam, 1.0))
 
 
-def checked_rows(function: str, mix: Mix, name: str, x: ArrayLike) -> Array:
+def checked_rows(function: str, mix: Any, name: str, x: ArrayLike) -> Array:
     x = jnp.asarray(x)
     _checks.rows(function, name, x, mix.lam.shape[0])
     return x
@@ -270,9 +270,7 @@ def weighted(weight: Array, own: Array, other: Array, out: DTypeLike) -> Array:
     if weight.dtype == jnp.bool_:
         return _cast(jnp.where(weight, own, other.astype(own.dtype)), out)
     dtype = own.dtype if own.dtype in WIDE else jnp.float32
-    parts = [
-        _part(share.astype(dtype), x) for share, x in ((weight, own), (1 - weight, other))
-    ]
+    parts = [_part(share.astype(dtype), x) for share, x in ((weight, own), (1 - weight, other))]
     return _cast(parts[0] + parts[1], out)
 
 

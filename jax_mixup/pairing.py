@@ -15,7 +15,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import Array, ArrayLike, Int, Integer, PyTree
 
 from jax_mixup import _checks
 from jax_mixup._entry import public
@@ -39,7 +39,7 @@ class StaticPairing:
 
 
 # What the fields of a Mix and the options of the samplers hold.
-Pairing = StaticPairing | Int[Array, "b"]
+Pairing = StaticPairing | Integer[ArrayLike, "b"]
 
 
 def reverse(groups: int = 1) -> StaticPairing:

@@ -19,7 +19,7 @@ from jax_mixup.laws import below
 from jax_mixup.mix import Mix, Mixes, layers_of, mix_where
 from jax_mixup.pairing import PER, Pairing, StaticPairing, bound, draws, partner_index, tie
 
-Sampler = Callable[..., Mixes]  # (key, shape) and options by name
+Sampler = Callable[..., Any]  # (key, shape) and options by name; a Mix, or a tuple of them
 
 
 def one_of(

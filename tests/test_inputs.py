@@ -282,7 +282,7 @@ def test_hidden_values_have_no_influence():
     nan = jnp.nan
     amount = jnp.array([[1.0, 1, nan, nan], [nan, nan, 3, 1]])
     np.testing.assert_allclose(jm.reweigh(HALF, amount).lam[0], 1 / 3)
-    logits = jnp.array([[0.0, -jnp.inf], [-jnp.inf, 0.0]])  # sure, and the partner's class ruled out
+    logits = jnp.array([[0.0, -jnp.inf], [-jnp.inf, 0.0]])
     own = jm.Mix(jm.reverse(), jnp.ones(1), jnp.ones(2))
     np.testing.assert_array_equal(jm.decoupled_loss(own, logits, jnp.array([0, 1])), [0, 0])
     features = jnp.array([[[nan], [nan], [1.0], [3.0]]] * 2)
