@@ -964,7 +964,9 @@ def test_mixup_inference(monkeypatch):
     case = Case("mixupinference")
 
     def ours(w, pick):
-        monkeypatch.setattr(jax.random, "categorical", lambda key, logits, axis: logits.argmax(axis))
+        monkeypatch.setattr(
+            jax.random, "categorical", lambda key, logits, axis: logits.argmax(axis)
+        )
         monkeypatch.setattr(jax.random, "uniform", lambda *_: pick / 2 + 0.1)
         pool = f32(case.x), f32(case.pool), i32(case.labels)
         predict = lambda x: jax.nn.relu(x) @ w
