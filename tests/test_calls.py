@@ -1,7 +1,7 @@
 """Every row of the table of calls in every setting: what comes out is what comes out plainly.
 
-Plainly: eager, on one device, in default settings, of float32 and int32. All settings together are
-`pytest -m settings`; without it run those that users meet most: x64 with strict promotion, and
+Plainly: compiled, on one device, in default settings, of float32 and int32. All settings together
+are `pytest -m settings`; without it run those that users meet most: x64 with strict promotion, and
 Explicit meshes, the default of `jax.make_mesh`.
 """
 
@@ -58,7 +58,10 @@ class Setting:
     kind: str = ""  # by which a row says that it cannot
     cast: dict[str, str] = dataclasses.field(default_factory=dict)  # of what the rows take
     variants: tuple[int, ...] = ()  # of keys and arrays, along a new first axis; none: one, without
-    shapes_only: bool = False  # traced, not run
+    shapes_only: bool = False  # traced or lowered, not run
+    one_each: bool = (
+        False  # of each function the first row only: what is eager compiles each operation
+    )
     always: bool = False  # in README's test command
 
     @property
@@ -140,23 +143,45 @@ def traced(setting: Setting, calls: Sequence[Call]) -> Results:
 
 
 def together(
-    calls: Sequence[Call], key: jax.Array, arrays: dict[str, Any], wrap: Callable = jax.jit
+    setting: Setting,
+    calls: Sequence[Call],
+    key: jax.Array,
+    arrays: dict[str, Any],
+    wrap: Callable = jax.jit,
 ) -> Results:
     """Compiled as one function. Rows that cannot be traced are left out, and so have names."""
 
-    def compiled(calls: Sequence[Call]) -> Any:
-        def run(key: jax.Array, arrays: dict[str, Any]) -> dict[str, Any]:
-            return {c.name: c.run(key, *(arrays[name] for name in c.takes)) for c in calls}
+    seen: dict[str, Result] = {}
 
-        return wrap(run).lower(key, arrays)
+    def function(calls: Sequence[Call]) -> Any:
+        def run(keys: dict[str, jax.Array], arrays: dict[str, Any]) -> dict[str, Any]:
+            found = {c.name: c.run(keys[c.name], *(arrays[n] for n in c.takes)) for c in calls}
+            if not setting.shapes_only:
+                return found
+            seen.update({name: Result.of(tree, leaves=False) for name, tree in found.items()})
+            return {name: jax.tree.leaves(tree) for name, tree in found.items()}
+
+        return wrap(run)
+
+    def trace_of(calls: Sequence[Call]) -> Any:
+        traceable = function(calls)
+        trace = getattr(traceable, "trace", None) or traceable.lower  # pmap can only be lowered
+        return trace(keys_for(calls), arrays)
+
+    def keys_for(calls: Sequence[Call]) -> dict[str, jax.Array]:
+        # One for each row, though they are the same: a key that is used twice is an error.
+        return {call.name: key for call in calls}
 
     def run(calls: Sequence[Call]) -> Results:
-        results = compiled(calls).compile()(key, arrays)
+        if setting.shapes_only:
+            shapes = trace_of(calls).out_info.items()
+            return {name: dataclasses.replace(seen[name], leaves=found) for name, found in shapes}
+        results = function(calls).lower(keys_for(calls), arrays).compile()(keys_for(calls), arrays)
         return {name: Result.of(result) for name, result in results.items()}
 
     def trace(call: Call) -> Exception | None:
         try:
-            compiled([call])
+            trace_of([call])
         except Exception as error:
             return error
 
@@ -178,9 +203,9 @@ def _alone(run: Callable[[Sequence[Call]], Results], call: Call) -> Result | Exc
         return error
 
 
-def jitted(setting: Setting, calls: Sequence[Call]) -> Results:
-    arrays = {name: jax.tree.map(jnp.asarray, value_of(name, setting)) for name in names_of(calls)}
-    return together(calls, key_of(), arrays)
+def jitted(setting: Setting, calls: Sequence[Call], variant: int = 0) -> Results:
+    values = {name: value_of(name, setting, variant) for name in names_of(calls)}
+    return together(setting, calls, key_of(variant), jax.tree.map(jnp.asarray, values))
 
 
 def stacked(
@@ -192,7 +217,7 @@ def stacked(
     for name in names_of(calls):
         values = [value_of(name, setting, variant) for variant in setting.variants]
         arrays[name] = jax.tree.map(lambda *leaves: place(np.stack(leaves)), *values)
-    return together(calls, keys, arrays, wrap)
+    return together(setting, calls, keys, arrays, wrap)
 
 
 def shards(setting: Setting, calls: Sequence[Call], spec: PartitionSpec) -> Results:
@@ -211,7 +236,7 @@ def shards(setting: Setting, calls: Sequence[Call], spec: PartitionSpec) -> Resu
     if setting.variants:
         return stacked(setting, calls, wrap, place)
     arrays = {name: jax.tree.map(place, value_of(name, setting)) for name in names_of(calls)}
-    return together(calls, place(key_of()), arrays, wrap)
+    return together(setting, calls, place(key_of()), arrays, wrap)
 
 
 def replicated(setting: Setting, calls: Sequence[Call]) -> Results:
@@ -256,7 +281,8 @@ def on_mesh(name: str, current: bool, eager: bool, **options: Any) -> Setting:
             if eager:
                 one = lambda call: call.run(key_of(), *map(placed, call.takes))
                 return {call.name: attempt(one, call) for call in calls}
-            return together(calls, key_of(), {n: placed(n) for n in names_of(calls)})
+            arrays = {name: placed(name) for name in names_of(calls)}
+            return together(setting, calls, key_of(), arrays)
 
     label = f"{name}{', set_mesh' * current}, {'eager' if eager else 'jit'}"
     return Setting(label, run, kind="mesh", **options)
@@ -269,42 +295,64 @@ leaks = jax.checking_leaks
 nans = partial(jax.debug_nans, True)
 keys = partial(jax.debug_key_reuse, True)
 
+
+def shapes(name: str, *contexts: Callable[[], Any], **options: Any) -> Setting:
+    """Traced: what promotes, ranks and dtypes are is known before anything runs."""
+    return Setting(name, traced, contexts, shapes_only=True, **options)
+
+
+# Types of meshes are checked when a call is traced, so that not all have to be compiled; numbers
+# are compared on one mesh of each kind. Eager calls differ by what the entry does, once a function.
+EAGER = {
+    ("Explicit", False),
+    ("Explicit, two axes", True),
+    ("mixed", True),
+    ("Auto", False),
+}
 SETTINGS = [
-    Setting("x64, strict, ranks", one_by_one, (x64, strict, ranks), always=True),
-    *(on_mesh("Explicit", current, False, always=True) for current in (False, True)),
-    Setting("x64, strict, ranks, wide NumPy", as_numpy, (x64, strict, ranks), cast=WIDE),
-    Setting("strict", one_by_one, (strict,)),
-    Setting("ranks", one_by_one, (ranks,)),
-    Setting("x64", one_by_one, (x64,)),
-    Setting("x64, wide NumPy", as_numpy, (x64,), cast=WIDE),
-    Setting("bf16, strict, ranks", one_by_one, (strict, ranks), kind="bf16", cast=HALF),
-    Setting("jit", jitted),
-    Setting("debug_nans", one_by_one, (nans,)),
-    Setting("debug_key_reuse", one_by_one, (keys,)),
-    Setting("checking_leaks", traced, (leaks,), shapes_only=True),
+    shapes("x64, strict, ranks", x64, strict, ranks, always=True),
+    on_mesh("Explicit", False, False, shapes_only=True, always=True),
+    on_mesh("Explicit", True, False, always=True),
+    Setting("x64, strict, ranks, jit", jitted, (x64, strict, ranks)),
+    Setting("x64, strict, ranks, NumPy", as_numpy, (x64, strict, ranks), cast=WIDE, one_each=True),
+    Setting("eager", one_by_one, one_each=True),
+    shapes("strict", strict),
+    shapes("ranks", ranks),
+    shapes("x64", x64),
+    shapes("x64, wide", x64, cast=WIDE),
+    shapes("bf16, strict, ranks", strict, ranks, kind="bf16", cast=HALF),
+    shapes("checking_leaks", leaks),
+    Setting("debug_nans, debug_key_reuse", jitted, (nans, keys)),
     Setting("vmap", vmapped, variants=(0, 1)),
-    Setting("pmap", pmapped, variants=(0, 1) * (DEVICES // 2)),
-    Setting("shard_map, replicated", replicated),
+    Setting("pmap", pmapped, variants=(0, 1) * (DEVICES // 2), shapes_only=True),
+    Setting("shard_map, replicated", replicated, shapes_only=True),
     Setting("shard_map, varying", varying, variants=(0, 1) * (DEVICES // 2)),
     *(
-        on_mesh(name, current, eager)
+        on_mesh(name, current, False, shapes_only=(name, current) != ("mixed, two axes", True))
         for name in MESHES
         for current in (False, True)
-        for eager in (False, True)
-        if (name, eager) != ("Explicit", False)
+        if name != "Explicit"
     ),
+    *(on_mesh(name, current, True, one_each=True) for name, current in sorted(EAGER)),
 ]
-PLAIN = Setting("plain", one_by_one)
+PLAIN = Setting("plain", jitted)
+FIRST = list({call.public: call for call in reversed(CALLS)}.values())
 _plain: dict[tuple[str, int], Result | Exception] = {}
 
 
+def make_plain(calls: Sequence[Call], variants: Iterable[int] = (0,)) -> None:
+    """What rows give, made once."""
+    for variant in variants:
+        missing = [call for call in calls if (call.name, variant) not in _plain]
+        if missing:
+            with PLAIN.entered():
+                results = jitted(PLAIN, missing, variant)
+            _plain.update({(name, variant): result for name, result in results.items()})
+
+
 def plain(call: Call, variant: int = 0) -> Result | Exception:
-    """What a row gives, made once."""
     if (call.name, variant) not in _plain:
-        with PLAIN.entered():
-            arrays = (value_of(name, PLAIN, variant) for name in call.takes)
-            arrays = [jax.tree.map(jnp.asarray, array) for array in arrays]
-            _plain[call.name, variant] = attempt(call.run, key_of(variant), *arrays)
+        make_plain([call], [variant])
     return _plain[call.name, variant]
 
 
@@ -355,6 +403,11 @@ def same(a: np.ndarray, b: np.ndarray, atol: float) -> bool:
 
 def check(setting: Setting, calls: Sequence[Call]) -> None:
     calls = [call for call in calls if setting.kind not in call.cannot]
+    if setting.one_each:
+        calls = [call for call in calls if call in FIRST]
+    if not calls:
+        return
+    make_plain(calls, {0, *setting.variants})
     # A row that fails plainly has a test that says so.
     calls = [call for call in calls if not isinstance(plain(call), Exception)]
     with setting.entered():
@@ -380,6 +433,7 @@ marked = lambda value, i, *marks: pytest.param(
 
 @pytest.mark.parametrize("calls", [marked(calls, i) for i, calls in enumerate(GROUPS)])
 def test_plain(calls):
+    make_plain(calls)
     report((call, PLAIN, plain(call)) for call in calls)
 
 
@@ -407,15 +461,23 @@ def test_every_public_name_has_a_row():
 
 
 def test_what_fails_is_named():
-    def broken(key, lam):
-        return lam if lam.sum() >= 0 else -lam  # which no trace can tell
+    def untraceable(key, lam):
+        return lam if lam.sum() >= 0 else -lam
 
-    rows = [Call("fine", lambda key, lam: lam), Call("broken", broken)]
+    def narrow(key, lam):
+        if jax.config.jax_enable_x64:
+            raise TypeError("it is wide")
+        return lam
+
+    fine = Call("fine", lambda key, lam: lam)
+    rows = [fine, Call("untraceable", untraceable)]
+    make_plain(rows)
+    with pytest.raises(pytest.fail.Exception, match=r"^untraceable \[plain\]: Tracer.*$"):
+        report((row, PLAIN, plain(row)) for row in rows)
     by_name = {setting.name: setting for setting in SETTINGS}
-    check(by_name["x64"], rows)
-    for name in ("jit", "vmap", "checking_leaks", "Explicit, jit"):
-        with pytest.raises(pytest.fail.Exception, match=rf"^broken \[{name}\]: Tracer.*$"):
-            check(by_name[name], rows)
-    other = Call("other", lambda key, lam: lam + isinstance(lam, jax.core.Tracer))
-    with pytest.raises(pytest.fail.Exception, match=r"^other \[jit\]: other numbers"):
-        check(by_name["jit"], [*rows[:1], other])
+    for name in ("x64, strict, ranks", "x64, strict, ranks, jit"):
+        with pytest.raises(pytest.fail.Exception, match=rf"^narrow \[{name}\]: TypeError.*wide$"):
+            check(by_name[name], [fine, Call("narrow", narrow)])
+    other = Call("other", lambda key, lam: lam + float(jax.config.jax_debug_nans))
+    with pytest.raises(pytest.fail.Exception, match=r"^other \[debug.*\]: other numbers"):
+        check(by_name["debug_nans, debug_key_reuse"], [fine, other])
