@@ -10,8 +10,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, PyTree, Shaped
 
 from jax_mixup import _checks, masks
 from jax_mixup._entry import public
-from jax_mixup.mix import Mix, checked_rows, mask_for
-from jax_mixup.pairing import move_rows
+from jax_mixup.mix import Mix, checked_rows, mask_for, partner_rows
 from jax_mixup.saliency import checked, normalised
 
 
@@ -21,6 +20,7 @@ def puzzle_transport(
     saliency: Shaped[ArrayLike, "b *spatial"],
     *,
     grid: tuple[int, ...],
+    other: Shaped[ArrayLike, "b *spatial"] | None = None,
     eps: float = 0.8,
     iterations: int = 64,
 ) -> tuple[Int[Array, "b k"], Int[Array, "b k"]]:
@@ -39,6 +39,7 @@ def puzzle_transport(
       mix: a mix of B rows whose mask has positions.
       saliency: f[B, *spatial].
       grid: how many blocks along each axis: the mask's own grid, or a finer one.
+      other: saliency of what is blended in place of the partners, as of a second batch.
       eps: ε, what moving costs.
       iterations: rounds of the auction in which blocks bid for places.
 
@@ -65,7 +66,9 @@ def puzzle_transport(
     s = checked_rows(name, mix, "saliency", checked(name, saliency))
     grid, batch = _checks.grid(name, grid, s.shape[1:]), s.shape[0]
     mask = jnp.broadcast_to(mask_for(name, mix, s).astype(jnp.float32), s.shape)
-    own = normalised(masks.area_average(s, grid))
+    theirs = None if other is None else checked(name, other)
+    rest = partner_rows(name, mix, "saliency", s, theirs)
+    parts = [normalised(masks.area_average(part, grid)) for part in (s, rest)]
     shown = masks.area_average(mask, grid) > 0, masks.area_average(1 - mask, grid) > 0
     unit = max(1, max(grid) - 1)
     place = np.stack(np.unravel_index(np.arange(math.prod(grid)), grid), axis=1) / unit
@@ -74,7 +77,7 @@ def puzzle_transport(
     settled = partial(_settled, rise=0.3 * eps / unit**2, iterations=iterations)
     sources = (
         settled(moving - jnp.where(seen.reshape(batch, 1, -1), part.reshape(batch, -1, 1), 0.0))
-        for part, seen in zip((own, move_rows(mix.partner, own)), shown, strict=True)
+        for part, seen in zip(parts, shown, strict=True)
     )
     first, second = sources
     return first, second

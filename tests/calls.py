@@ -756,6 +756,12 @@ SALIENT = [
         ),
     ),
     Call(
+        "puzzle_transport, other",
+        lambda key, saliency, hard, lam: jm.puzzle_transport(
+            _hand(hard, lam), saliency, other=2 - saliency, grid=(2, 2), iterations=8
+        ),
+    ),
+    Call(
         "move_blocks",
         lambda key, images, maps, blocks: jm.move_blocks((images, maps), blocks, grid=(2, 2)),
     ),

@@ -411,6 +411,8 @@ def test_every_verb_takes_another_batch_in_place_of_the_partners():
     valid = jnp.arange(6)[None] < jnp.array([[6], [4], [3], [5]])
     ce = lambda o, t: -jnp.take_along_axis(jax.nn.log_softmax(o), t[:, None], 1)[:, 0]
     double = jnp.concatenate([logits, logits])
+    maps = jax.random.uniform(KEY, (4, 6))
+    seen = jm.Mix(jm.roll(), jnp.arange(6)[None] < 2, jnp.full(4, 1 / 3))
     verbs = {
         "blend": (lambda x, **o: jm.blend(mix, x, **o), x),
         "blend_at": (lambda x, **o: jm.blend_at(mix, x, layer=1, at=1, **o), x),
@@ -428,6 +430,7 @@ def test_every_verb_takes_another_batch_in_place_of_the_partners():
         "keep_overlap": (lambda y, **o: jm.keep_overlap(mix, y, **o), valid),
         "keep_local": (lambda y, **o: jm.keep_local(mix, y, radius=6.0, **o), x),
         "keep": (lambda y, **o: jm.keep(mix, y, **o), jnp.array([True, True, False, True])),
+        "transport": (lambda y, **o: jm.puzzle_transport(seen, y, grid=(6,), **o), maps),
         "align": (lambda x, **o: jm.align_partner(mix, x, iterations=5, **o), x),
     }
     for name, (verb, own) in verbs.items():

@@ -98,6 +98,40 @@ def test_explicit_arrays_work_without_a_current_mesh():
     np.testing.assert_allclose(jm.blend(mix, x), jm.blend(mix, LABELS), rtol=1e-6)
 
 
+def test_transformations_on_explicit_axes():
+    """What steps are made of: scans, gradients, rematerialisation, shard_map over one of two axes."""
+    mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(AxisType.Explicit,) * 2)
+    x = LABELS[:8]
+    key = jax.random.key(0)
+
+    def step(x, key):
+        mix = jm.sample_mixup(key, x.shape)
+        return jm.blend(mix, x), jm.nearest(key, x)
+
+    def loss(x):
+        mixed, partners = step(x, key)
+        mix = jm.sample_mixup(key, x.shape, pairing=partners)
+        return jm.pair_loss(mix, lambda o, t: (o - t) ** 2, mixed, x).mean()
+
+    def steps(x):
+        return jax.lax.scan(lambda x, key: (step(x, key)[0], None), x, jax.random.split(key, 3))[0]
+
+    uses = [steps, jax.grad(loss), jax.grad(jax.checkpoint(loss))]
+    plain = [jax.jit(use)(x) for use in uses]
+    halves = jnp.concatenate([step(part, key)[0] for part in jnp.split(x, 4)])
+    with jax.set_mesh(mesh):
+        rows = PartitionSpec("data")
+        sharded = jax.device_put(x, NamedSharding(mesh, rows))
+        for use, expected in zip(uses, plain, strict=True):
+            found = jax.jit(use)(sharded)
+            assert jax.typeof(found).sharding.spec == rows
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+        each = jax.shard_map(
+            lambda x: step(x, key)[0], in_specs=rows, out_specs=rows, axis_names={"data"}
+        )
+        np.testing.assert_allclose(jax.jit(each)(sharded), halves, rtol=1e-6)
+
+
 def test_two_axes_and_a_sharded_height():
     mesh = jax.make_mesh((4, 2), ("data", "space"), axis_types=(AxisType.Explicit,) * 2)
     with jax.set_mesh(mesh):
