@@ -99,7 +99,7 @@ def test_explicit_arrays_work_without_a_current_mesh():
 
 
 def test_transformations_on_explicit_axes():
-    """What steps are made of: scans, gradients, rematerialisation, shard_map over one of two axes."""
+    """Scans, gradients, rematerialisation, and shard_map over one of two axes: steps have them."""
     mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(AxisType.Explicit,) * 2)
     x = LABELS[:8]
     key = jax.random.key(0)
