@@ -25,6 +25,7 @@ from tests.calls import ARRAYS, CALLS, FOLLOW, SHARED, Call
 ROWS = 10  # of a test: compiled together they take a third of the time that they take alone
 GROUPS = [CALLS[i : i + ROWS] for i in range(0, len(CALLS), ROWS)]
 DEVICES = 8
+KEY = jax.ShapeDtypeStruct((), jax.random.key(0).dtype)
 WIDE = {"float32": "float64", "int32": "int64"}
 HALF = {"float32": "bfloat16"}
 
@@ -96,6 +97,12 @@ def value_of(name: str, setting: Setting, variant: int = 0) -> Any:
     return value.astype(jnp.dtype(setting.cast.get(str(value.dtype), value.dtype)))
 
 
+def shapes_of(tree: Any, sharding: Any = None) -> Any:
+    """What a trace needs of arrays: to make them would take longer."""
+    shape = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+    return jax.tree.map(shape, tree)
+
+
 def names_of(calls: Iterable[Call]) -> list[str]:
     return sorted({name for call in calls for name in call.takes})
 
@@ -125,7 +132,7 @@ def traced(setting: Setting, calls: Sequence[Call]) -> Results:
     """Not run: shapes and dtypes."""
 
     def run(call: Call) -> Result | Exception:
-        arrays = [jax.tree.map(jnp.asarray, value_of(name, setting)) for name in call.takes]
+        arrays = [shapes_of(value_of(name, setting)) for name in call.takes]
         seen = []
 
         def leaves(*arguments: Any) -> list[Any]:
@@ -134,7 +141,7 @@ def traced(setting: Setting, calls: Sequence[Call]) -> Results:
             return jax.tree.leaves(tree)
 
         try:
-            shapes = jax.eval_shape(leaves, key_of(), *arrays)
+            shapes = jax.eval_shape(leaves, KEY, *arrays)
         except Exception as error:
             return error
         return dataclasses.replace(seen[0], leaves=shapes)
@@ -212,12 +219,15 @@ def stacked(
     setting: Setting, calls: Sequence[Call], wrap: Callable, place: Callable = jnp.asarray
 ) -> Results:
     """With a new first axis, along which keys and all arrays differ."""
-    keys = place(jnp.stack([key_of(variant) for variant in setting.variants]))
     arrays = {}
     for name in names_of(calls):
         values = [value_of(name, setting, variant) for variant in setting.variants]
-        arrays[name] = jax.tree.map(lambda *leaves: place(np.stack(leaves)), *values)
-    return together(setting, calls, keys, arrays, wrap)
+        arrays[name] = jax.tree.map(lambda *leaves: np.stack(leaves), *values)
+    if setting.shapes_only:
+        keys = jax.ShapeDtypeStruct((len(setting.variants),), KEY.dtype)
+        return together(setting, calls, keys, shapes_of(arrays), wrap)
+    keys = place(jnp.stack([key_of(variant) for variant in setting.variants]))
+    return together(setting, calls, keys, jax.tree.map(place, arrays), wrap)
 
 
 def shards(setting: Setting, calls: Sequence[Call], spec: PartitionSpec) -> Results:
@@ -235,8 +245,10 @@ def shards(setting: Setting, calls: Sequence[Call], spec: PartitionSpec) -> Resu
 
     if setting.variants:
         return stacked(setting, calls, wrap, place)
-    arrays = {name: jax.tree.map(place, value_of(name, setting)) for name in names_of(calls)}
-    return together(setting, calls, place(key_of()), arrays, wrap)
+    values = {name: value_of(name, setting) for name in names_of(calls)}
+    if setting.shapes_only:
+        return together(setting, calls, KEY, shapes_of(values), wrap)
+    return together(setting, calls, place(key_of()), jax.tree.map(place, values), wrap)
 
 
 def replicated(setting: Setting, calls: Sequence[Call]) -> Results:
@@ -274,6 +286,8 @@ def on_mesh(name: str, current: bool, eager: bool, **options: Any) -> Setting:
         rows = NamedSharding(mesh, PartitionSpec(axes))
 
         def placed(name: str) -> Any:
+            if setting.shapes_only:
+                return shapes_of(value_of(name, setting), rows if name in ARRAYS else None)
             place = partial(jax.device_put, device=rows) if name in ARRAYS else jnp.asarray
             return jax.tree.map(place, value_of(name, setting))
 
@@ -282,7 +296,8 @@ def on_mesh(name: str, current: bool, eager: bool, **options: Any) -> Setting:
                 one = lambda call: call.run(key_of(), *map(placed, call.takes))
                 return {call.name: attempt(one, call) for call in calls}
             arrays = {name: placed(name) for name in names_of(calls)}
-            return together(setting, calls, key_of(), arrays)
+            key = KEY if setting.shapes_only else key_of()
+            return together(setting, calls, key, arrays)
 
     label = f"{name}{', set_mesh' * current}, {'eager' if eager else 'jit'}"
     return Setting(label, run, kind="mesh", **options)
