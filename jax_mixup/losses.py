@@ -308,7 +308,9 @@ def hesitation(step: ArrayLike, *, steps: int, turn: int) -> Float[Array, ""]:
     """
     if steps < 1 or turn < 1:
         raise ValueError(f"hesitation got steps={steps} and turn={turn}; it needs ints >= 1.")
-    number = jnp.asarray(step) // turn
+    step = jnp.asarray(step)
+    step = step.astype(jnp.int32) if jnp.issubdtype(step.dtype, jnp.integer) else step
+    number = step // turn
     first = (number * turn).astype(jnp.float32)
     by_turns = (number % 2 == 0).astype(jnp.float32)
     rarely = jnp.maximum(steps - first, 0.0) / (0.1 * steps)

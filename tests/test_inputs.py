@@ -79,6 +79,12 @@ def test_ids_of_any_width_are_ids(dtype):
         np.testing.assert_array_equal(call(ids), call(wide))
 
 
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_steps_of_any_width_are_counted(dtype):
+    schedule = partial(jm.hesitation, steps=1000, turn=300)
+    assert schedule(jnp.asarray(100, dtype)) == schedule(100)
+
+
 def test_ids_beyond_int32_are_no_class():
     far = np.array([2**32 + 1, 2**32 - 1], np.uint64)
     with jax.enable_x64(True):
