@@ -145,7 +145,7 @@ def stackmix(
       images: arrays [B, ...] of any dtype, or a PyTree of them.
       labels, num_classes, smoothing: as in `blend_labels`.
       axis: along which they are put together, 1 or more.
-      other: (images, labels) of a second batch, to put beside the first in place of the partners.
+      other: (images, labels) of a second batch, to append in place of the partners.
 
     Returns:
       (images, labels); the images are twice as long along `axis`.
@@ -169,13 +169,13 @@ def stackmix(
     mix = sample_mixup(key, (batch,), lam_law=constant(0.5), pairing=pairing)
     pictures, theirs = (None, None) if other is None else other
     pictures = take_partner(mix, images) if other is None else pictures
-    stacked = _beside(images, pictures, axis=axis)
+    stacked = _appended(images, pictures, axis=axis)
     return stacked, blend_labels(
         mix, labels, other=theirs, num_classes=num_classes, smoothing=smoothing
     )
 
 
 @on_any_mesh
-def _beside(images: PyTree, pictures: PyTree, *, axis: int) -> PyTree:
-    beside = lambda x, other: jnp.concatenate([jnp.asarray(x), jnp.asarray(other)], axis=axis)
-    return jax.tree.map(beside, images, pictures)
+def _appended(images: PyTree, pictures: PyTree, *, axis: int) -> PyTree:
+    append = lambda x, other: jnp.concatenate([jnp.asarray(x), jnp.asarray(other)], axis=axis)
+    return jax.tree.map(append, images, pictures)

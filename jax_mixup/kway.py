@@ -149,7 +149,7 @@ def _checked(
     n: int,
     alpha: ArrayLike,
 ) -> tuple[Pairing, ...]:
-    """The n pairings, for a batch of so many rows."""
+    """The n pairings, checked for this batch."""
     _checks.option(function, "per", per, PER)
     if pairings is None:
         if 1 < batch <= n:

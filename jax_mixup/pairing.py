@@ -200,7 +200,7 @@ def partner_index(pairing: Pairing, n: int) -> Int[Array, "b"]:
 
 
 def bound(pairing: Pairing, rows: int) -> Pairing:
-    """The pairing of a mix of so many rows, which a mix of other rows cannot use."""
+    """The pairing of a mix of this many rows, which a mix of another number cannot use."""
     if isinstance(pairing, StaticPairing):
         _check_groups(pairing, rows)
         return dataclasses.replace(pairing, rows=rows)
