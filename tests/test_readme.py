@@ -16,7 +16,7 @@ from flax.training.train_state import TrainState
 import jax_mixup as jm
 from experiments import readme, report
 from experiments.benchmarks import goals
-from tests.readme_blocks import IMPORTS, README, block
+from tests.pages import IMPORTS, README, block
 
 ROOT = Path(__file__).parents[1]
 KEY = jax.random.key(0)

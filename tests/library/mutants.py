@@ -1,0 +1,252 @@
+"""Small changes of the library that a test must notice.
+
+`python -m tests.library.mutants [WORD ...]` runs them.
+
+Each mutant goes into a copy of the repository, where the tests that are to notice it run. It is
+killed if one of them fails. With words, only mutants whose file or tests contain one of them run.
+A new mutant is a line below: text that the file has once, what it becomes, and the tests.
+"""
+
+import argparse
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("jax_mixup", "experiments", "tests", "README.md", "pyproject.toml")
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    file: str  # in jax_mixup/
+    old: str
+    new: str
+    tests: tuple[str, ...]  # node ids without "tests/library/test_" and ".py"
+
+    def __str__(self):
+        return f"{self.file}: {self.old!r} -> {self.new!r}"
+
+    @property
+    def nodes(self):
+        return [
+            f"tests/library/test_{file}.py::{name}"
+            for file, name in (t.split("::") for t in self.tests)
+        ]
+
+
+def mutant(file, old, new, *tests):
+    return Mutant(file, old, new, tests)
+
+
+PUBLISHED = "presets::test_defaults_are_those_that_were_published"
+RECIPES = "presets::test_recipes_are_the_samplers_with_their_numbers"
+COWMIX = "blobs::test_blobs_have_the_share_and_the_size_asked_for"
+CHAIN = "verbs::test_wide_dtypes_are_not_narrowed_between_the_mixes_of_a_chain"
+REMIX = "weights::test_remix_by_its_three_cases"
+RANDOMMIX = "insets::test_randommix_draws_alpha_for_each_method_that_has_one"
+CLASSMIX = "guided::test_half_of_the_classes_are_kept_and_never_the_ignored"
+LAW = "laws::test_label_weight_is_the_share_really_taken"
+
+MUTANTS = [
+    # What a pair shares.
+    mutant(
+        "policies.py",
+        'on = _tied("sometimes", grain, [layers], batch, on)',
+        "pass",
+        "verbs::test_a_pair_is_mixed_together_or_left_together",
+    ),
+    mutant(
+        "policies.py",
+        'pick = _tied("one_of", grain, mixes, batch, pick)',
+        "pass",
+        "verbs::test_a_pair_is_mixed_together_or_left_together",
+    ),
+    mutant(
+        "blocks.py",
+        "lam, share = tie(per, pairing, batch, law(1.0)),",
+        "lam, share = law(1.0),",
+        "blocks::test_soft_blocks_are_mixed_and_hard_ones_swapped",
+    ),
+    # Shares: of labels, of boxes, of what is drawn.
+    mutant("masks.py", "total - (stop - start).prod(", "(stop - start).prod(", LAW),
+    mutant(
+        "boxes.py",
+        "(share >= least)",
+        "(share > least)",
+        "boxes::test_a_box_of_which_just_enough_is_seen_stays",
+    ),
+    mutant("weights.py", "& (mix.lam < tau)", "& (mix.lam <= tau)", REMIX),
+    mutant("weights.py", "& (1 - mix.lam < tau)", "& (1 - mix.lam <= tau)", REMIX),
+    mutant("weights.py", "(own >= kappa * rest)", "(own > kappa * rest)", REMIX),
+    mutant(
+        "composed.py",
+        "law = uniform(1 - share, 1.0)",
+        "law = uniform(0.5, 1.0)",
+        "insets::test_recursivemixs_box_is_at_most_the_share",
+    ),
+    # Options that reach what they are for.
+    mutant("composed.py", "partial(sample_fmix, alpha=alpha)", "partial(sample_fmix)", RANDOMMIX),
+    mutant("composed.py", "jnp.asarray(alphas, ", "jnp.asarray(alphas[:1], ", RANDOMMIX),
+    mutant(
+        "composed.py",
+        "other=theirs, num_classes=num_classes, smoothing=smoothing",
+        "other=theirs, num_classes=num_classes",
+        "insets::test_stackmix_by_hand",
+    ),
+    mutant(
+        "recipes.py",
+        "        mix, labels, other=theirs, num_classes=num_classes, smoothing=smoothing\n",
+        "        mix, labels, other=theirs, num_classes=num_classes\n",
+        "insets::test_recipes_sample_blend_and_label",
+    ),
+    mutant(
+        "puzzle.py",
+        "_border(grid, beta)",
+        "_border(grid, 1.2)",
+        "puzzle::test_the_mask_is_the_exact_minimum",
+    ),
+    # Classes and axes.
+    mutant(
+        "labels.py",
+        "jnp.argmax(labels, axis=-1)",
+        "jnp.argmax(labels, axis=1)",
+        "verbs::test_mixed_accuracy_by_hand",
+    ),
+    mutant("guided.py", "(known, flat, num_classes)", "(known, flat, num_classes - 1)", CLASSMIX),
+    mutant("guided.py", "(kept, ((0, 0), (0, 1)))", "(kept, ((0, 0), (0, 1)), 'edge')", CLASSMIX),
+    # Digits.
+    mutant(
+        "blobs.py",
+        "noise -= noise.mean(tuple(range(1, noise.ndim)), keepdims=True)",
+        "pass",
+        "blobs::test_a_wide_blur_keeps_its_digits",
+    ),
+    mutant("blobs.py", "jnp.exp(low + (high - low) * u[0])", "jnp.exp(low + 0 * u[0])", COWMIX),
+    mutant(
+        "blobs.py",
+        "jnp.exp(low + (high - low) * u[0])",
+        "sigma[0] + (sigma[1] - sigma[0]) * u[0]",
+        COWMIX,
+    ),
+    mutant("mix.py", "if soft and own.dtype not in WIDE else", "if soft else", CHAIN),
+    mutant("mix.py", "(jnp.float64, jnp.complex64, jnp.complex128)", "(jnp.complex64,)", CHAIN),
+    # Numbers that were published.
+    mutant("presets.py", "mixup_alpha=0.1, cutmix_alpha", "mixup_alpha=0.2, cutmix_alpha", RECIPES),
+    mutant("presets.py", 'strong1": _big_vision(0.5)', 'strong1": _big_vision(0.8)', RECIPES),
+    mutant(
+        "presets.py",
+        "sometimes(sample_cutmix, 0.5)",
+        "sometimes(sample_cutmix, 0.9)",
+        "presets::test_cutmix_of_cifar_leaves_half_of_the_batches",
+    ),
+    mutant(
+        "presets.py",
+        "lam_law=constant(0.75)",
+        "lam_law=constant(0.5)",
+        "presets::test_a_random_square_is_a_quarter_before_it_is_clipped",
+    ),
+    mutant(
+        "samplers.py", "mixup_alpha: ArrayLike = 0.8", "mixup_alpha: ArrayLike = 1.0", PUBLISHED
+    ),
+    mutant("salient.py", "alpha: ArrayLike = 5.0", "alpha: ArrayLike = 1.0", PUBLISHED),
+    mutant("blocks.py", "least: int = 14", "least: int = 16", PUBLISHED),
+]
+
+
+def copied(folder):
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+def passes(folder, nodes, cache):
+    """Whether these tests pass there. Anything but tests that pass or fail is an error."""
+    environment = {
+        "JAX_COMPILATION_CACHE_DIR": str(cache),  # most of what a mutant compiles is as it was
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        # Files that change within a second would be read as they were.
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+    ]
+    done = subprocess.run(
+        [*command, *nodes], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"pytest ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done.returncode == 0
+
+
+def is_killed(mutant, folder, cache):
+    path = folder / "jax_mixup" / mutant.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(mutant.old) != 1:
+        raise RuntimeError(f"{mutant.file} has {text.count(mutant.old)} times {mutant.old!r}.")
+    path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+    try:
+        return not passes(folder, mutant.nodes, cache)
+    finally:
+        path.write_text(text, encoding="utf-8")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("words", nargs="*", help="only mutants with one of these in file or tests")
+    parser.add_argument("--jobs", type=int, default=2, help="how many at once")
+    options = parser.parse_args()
+    chosen = [
+        m
+        for m in MUTANTS
+        if not options.words or any(word in f"{m.file} {m.tests}" for word in options.words)
+    ]
+    if not chosen:
+        parser.error(f"no mutant has any of {options.words} in its file or tests")
+    with tempfile.TemporaryDirectory() as top:
+        folders, cache = SimpleQueue(), Path(top) / "compiled"
+        for job in range(options.jobs):
+            folders.put(copied(Path(top) / str(job)))
+
+        def run(function, *arguments):
+            folder = folders.get()
+            try:
+                return function(*arguments, folder, cache)
+            finally:
+                folders.put(folder)
+
+        nodes = sorted({node for m in chosen for node in m.nodes})
+        if not run(lambda folder, cache: passes(folder, nodes, cache)):
+            print("These tests fail without any mutant: python -m pytest", *nodes)
+            return 1
+        with ThreadPoolExecutor(options.jobs) as pool:
+            survivors = 0
+            results = pool.map(lambda m: run(is_killed, m), chosen)
+            for m, killed in zip(chosen, results, strict=True):
+                survivors += not killed
+                print("killed  " if killed else "SURVIVED", m, flush=True)
+    print(f"{len(chosen)} mutants, {survivors} survived")
+    return int(survivors > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""The style enforces itself: names, argument order, docstrings, examples, imports."""
+
+import ast
+import doctest
+import inspect
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import jax_mixup as jm
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "jax_mixup"
+PUBLIC = {name: getattr(jm, name) for name in jm.__all__}
+FUNCTIONS = {name: f for name, f in PUBLIC.items() if inspect.isfunction(f)}
+LAYERS = [
+    "_checks",
+    "_entry",
+    "laws masks pairing partners",
+    "mix",
+    "adjust boxes features labels samplers weights",
+    "attention blobs blocks guided insets kway learned losses patterns saliency transport",
+    "jigsaw puzzle salient",
+    "policies",
+    "presets",
+    "recipes",
+    "composed",
+    "__init__",
+]
+
+
+OWN_LAW = ("sample_smoothmix", "sample_patchup", "sample_resizemix")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_signature(name):
+    parameters = list(inspect.signature(FUNCTIONS[name]).parameters.values())
+    names = [p.name for p in parameters]
+    assert "rng" not in names and "seed" not in names
+    for first in ("key", "mix"):
+        assert first not in names[1:]
+    for p in parameters:
+        assert p.annotation is not inspect.Parameter.empty
+        if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty:
+            # A shape, as in jax.random; and the numbers of a static pairing.
+            assert p.name == "shape" or name in ("reverse", "roll")
+    assert inspect.signature(FUNCTIONS[name]).return_annotation is not inspect.Signature.empty
+    if name.startswith("sample_"):
+        assert names[0] == "key" and {"pairing", "pairings"} & set(names)
+        # Where the mask follows an array, that one says the shape, and each row draws for itself.
+        assert names[1] in ("shape", "ids", "lengths", "saliency", "attention", "cam")
+        if names[1] == "shape":
+            assert "per" in names
+            # A law of λ, but where the mask's own geometry is what is drawn.
+            law = "lam_law" in names or name == "sample_dirichlet"
+            assert name in OWN_LAW or (law and any(n.endswith("alpha") for n in names))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_docstring(name):
+    doc = inspect.getdoc(PUBLIC[name])
+    first, *rest = doc.splitlines()
+    assert first.endswith(".") and len(first) < 100 and not any(rest[:1])
+    if name == "StaticPairing":
+        return
+    assert "Example:" in doc
+    if name in FUNCTIONS:
+        assert "Returns:" in doc
+        arguments = set(inspect.signature(FUNCTIONS[name]).parameters)
+        for argument in arguments:
+            assert argument in doc, argument
+        if "raise" in inspect.getsource(FUNCTIONS[name]) or "_checks." in inspect.getsource(
+            FUNCTIONS[name]
+        ):
+            assert "Raises:" in doc or name == "partner_index"
+    assert any(mark in doc for mark in "=∝~≠"), "an equation"
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_docstring_examples_run(name):
+    names = {"jm": jm, "jax": jax, "jnp": jnp, "partial": partial}
+    finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner()
+    examples = 0
+    for test in finder.find(PUBLIC[name], name, globs=names):
+        runner.run(test)
+        examples += len(test.examples)
+    assert runner.failures == 0
+    assert examples or name == "StaticPairing"
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            if node.module == "jax_mixup":
+                yield from (f"jax_mixup.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_imports_point_up_the_layers():
+    level = {module: i for i, layer in enumerate(LAYERS) for module in layer.split()}
+    modules = {path.stem: path for path in PACKAGE.glob("*.py")}
+    assert set(modules) == set(level)
+    for module, path in modules.items():
+        for imported in imports(path):
+            if imported.startswith("jax_mixup."):
+                other = imported.split(".")[1]
+                assert level[other] < level[module], f"{module} imports {other}"
+
+
+def test_the_core_needs_jax_and_jaxtyping_only():
+    allowed = {"jax", "jaxtyping", "jax_mixup", "numpy"} | set(sys.stdlib_module_names)
+    for path in PACKAGE.glob("*.py"):
+        extra = {"flax"} if path.stem == "learned" else set()  # which the package does not import
+        assert {name.split(".")[0] for name in imports(path)} <= allowed | extra
+    code = "import sys, jax_mixup; assert not {'flax', 'optax', 'chex', 'scipy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", f"import jax; {code}"], check=True)
+
+
+def test_modules_stay_small():
+    for path in PACKAGE.glob("*.py"):
+        code = [
+            node.end_lineno - node.body[0].end_lineno
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.FunctionDef)
+        ]
+        assert max(code, default=0) <= 40, path.name
+
+
+def test_readme_names_everything_public():
+    readme = (ROOT / "README.md").read_text()
+    for name in PUBLIC:
+        assert f"`{name}" in readme or f"jm.{name}" in readme, name
