@@ -1,17 +1,20 @@
-"""The README's Python, as it stands, to be run by tests."""
+"""The Python of every README.md, as it stands, to be run by tests."""
 
 import re
-from pathlib import Path
 
 import jax
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+from experiments.harness import pages
+
+TEXTS = {path.relative_to(pages.ROOT).as_posix(): path.read_text() for path in pages.pages()}
+README = TEXTS["README.md"]
+CODE = re.compile(r"```python\n(.*?)```", flags=re.DOTALL)
+BLOCKS = [block for text in TEXTS.values() for block in CODE.findall(text)]
 IMPORTS = BLOCKS[0][: BLOCKS[0].index("@nnx.jit")]
 
 
 def block(marker):
-    """The one block that holds `marker`."""
+    """The one block of all pages that holds `marker`."""
     (found,) = [text for text in BLOCKS if marker in text]
     return found
 

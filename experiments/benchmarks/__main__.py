@@ -18,9 +18,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from experiments import cli, report
 from experiments.benchmarks import cases, goals, peers, timing
 from experiments.benchmarks.goals import Results
+from experiments.harness import cli
+from experiments.harness import runs as report
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

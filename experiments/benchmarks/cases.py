@@ -12,9 +12,10 @@ from jax.sharding import AxisType
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import jax_mixup as jm
-from experiments import imagenet, scale
 from experiments.benchmarks.timing import Row, compiled
-from experiments.train import Metrics, State, by_shape
+from experiments.core import devices as scale
+from experiments.core.step import Metrics, State, by_shape
+from experiments.imagenet import __main__ as imagenet
 
 SIZES = {  # shape, classes
     "tiny": ((8, 8, 8, 3), 4),  # for --smoke alone

@@ -20,9 +20,10 @@ from jaxtyping import Array, PRNGKeyArray
 from rich.console import Console
 
 import jax_mixup as jm
-from experiments import cli, report
 from experiments.benchmarks import __main__ as benchmarks
 from experiments.benchmarks import cases, timing
+from experiments.harness import cli
+from experiments.harness import runs as report
 
 TYPES = "u8 to f32"
 LIMIT = 2.0

@@ -10,7 +10,7 @@ Goal, fixed before the run: on a GPU, at both batch sizes, 1.3 times the images 
 PyTorch's faster row. Install a JAX for that GPU and the extra `bench`:
 
     pip install '.[bench]' 'jax[cuda13]'
-    python -m experiments.benchmarks.throughput --out experiments/results/throughput
+    python -m experiments.benchmarks.throughput --out experiments/benchmarks/results/throughput
 """
 
 import dataclasses
@@ -32,8 +32,10 @@ from rich.console import Console
 from rich.table import Table
 
 import jax_mixup as jm
-from experiments import cli, report, train
 from experiments.benchmarks import peers, timing
+from experiments.core import step as train
+from experiments.harness import cli
+from experiments.harness import runs as report
 from experiments.models.preact import PreActResNet
 
 GOAL, OURS = 1.3, "JAX"

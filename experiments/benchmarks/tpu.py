@@ -33,8 +33,12 @@ from rich.console import Console
 from rich.table import Table
 
 import jax_mixup as jm
-from experiments import cli, imagenet, report, scale, train
 from experiments.benchmarks import hlo
+from experiments.core import devices as scale
+from experiments.core import step as train
+from experiments.harness import cli
+from experiments.harness import runs as report
+from experiments.imagenet import __main__ as imagenet
 
 PICTURE = (224, 224, 3)
 CLASSES = 1000

@@ -1,12 +1,16 @@
 """Pictures in classes in files: NumPy archives and folders."""
 
+import io
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Raw = bytes | np.ndarray  # a picture, as a file or as pixels
 Arrays = Mapping[str, np.ndarray]
@@ -44,10 +48,19 @@ class Source(NamedTuple):
     title: str
 
 
+def opened(raw: Raw) -> "Image":
+    """The picture of a file's bytes or of pixels, as Pillow's."""
+    from PIL import Image
+
+    if isinstance(raw, bytes):
+        return Image.open(io.BytesIO(raw))
+    return Image.fromarray(raw[..., 0] if raw.shape[2] == 1 else raw)
+
+
 def archive(path: Path) -> Source:
     """An .npz file of pixels or of JPEGs."""
     try:
-        with path.open("rb") as opened, np.load(opened) as file:
+        with path.open("rb") as stored, np.load(stored) as file:
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise FileNotFoundError(

@@ -3,21 +3,17 @@
 Only what a source needs is imported: no archive needs TFDS and Grain, one of pixels no Pillow.
 """
 
-import io
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int32, UInt8
 
 from experiments.data import files
-from experiments.data.files import Part, Raw, Row, Source
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from experiments.data.files import Part, Row, Source
 
 CHUNK = 500  # pictures that a thread decodes at a time
 
@@ -116,7 +112,7 @@ def pixels(row: Row, resize: int | None) -> UInt8[np.ndarray, "h w c"]:
     from PIL import Image, ImageOps
 
     try:
-        picture = opened(row.picture)
+        picture = files.opened(row.picture)
         picture = picture if picture.mode == "L" else picture.convert("RGB")
         if resize is not None:
             picture = ImageOps.fit(picture, (resize, resize), Image.Resampling.BILINEAR)
@@ -125,14 +121,6 @@ def pixels(row: Row, resize: int | None) -> UInt8[np.ndarray, "h w c"]:
         raise ValueError(
             f"load cannot decode {row.place} ({error}): copy or download it again, or leave it out."
         ) from error
-
-
-def opened(raw: Raw) -> "Image":
-    from PIL import Image
-
-    if isinstance(raw, bytes):
-        return Image.open(io.BytesIO(raw))
-    return Image.fromarray(raw[..., 0] if raw.shape[2] == 1 else raw)
 
 
 def read_tfds(folder: str | Path, name: str) -> Source:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int16, Int32
 
-from experiments.loop import Stop
+from experiments.core.loop import Stop
 
 NUM_CLASSES = 10
 RATE = 8000

@@ -16,8 +16,7 @@ from absl import flags
 from jaxtyping import UInt8
 from PIL import Image
 
-from experiments.data.files import Raw
-from experiments.data.images import opened
+from experiments.data.files import Raw, opened
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 import jax_mixup as jm
-from experiments import ablation, report, train, variants
-from experiments.variants import ANY, LAMS, MIXED, PARTNERS, variant
+from experiments.ablation import __main__ as ablation
+from experiments.ablation import variants
+from experiments.ablation.variants import ANY, LAMS, MIXED, PARTNERS, variant
+from experiments.core import step as train
+from experiments.harness import runs as report
 
 KEY = jax.random.key(0)
 KEYS = jax.random.split(KEY, 40)

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import attacks, corruptions, robustness
 from experiments.data import digits
+from experiments.robustness import __main__ as robustness
+from experiments.robustness import attacks, corruptions
 
 KEY = jax.random.key(0)
 WEIGHTS = jax.random.normal(KEY, (64, 10))

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import jax_mixup as jm
-from experiments import audio, audio_train
-from experiments.audio_train import Clips
+from experiments.audio import __main__ as audio
+from experiments.audio import train as audio_train
+from experiments.audio.train import Clips
+from experiments.core.loop import Stop
 from experiments.data import spectrogram, spoken
-from experiments.loop import Stop
 from tests.pages import block, run
 
 KEY = jax.random.key(0)

@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments import alpha, choose, derive, few_labels, loop, tabular, train
+from experiments.alpha import __main__ as alpha
+from experiments.alpha import rule as derive
+from experiments.core import loop
+from experiments.core import step as train
+from experiments.core.methods import Method
 from experiments.data import few
-from experiments.methods import Method
+from experiments.few_labels import __main__ as few_labels
+from experiments.harness import choose
+from experiments.tabular import __main__ as tabular
 
 KEY = jax.random.key(0)
 

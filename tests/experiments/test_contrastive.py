@@ -9,16 +9,14 @@ import pytest
 from flax import nnx
 
 import jax_mixup as jm
-from experiments import (
-    contrastive,
-    contrastive_losses,
-    contrastive_train,
-    learn,
-    loop,
-    probe,
-    train,
-)
-from experiments.contrastive_losses import METHODS, Method
+from experiments.contrastive import __main__ as contrastive
+from experiments.contrastive import losses as contrastive_losses
+from experiments.contrastive import probe
+from experiments.contrastive import train as contrastive_train
+from experiments.contrastive.losses import METHODS, Method
+from experiments.core import any_loss as learn
+from experiments.core import loop
+from experiments.core import step as train
 from experiments.data import few, semi
 from tests.pages import block, run
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import jax_mixup as jm
-from experiments import detection, detection_train, loop
+from experiments.core import loop
 from experiments.data import digits, scenes
 from experiments.data.scenes import Found, Scenes
+from experiments.detection import __main__ as detection
+from experiments.detection import train as detection_train
 from experiments.models import detector
 from tests.pages import block, run
 

@@ -6,9 +6,13 @@ import numpy as np
 import optax
 import pytest
 
-from experiments import family, family_methods, learn, loop, train
 from experiments.benchmarks import costs
+from experiments.core import any_loss as learn
+from experiments.core import loop
+from experiments.core import step as train
 from experiments.data import digits
+from experiments.family import __main__ as family
+from experiments.family import methods as family_methods
 from experiments.models.family import Classifier, WithPolicy
 
 

@@ -10,7 +10,10 @@ import pytest
 from flax import nnx
 from scipy import integrate, stats
 
-from experiments import gan, gan_train, loop, toys
+from experiments.core import loop
+from experiments.gan import __main__ as gan
+from experiments.gan import mixtures as toys
+from experiments.gan import step as gan_train
 
 KEY = jax.random.key(0)
 RING, GRID = toys.ring(), toys.grid()

@@ -10,7 +10,10 @@ import pytest
 from flax import nnx
 from scipy import linalg
 
-from experiments import gan_digits, gan_images, gan_train, loop
+from experiments.core import loop
+from experiments.gan import step as gan_train
+from experiments.gan_images import __main__ as gan_images
+from experiments.gan_images import scores as gan_digits
 from experiments.models import dcgan
 from tests.pages import block, run
 

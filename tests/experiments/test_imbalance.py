@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 import jax_mixup as jm
-from experiments import imbalance, imbalance_train, learn, loop, report
+from experiments.core import any_loss as learn
+from experiments.core import loop
 from experiments.data import digits, longtail
-from experiments.imbalance_train import DEFERRED, MAMIX, MIXUP, REMIX, Method
+from experiments.harness import runs as report
+from experiments.imbalance import __main__ as imbalance
+from experiments.imbalance import train as imbalance_train
+from experiments.imbalance.train import DEFERRED, MAMIX, MIXUP, REMIX, Method
 from tests import pages
 
 KEY = jax.random.key(0)

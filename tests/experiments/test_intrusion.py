@@ -7,7 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import intrusion, regions, report, sweep
+from experiments.harness import jobs as sweep
+from experiments.harness import runs as report
+from experiments.intrusion import __main__ as intrusion
+from experiments.intrusion import figures as regions
 
 KEY = jax.random.key(0)
 

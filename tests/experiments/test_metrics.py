@@ -8,9 +8,13 @@ from scipy import optimize
 from sklearn.metrics import roc_auc_score
 
 import jax_mixup as jm
-from experiments import calibration, contenders, metrics, report, train
+from experiments.calibration import __main__ as calibration
+from experiments.core import metrics
+from experiments.core import step as train
+from experiments.core.methods import Method
 from experiments.data import digits, strange
-from experiments.methods import Method
+from experiments.harness import digits_mlp as contenders
+from experiments.harness import runs as report
 
 KEY = jax.random.key(0)
 

@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 
 import jax_mixup as jm
-from experiments import loop, scale
+from experiments.core import devices as scale
+from experiments.core import loop
 
 ROOT = Path(__file__).parents[2]
 LONG = 480  # seconds; only a bound, for machines that do much else
@@ -94,7 +95,7 @@ def compare(address, count, index, die, out):
 
 def imagenet(address, count, index, die, out):
     """A process of the real script, which may kill itself at a batch."""
-    from experiments import imagenet
+    from experiments.imagenet import __main__ as imagenet
 
     put, seen = scale.on_devices, []
 
@@ -189,7 +190,7 @@ class Run:
     def __init__(self, out, **settings):
         import grain
 
-        from experiments import checkpoint
+        from experiments.core import checkpoint
         from tests.experiments import test_scale
 
         rows = {"image": test_scale.IMAGES, "label": test_scale.LABELS}

@@ -9,9 +9,13 @@ import pytest
 from scipy import stats
 
 import jax_mixup as jm
-from experiments import dividemix, learn, loop, noisy_labels, report
-from experiments.dividemix import Kind, Method
+from experiments.core import any_loss as learn
+from experiments.core import loop
+from experiments.harness import runs as report
 from experiments.models.mlp import MLP
+from experiments.noisy_labels import __main__ as noisy_labels
+from experiments.noisy_labels import dividemix
+from experiments.noisy_labels.dividemix import Kind, Method
 from tests import pages
 
 KEY = jax.random.key(0)

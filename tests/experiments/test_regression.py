@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 import jax_mixup as jm
-from experiments import learn, loop, regression, regression_train, report
+from experiments.core import any_loss as learn
+from experiments.core import loop
 from experiments.data import regression_tables
-from experiments.regression_train import KERNEL, NEAREST, SWAPPED, Method
+from experiments.harness import runs as report
+from experiments.regression import __main__ as regression
+from experiments.regression import train as regression_train
+from experiments.regression.train import KERNEL, NEAREST, SWAPPED, Method
 from tests import pages
 
 KEY = jax.random.key(0)

@@ -15,7 +15,9 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from scipy import stats
 
-from experiments import plots, readme, report
+from experiments.harness import pages as readme
+from experiments.harness import plots
+from experiments.harness import runs as report
 
 ROOT = Path(__file__).parents[2]
 MACHINE = {"device": "a CPU, 2 cores", "python": "Python 3", "jax": "JAX 1"}
@@ -167,7 +169,7 @@ def test_write(tmp_path):
 
 
 def test_reports_need_no_pictures():
-    code = "import sys, experiments.report; assert 'matplotlib' not in sys.modules"
+    code = "import sys, experiments.harness.runs; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
@@ -238,11 +240,11 @@ def test_gains(tmp_path):
 @pytest.fixture
 def committed(tmp_path, monkeypatch):
     """Where the committed runs of a made-up experiment lie."""
-    path = tmp_path / "experiments/results/fake/runs.jsonl"
+    path = tmp_path / "experiments/fake/results/runs.jsonl"
     report.append_runs(path, make_runs({"a": [10.0, 14.0], "b": [9.0, 11.0]}, "20 % noise"))
     report.append_runs(path, make_runs({"b": [1.0, 2.0]}, "clean"))
     monkeypatch.setattr(readme, "ROOT", tmp_path)
-    monkeypatch.setitem(sys.modules, "experiments.fake", SimpleNamespace(TABLE=TABLE))
+    monkeypatch.setitem(sys.modules, "experiments.fake.__main__", SimpleNamespace(TABLE=TABLE))
     return path
 
 
@@ -257,7 +259,7 @@ def test_readme_blocks_come_from_the_runs(committed):
     one, every = re.findall(r"<!-- results.*?<!-- end -->", new, flags=re.DOTALL)
     assert "| b | 10.0 ± 12.7 | +2.0 ± 12.7 | 1.00 ± 1.27 |" in one and "clean" not in one
     assert "**20 % noise**" in every and "**clean**\n\n| method" in every
-    command = "`python -m experiments.fake --full --out experiments/results/fake`"
+    command = "`python -m experiments.fake --full --out experiments/fake/results`"
     assert f"{command}:\n2 paired seeds; a CPU, 2 cores, Python 3, JAX 1." in one
     assert '"b" -->+2.0 ± 12.7<!-- end --> points.' in new
     assert new.startswith("Before. <!--") and new.endswith("<!-- end --> After.")
@@ -274,7 +276,7 @@ def test_the_readme_shows_no_other_runs(committed):
 
 
 def test_committed_runs_hold_no_paths():
-    paths = list((ROOT / "experiments/results").glob("*/*.jsonl"))
+    paths = list((ROOT / "experiments").glob("**/results/**/*.jsonl"))
     assert paths
     for path in paths:
         found = re.search(r'"(/|~|\.\./|[A-Za-z]:\\)[^"]*"', path.read_text())

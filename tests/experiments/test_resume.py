@@ -23,7 +23,9 @@ import pytest
 from rich.console import Console
 
 import jax_mixup as jm
-from experiments import hosts, log, loop, resident, train
+from experiments.core import hosts, log, loop
+from experiments.core import step as train
+from experiments.core import trainer as resident
 from experiments.models.mlp import MLP
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,10 @@ import pytest
 from flax import nnx
 
 import jax_mixup as jm
-from experiments import loop, ppo, rl, rl_train
+from experiments.core import loop
+from experiments.rl import __main__ as rl
+from experiments.rl import levels as rl_train
+from experiments.rl import ppo
 from tests.pages import block, run
 
 KEY = jax.random.key(0)

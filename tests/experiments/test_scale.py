@@ -13,7 +13,8 @@ from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jax_mixup as jm
-from experiments import scale, train
+from experiments.core import devices as scale
+from experiments.core import step as train
 from experiments.models.resnet import ResNet
 from experiments.models.vit import ViT
 

@@ -12,12 +12,14 @@ from flax import nnx
 from PIL import Image
 
 import jax_mixup as jm
-from experiments import learn, loop, segmentation
-from experiments import segmentation_pictures as pictures
-from experiments import segmentation_train as training
+from experiments.core import any_loss as learn
+from experiments.core import loop
 from experiments.data import camvid
 from experiments.data.camvid import CLASSES, VOID
 from experiments.models.unet import UNet
+from experiments.segmentation import __main__ as segmentation
+from experiments.segmentation import figures as pictures
+from experiments.segmentation import train as training
 from tests.pages import block, run
 
 KEY = jax.random.key(0)

@@ -12,10 +12,15 @@ import pytest
 from flax import nnx
 
 import jax_mixup as jm
-from experiments import learn, loop, semi_losses, semi_supervised, semi_train, train
+from experiments.core import any_loss as learn
+from experiments.core import loop
+from experiments.core import step as train
 from experiments.data import few, semi
 from experiments.models.mlp import MLP
-from experiments.semi_losses import Numbers
+from experiments.semi_supervised import __main__ as semi_supervised
+from experiments.semi_supervised import losses as semi_losses
+from experiments.semi_supervised import train as semi_train
+from experiments.semi_supervised.losses import Numbers
 from tests.pages import block, run
 
 KEY = jax.random.key(0)
@@ -242,7 +247,7 @@ def test_what_cannot_be_learnt_from_is_one_clear_error(name):
 
 
 def test_the_teacher_is_the_average_of_what_was_learnt():
-    """Two steps of `learn` on ICT: the teacher follows by its decay, the student by gradients."""
+    """Two steps of `any_loss` on ICT: the teacher follows by its decay, the student by gradients."""
     numbers = Numbers(alpha=1.0, weight=5.0, ramp=1.0)
     recipe = learn.Recipe(
         lambda rngs: MLP(3, 4, 3, rngs=rngs),

@@ -4,8 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import loop, tabular
+from experiments.core import loop
 from experiments.data import tables
+from experiments.tabular import __main__ as tabular
 
 
 def written(folder, text):

@@ -9,10 +9,13 @@ import pytest
 from flax import nnx
 
 import jax_mixup as jm
-from experiments import learn, loop, text, text_train
+from experiments.core import any_loss as learn
+from experiments.core import loop
 from experiments.data import sentences
 from experiments.models import transformer
-from experiments.text_train import Batch, Method
+from experiments.text import __main__ as text
+from experiments.text import train as text_train
+from experiments.text.train import Batch, Method
 from tests.pages import block, run
 
 KEY = jax.random.key(0)

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import benchmarks, cli
+from experiments import benchmarks
 from experiments.benchmarks import throughput
+from experiments.harness import cli
 from experiments.models import preact
 from experiments.models.preact import PreActResNet
 

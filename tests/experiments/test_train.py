@@ -11,7 +11,7 @@ import optax
 import pytest
 
 import jax_mixup as jm
-from experiments import train
+from experiments.core import step as train
 from experiments.models.mlp import MLP
 
 KEY = jax.random.key(0)

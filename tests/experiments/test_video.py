@@ -9,9 +9,10 @@ import pytest
 from flax import nnx
 
 import jax_mixup as jm
-from experiments import video, video_train
 from experiments.data import moving_digits
 from experiments.models.cnn3d import CNN3D, Layer
+from experiments.video import __main__ as video
+from experiments.video import train as video_train
 from tests.pages import block, run
 
 KEY = jax.random.key(0)

@@ -1,0 +1,1 @@
+"""What in mixup does the work? Pairs, labels, layers, grain; noise."""

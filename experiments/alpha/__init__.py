@@ -1,0 +1,1 @@
+"""How should α be chosen? Over model size and label noise; a rule of thumb."""

@@ -1,0 +1,1 @@
+"""Spoken digits of unseen speakers: waveforms, spectra, BC+; by --data."""

@@ -1,0 +1,1 @@
+"""Is confidence what it should be? Before and after temperature scaling; OOD; RegMixup."""

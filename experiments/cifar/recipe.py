@@ -1,0 +1,182 @@
+"""Networks on pictures by the recipe of the mixup paper's code for CIFAR, run by run.
+
+Batches of 128, SGD with momentum 0.9, rate 0.1, divided by 10 after 1/2 and 3/4 of 200 epochs,
+weight decay on all parameters; random crops (padded by 4) and flips, then mixing with one λ for a
+batch, then each channel to mean 0 and deviation 1.
+"""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from rich.console import Console
+
+from experiments import models
+from experiments.core import loop
+from experiments.core import step as train
+from experiments.core import trainer as resident
+from experiments.core.methods import Method
+from experiments.data import augment, images
+from experiments.data.digits import digits
+from experiments.data.split import Split, corrupt
+from experiments.harness import cli
+from experiments.harness import jobs as sweep
+from experiments.harness import runs as report
+
+DISPATCHES = 5  # an epoch's, or the next number that divides its steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What to train, on what, and how long."""
+
+    data: str | None = None
+    """A file, a folder, or a data set in --folder; none for digits."""
+    folder: Path = Path("data")
+    """TFDS's folder."""
+    subset: int | None = None
+    """Train on so many images, others for each seed; all by default."""
+    test: int | None = None
+    """Test on the first so many images; all by default."""
+    first_seed: int = 0
+    """Results take 0; choices of options are made on 1000 and up."""
+    epochs: int = 200
+    """How long each network trains."""
+    batch: int = 128
+    """Examples a step."""
+    accumulate: int = 1
+    """Parts of a batch, one after the other, where it does not fit the memory."""
+    rate: float = 0.1
+    """SGD's, at the start."""
+    warmup: int = 0
+    """Epochs in which the probability of mixing rises from 0 to 1."""
+    mix_off: int = 0
+    """Last epochs, without mixing."""
+    ema: float | None = None
+    """Decay of the averaged weights, which are then the ones that are tested."""
+    bf16: cli.Flag = False
+    """Compute in bfloat16; parameters stay float32."""
+    save_every: int = 5
+    """Dispatches from one checkpoint to the next; an epoch is five of them, or some more."""
+
+
+def read(options: Options) -> images.Images:
+    """The data set, or scikit-learn's digits at 16 x 16 in three channels."""
+    if options.data is None:
+        x, y = digits()
+        x, order = np.round(255 * x).astype(np.uint8), np.random.default_rng(0).permutation(len(y))
+        x, y = x.repeat(2, 1).repeat(2, 2).repeat(3, 3)[order], y[order]
+        names = tuple("0123456789")
+        return images.Images(x[:898], y[:898], x[898:], y[898:], names, "Digits at 16 x 16")
+    try:
+        return images.load(options.data, folder=options.folder, test=options.test)
+    except (FileNotFoundError, ValueError) as error:
+        raise loop.Stop(str(error)) from error
+
+
+def title(options: Options, data: images.Images) -> str:
+    """What to call the data in a table."""
+    said = [data.title]
+    if options.subset is not None:
+        said += [f"{options.subset:,} of its {len(data.y):,} training images"]
+    if options.test is not None:
+        said += [f"its first {options.test:,} test images"]
+    return ", ".join(said)
+
+
+def defining(options: Options) -> dict[str, Any]:
+    """What defines a run, as JSON has it, beside the data."""
+    names = [field.name for field in dataclasses.fields(Options)]
+    return {n: getattr(options, n) for n in names if n not in ("data", "folder", "save_every")}
+
+
+def chosen(options: Options, data: images.Images, *, noise: float, seed: int) -> Split:
+    """The images that a seed trains on, some of their labels replaced by random ones."""
+    rows = np.random.default_rng(seed).permutation(len(data.y))[: options.subset]
+    x, true, x_test, y_test = map(jnp.asarray, (data.x[rows], data.y[rows], *data[2:4]))
+    y = corrupt(jax.random.split(jax.random.key(seed))[0], true, noise, len(data.class_names))
+    return Split(x, y, y != true, x_test, y_test)
+
+
+def recipe_of(
+    options: Options, data: images.Images, model: str, dropout: float, method: Method
+) -> train.Recipe:
+    """The recipe for one of experiments/models; not all of these have dropout."""
+    epoch = (options.subset or len(data.y)) // options.batch
+    steps = options.epochs * epoch
+    rates = optax.piecewise_constant_schedule(options.rate, {steps // 2: 0.1, 3 * steps // 4: 0.1})
+    decay = optax.add_decayed_weights(method.weight_decay)
+    rise = lambda step: jnp.minimum((step + 1) / max(1, options.warmup * epoch), 1)
+    size: dict[str, Any] = {"num_classes": len(data.class_names)}
+    size |= {"dtype": jnp.bfloat16 if options.bf16 else jnp.float32}
+    size |= {"dropout": dropout} if dropout else {}
+    return train.Recipe(
+        make_model=models.make(model, **size),
+        optimizer=optax.chain(decay, optax.sgd(rates, momentum=0.9)),
+        draw=method.draw,
+        prepare=lambda key, x, y: (augment.crop_flip(key, x), y),
+        normalise=augment.standardise(data.x),
+        smoothing=method.smoothing,
+        mix_prob=lambda step: jnp.where(step < steps - options.mix_off * epoch, rise(step), 0.0),
+        accumulate=options.accumulate,
+        ema=options.ema,
+    )
+
+
+def make_work(
+    options: Options, data: images.Images, out: Path, seeds: int, settings: dict[str, Any]
+) -> Callable[..., list[report.Run]]:
+    """The function that trains all seeds of a method, each with checkpoints in a folder in `out`.
+
+    Args:
+      options, data: as above.
+      out: where the folders are, GROUP/METHOD/SEED.
+      seeds: how many.
+      settings: what defines the runs, beside what `work` gets.
+    """
+    console = Console()
+
+    @functools.cache
+    def trainer(model: str, dropout: float) -> resident.Trainer:
+        return resident.Trainer(
+            partial(recipe_of, options, data, model, dropout),
+            batch=options.batch,
+            epochs=options.epochs,
+            dispatches=DISPATCHES,
+            save_every=options.save_every,
+            console=None if console.is_terminal else console,  # which has a bar for all runs
+        )
+
+    def work(
+        job: sweep.Job, model: str, method: Method, tick: Callable[[int], None], *, noise: float
+    ) -> list[report.Run]:
+        full = settings | {"group": job[0], "method": job[1], "noise": noise}
+        folder, trained = out / _plain(job[0]) / _plain(job[1]), trainer(model, method.dropout)
+        curves, finals = [], []
+        for seed in range(options.first_seed, options.first_seed + seeds):
+            mine = chosen(options, data, noise=noise, seed=seed)
+            place = {"seed": seed, "folder": folder / str(seed), "settings": full, "tick": tick}
+            state, scores = trained.fit(method, mine, **place)
+            curves.append(scores)
+            missed = trained.logits(method, state, mine.x).argmax(-1) != mine.y
+            finals.append(
+                [(missed & rows).sum() / rows.sum() for rows in (~mine.wrong, mine.wrong)]
+            )
+        scores = {name: np.stack([curve[name] for curve in curves]) for name in curves[0]}
+        right, wrong = np.transpose(finals)
+        return report.seed_results(scores, {"train_right": right, "train_wrong": wrong})
+
+    return work
+
+
+def _plain(name: str) -> str:
+    """A name for a folder."""
+    return re.sub(r"[^\w.-]+", "-", name)

@@ -1,0 +1,1 @@
+"""What every experiment trains with: steps, loops, checkpoints, logs, devices, hosts."""

@@ -1,0 +1,142 @@
+"""`train.train_step` on any number of devices: data-parallel or FSDP under jit, or under pmap.
+
+The mix is drawn inside the step, and rows meet only rows of their own device, if the pairing keeps
+them there as `jm.pairing_for(rows, shards=mesh.size)` does: then mixing adds no collective. Arrays
+are uint8 images and integer labels; the mesh has one axis, "data". Its type is Auto: under Explicit
+axes the data-parallel step works too, FSDP's does not.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+
+from experiments.core import step as train
+from experiments.core.step import Metrics, Recipe, State
+
+AXIS = "data"
+# ImageNet's, of pixels from 0 to 255.
+MEAN = 255 * np.array([0.485, 0.456, 0.406], np.float32)
+STD = 255 * np.array([0.229, 0.224, 0.225], np.float32)
+
+Batch = dict[str, np.ndarray]  # {"image": u8[b, h, w, 3], "label": i32[b]}
+
+
+def normalise(images: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
+    """Pixels from 0 to 255 in the models' units: bfloat16, from float32, which costs no bytes."""
+    return ((images - MEAN) * (1 / STD)).astype(jnp.bfloat16)
+
+
+def eval_step(
+    recipe: Recipe, state: State, images: UInt8[Array, "b h w 3"], labels: Int[Array, "b"]
+) -> Metrics:
+    """Sums over the rows that are real: those whose label is not -1.
+
+    Returns:
+      "loss", "correct" and "count", each f32[].
+    """
+    logits, real = train.logits(recipe, state, images), labels >= 0
+    losses = train.cross_entropy(logits, jnp.maximum(labels, 0))
+    return {
+        "loss": jnp.where(real, losses, 0).sum(),
+        "correct": (real & (logits.argmax(-1) == labels)).sum(dtype=jnp.float32),
+        "count": real.sum(dtype=jnp.float32),
+    }
+
+
+def shardings(mesh: Mesh, shapes: Any, *, fsdp: bool = False, smallest: int = 2**16) -> Any:
+    """Where each array of a state lives: on every device, or with `fsdp` in shards.
+
+    An array of `smallest` elements or more is cut along its largest dimension that the mesh's size
+    divides; the optimizer's moments with the parameters. The rest, BatchNorm's statistics for one,
+    is replicated.
+
+    Args:
+      mesh: with the axis "data".
+      shapes: a tree of arrays or of their shapes, as `jax.eval_shape(init, ...)` gives.
+
+    Returns:
+      The same tree of shardings.
+    """
+    size = mesh.shape[AXIS]
+
+    def place(array: Any) -> NamedSharding:
+        able = [d for d, n in enumerate(array.shape) if n % size == 0]
+        spec: list[str | None] = [None] * len(array.shape)
+        if fsdp and able and array.size >= smallest:
+            spec[max(able, key=lambda d: array.shape[d])] = AXIS
+        return NamedSharding(mesh, PartitionSpec(*spec))
+
+    return jax.tree.map(place, shapes)
+
+
+def rows(mesh: Mesh) -> NamedSharding:
+    """The sharding of a batch."""
+    return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def key_on(mesh: Mesh, seed: int) -> PRNGKeyArray:
+    """A key that a jitted step takes, whichever processes the mesh's devices belong to."""
+    return jax.jit(jax.random.key, out_shardings=NamedSharding(mesh, PartitionSpec()))(seed)
+
+
+def jit_step(step: Callable[..., tuple[State, Metrics]], mesh: Mesh, state_shardings: Any) -> Any:
+    """Compile `step(state, key, images, labels)` for a mesh; the state is donated, batches not."""
+    everywhere, batch = NamedSharding(mesh, PartitionSpec()), rows(mesh)
+    return jax.jit(
+        step,
+        in_shardings=(state_shardings, everywhere, batch, batch),
+        out_shardings=(state_shardings, everywhere),
+        donate_argnums=0,
+    )
+
+
+def pmap_step(step: Callable[..., tuple[State, Metrics]]) -> Any:
+    """The same under pmap: all but the key has a leading axis of devices. Give the step AXIS."""
+    return jax.pmap(step, axis_name=AXIS, in_axes=(0, None, 0, 0), donate_argnums=0)
+
+
+def copies(state: State) -> State:
+    """The state once for each of this process's devices, as `pmap_step`'s steps take and give it.
+
+    It comes out of a pmap itself: else the second step, whose state does, would compile again.
+    """
+    count = jax.local_device_count()
+    spread = jax.pmap(lambda _, state: state, axis_name=AXIS, in_axes=(0, None))
+    return spread(np.arange(count), state)
+
+
+class Program(NamedTuple):
+    """A recipe compiled for a mesh, and what it takes: all of it lowers from shapes alone."""
+
+    shapes: State
+    shardings: State
+    batch: NamedSharding
+    init: Any  # () -> state
+    train: Any  # (state, key, images, labels) -> state, metrics
+    evaluate: Any  # (state, images, labels) -> sums
+
+
+def program(mesh: Mesh, recipe: Recipe, *, seed: int = 0, fsdp: bool = False) -> Program:
+    """The steps of a recipe on a mesh."""
+    start = lambda: train.init(recipe, jax.random.key(seed))
+    shapes = jax.eval_shape(start)
+    placed, batch = shardings(mesh, shapes, fsdp=fsdp), rows(mesh)
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    step = partial(train.train_step, recipe, gathered=everywhere if fsdp else None)
+    evaluate = jax.jit(
+        partial(eval_step, recipe), in_shardings=(placed, batch, batch), out_shardings=everywhere
+    )
+    begin = jax.jit(start, out_shardings=placed)
+    return Program(shapes, placed, batch, begin, jit_step(step, mesh, placed), evaluate)
+
+
+def on_devices(batch: Batch, sharding: NamedSharding) -> tuple[Array, Array]:
+    """One process's rows as its part of the whole batch."""
+    put = partial(jax.make_array_from_process_local_data, sharding)
+    return put(batch["image"]), put(batch["label"])

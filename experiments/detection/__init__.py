@@ -1,0 +1,1 @@
+"""Scenes of digits: mixup, CutMix and mosaic with boxes and weights."""

@@ -1,0 +1,1 @@
+"""Every method of the family, ranked: digits, and pictures by --data, equal steps."""

@@ -1,0 +1,1 @@
+"""Does mixup need fewer labels? With augmentation and without."""

@@ -1,0 +1,1 @@
+"""What each method does to a pair of pictures: the figure in the README."""

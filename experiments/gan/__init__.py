@@ -1,0 +1,1 @@
+"""A mixup discriminator on 2-D mixtures: modes, distances, a picture."""

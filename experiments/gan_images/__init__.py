@@ -1,0 +1,1 @@
+"""The same on digits: Fréchet distance, classes covered, samples."""

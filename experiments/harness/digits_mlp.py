@@ -1,0 +1,142 @@
+"""Ways to train an MLP on half of scikit-learn's digits, for the questions that compare them."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, ArrayLike, PRNGKeyArray
+from rich.console import Console
+
+import jax_mixup as jm
+from experiments.core import step as train
+from experiments.core.methods import Method
+from experiments.data import digits, split
+from experiments.harness import choose, cli
+from experiments.harness import jobs as sweep
+from experiments.models.mlp import MLP
+
+METHODS = {
+    "plain": Method(),
+    "weight decay": Method(),  # the one that `settle` finds
+    "smoothing 0.1": Method(smoothing=0.1),
+    "mixup α=0.2": Method(alpha=0.2),
+    "mixup α=1": Method(alpha=1.0),
+    "mixup α=8": Method(alpha=8.0),
+    "CutMix α=1": Method(alpha=1.0, cutmix=1.0),
+}
+MIXUPS = [name for name in METHODS if name.startswith("mixup")]
+DECAYS = {str(decay): Method(weight_decay=decay) for decay in (0.03, 0.1, 0.3, 1.0, 3.0)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What both questions have in common."""
+
+    smoke: cli.Flag = False
+    """Two epochs and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
+    seeds: int = 10
+    """How many paired seeds, two or more."""
+    epochs: int = 80
+    """How long each network trains."""
+
+
+def recipe_of(dropout: float, regmixup: bool, method: Method) -> train.Recipe:
+    """AdamW on a network of two hidden layers, 128 wide."""
+
+    def prepare(key: PRNGKeyArray, x: Array, y: Array) -> train.Pair:
+        x = x + method.noise * jax.random.normal(key, x.shape)
+        return twice(x, y) if regmixup else (x, y)
+
+    return train.Recipe(
+        make_model=lambda rngs: MLP(64, 128, digits.NUM_CLASSES, dropout=dropout, rngs=rngs),
+        optimizer=optax.adamw(2e-3, weight_decay=method.weight_decay),
+        draw=partial(mix_second, method.alpha) if regmixup else method.draw,
+        prepare=prepare,
+        smoothing=method.smoothing,
+    )
+
+
+def twice(x: Array, y: Array) -> train.Pair:
+    """RegMixup's batch (Pinto et al. 2022, arXiv:2206.14502): the batch, and it once more."""
+    return jnp.concatenate([x, x]), jnp.concatenate([y, y])
+
+
+def mix_second(alpha: ArrayLike, key: PRNGKeyArray, x: Array, y: Array) -> jm.Mix:
+    """Its mix: the first half stays, so that the mean loss is ½ (clean loss + mixup's loss)."""
+    mix = jm.sample_mixup(key, x.shape[:1], alpha=alpha, pairing=jm.reverse(groups=2))
+    return jm.keep(mix, jnp.arange(len(y)) >= len(y) // 2)
+
+
+def study_of(dropout: float = 0.0, regmixup: bool = False) -> sweep.Study:
+    """What trains all seeds of a method; the same one for all methods with the same arguments."""
+    return _study_of(dropout, regmixup)
+
+
+@functools.cache  # which would tell a default from the same number given
+def _study_of(dropout: float, regmixup: bool) -> sweep.Study:
+    return sweep.seeds(partial(recipe_of, dropout, regmixup), batch=50)
+
+
+@partial(jax.jit, static_argnames="seeds")
+def halves(seeds: int, rate: ArrayLike = 0.0, *, first: ArrayLike = 0) -> split.Split:
+    """Half of the digits for training, a share of labels wrong, from seed `first` on."""
+    x, y = digits.digits()
+    keys = jax.vmap(jax.random.key)(first + jnp.arange(seeds))
+    return jax.vmap(lambda key: split.split(key, x, y, train=898, noise=rate))(keys)
+
+
+class Settled(NamedTuple):
+    """One of a method's candidates, and after how many epochs its score was lowest."""
+
+    name: str
+    method: Method
+    epochs: int
+
+
+def settle(
+    console: Console,
+    path: Path,
+    rates: Mapping[str, float],
+    open_methods: Mapping[str, Mapping[str, Method]],
+    *,
+    score: str,
+    seeds: int,
+    epochs: int,
+) -> dict[sweep.Job, Settled]:
+    """For each group and method the best candidate, by the last `score` on other splits.
+
+    Args:
+      console, path: as in `sweep.run`.
+      rates: group -> share of wrong labels.
+      open_methods: method -> candidates by name.
+      score: of `metrics.classification`.
+      seeds, epochs: as in the run that this is for.
+    """
+    candidates = {name: m for methods in open_methods.values() for name, m in methods.items()}
+
+    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
+        data = halves(seeds, rates[job[0]], first=choose.FIRST_SEED)
+        _, scores = study_of().fit(candidates[job[1]], data, epochs=epochs, tick=tick)
+        curves = scores[score].round(5).tolist()
+        return [{"seed": seed, "curve": curve} for seed, curve in enumerate(curves)]
+
+    settings = {"chosen by": score, "epochs": epochs}
+    sizes = {"seeds": seeds, "ticks": epochs, "work": work}
+    found = choose.choose(console, path, settings, rates, open_methods, **sizes)
+    pick = lambda best: Settled(best.name, candidates[best.name], best.epoch + 1)
+    return {job: pick(best) for job, best in found.items()}
+
+
+def described(settled: Mapping[sweep.Job, Settled]) -> str:
+    """What was settled, for the table."""
+    said = [
+        f"{group}, {method}: {best.name} (lowest after {best.epochs} epochs)"
+        for (group, method), best in settled.items()
+    ]
+    return f"Chosen on other splits: {'; '.join(said)}."

@@ -1,0 +1,96 @@
+"""Rewrite the pages' results from the committed runs: `python -m experiments.harness.pages`.
+
+A page is any README.md: the repository's own, and those in jax_mixup and experiments. A block
+starts with `<!-- results: label_noise "40 % noise" "0 % noise" -->` and ends with `<!-- end -->`.
+It gets the tables of these groups (no group: all) from experiments/label_noise/results/runs.jsonl,
+as TABLE in experiments/label_noise/__main__.py shows them. In a sentence,
+`<!-- gain: label_noise "40 % noise" "mixup α=8" -->` ... `<!-- end -->` gets one cell of such a
+table, by the title of its column; `<!-- cost: costs "FMix" -->` a method's time next to mixup's,
+from experiments/benchmarks/results/costs.
+"""
+
+import importlib
+import json
+import re
+import textwrap
+from collections import Counter
+from pathlib import Path
+
+from experiments.harness import runs as report
+
+ROOT = Path(__file__).parents[2]
+PAGE = "README.md"
+BLOCK = re.compile(r'(<!-- ([^:>]+): (\w+)((?: "[^"]+")*) -->)(.*?)(<!-- end -->)', re.DOTALL)
+
+
+def pages() -> list[Path]:
+    """Every README.md, the repository's own first."""
+    inside = [path for name in ("jax_mixup", "experiments") for path in (ROOT / name).rglob(PAGE)]
+    return [ROOT / PAGE, *sorted(inside)]
+
+
+def committed(name: str) -> tuple[list[report.Run], report.Table]:
+    """An experiment's committed runs, and how they are shown."""
+    path = ROOT / "experiments" / name / "results/runs.jsonl"
+    settings = json.loads(path.read_text().split("\n", 1)[0])["settings"]
+    runs, others = report.read_runs(path, settings)
+    if others:
+        raise ValueError(
+            f"{path} has {others} lines of other settings than its first line's; a page needs "
+            "one experiment. Move the others to a file of their own."
+        )
+    return runs, importlib.import_module(f"experiments.{name}.__main__").TABLE
+
+
+def methods_of(runs: list[report.Run], table: report.Table) -> list[str]:
+    return list(table.methods or dict.fromkeys(run["method"] for run in runs))
+
+
+def results(name: str, groups: list[str]) -> str:
+    """Tables, and below them what the columns are and what gave the numbers."""
+    runs, table = committed(name)
+    held = report.groups_of(runs)
+    if not set(groups) <= set(held):
+        raise ValueError(f"A page asks for the groups {groups} of {name}, whose runs have {held}.")
+    seeds = Counter((run["group"], run["method"]) for run in runs).values()
+    out = f"experiments/{name}/results"
+    command = " ".join(f"python -m experiments.{name} {table.options} --out {out}".split())
+    facts = f"{' or '.join(map(str, sorted(set(seeds))))} paired seeds; {report.machines(runs)}"
+    shown = report.markdown(runs, groups or held, methods_of(runs, table), table)
+    caption = textwrap.fill(f"{table.caption} {report.INTERVAL}", 100, break_on_hyphens=False)
+    return f"\n\n{shown}\n{caption}\n`{command}`:\n{facts}.\n\n"
+
+
+def cell(title: str, name: str, group: str, method: str) -> str:
+    """One cell of an experiment's table."""
+    runs, table = committed(name)
+    methods = list(dict.fromkeys([*table.methods, *(run["method"] for run in runs)]))
+    rows = {row[0]: row for row in report.rows(runs, group, methods, table)}
+    return rows[method][report.header(table).index(title)]
+
+
+def cost(method: str) -> str:
+    """How many times as long as mixup; per example where there is no draw for a batch."""
+    path = ROOT / "experiments/benchmarks/results/costs/runs.jsonl"
+    rows = {row["method"]: row["ratio"] for row in map(json.loads, path.read_text().splitlines())}
+    ratio = rows.get(f"{method}|batch") or rows[f"{method}|None"]
+    return f"{ratio:.1f} x"
+
+
+def filled(text: str) -> str:
+    """The text with every block as the committed runs have it."""
+
+    def fill(match: re.Match[str]) -> str:
+        start, kind, name, quoted, _, end = match.groups()
+        words = re.findall(r'"([^"]+)"', quoted)
+        if kind == "cost":
+            return start + cost(*words) + end
+        new = results(name, words) if kind == "results" else cell(kind, name, *words)
+        return start + new + end
+
+    return BLOCK.sub(fill, text)
+
+
+if __name__ == "__main__":
+    for page in pages():
+        page.write_text(filled(page.read_text()))

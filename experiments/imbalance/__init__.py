@@ -1,0 +1,1 @@
+"""Rare classes: re-weighting, mixup, Remix, MAMix, Balanced-MixUp."""

@@ -1,0 +1,1 @@
+"""Where mixup fails: a class on the segment between two others. Cures."""

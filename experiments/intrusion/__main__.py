@@ -1,0 +1,154 @@
+"""When does mixup fail? When a class lies between two others.
+
+Three Gaussians in the plane, σ = 0.15: A and B two apart, and M, which lies halfway on the segment
+between them or one unit beside it, with 1 in 3 or 1 in 10 of 600 training points. Mixing an A with
+a B makes points that look like M, with half a label A and half a label B: manifold intrusion (Guo
+et al. 2019, arXiv:1809.02499). A small MLP, AdamW, no weight decay; partners within the batch of 50
+at random, of the same class, among the five nearest, or of another class. All seeds train at once
+(vmap), each with the same points, initial weights and order under every method, so that differences
+are paired.
+
+Pass rule, fixed before the run, for the error on M where it is 1 in 10: on the segment mixup α = 1
+loses at least 30 points to plain training, and the paired 95 % interval lies beyond 0; beside the
+segment it loses less than 1 point; and so does mixing within classes, α = 1, on the segment.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, PRNGKeyArray
+from rich.console import Console
+
+import jax_mixup as jm
+from experiments.core import step as train
+from experiments.data.split import Split
+from experiments.harness import cli
+from experiments.harness import jobs as sweep
+from experiments.harness import runs as report
+from experiments.intrusion import figures
+from experiments.models.mlp import MLP
+
+MAIN, CONTROL = "M 1 in 10, on the segment", "M 1 in 10, beside it"
+GROUPS = {"M 1 in 3, on the segment": (0, 3), MAIN: (0, 10), CONTROL: (1, 10)}  # (height, one in)
+PAIRINGS = {
+    "mixup": lambda key, x, y: jm.permutation(key, y.shape[0]),
+    "same class": lambda key, x, y: jm.within_class(key, y),
+    "nearest 5": lambda key, x, y: jm.nearest(key, x, k=5),
+    "other class": lambda key, x, y: jm.across_class(key, y),
+}
+ALPHAS = (0.1, 0.2, 0.5, 1, 4, 8)
+
+
+class Method(NamedTuple):
+    """Traced numbers, so that one compiled program trains every method."""
+
+    pairing: float = 0  # which of PAIRINGS
+    alpha: float = 0.0  # 0 is plain training
+
+
+METHODS = {"plain": Method()} | {
+    f"{name} α={alpha}": Method(i, alpha) for i, name in enumerate(PAIRINGS) for alpha in ALPHAS
+}
+TABLE = report.Table(
+    columns=(
+        report.Column("M", "middle_error"),
+        report.Column("gain", "middle_error", gain=True),
+        report.Column("A and B", "outer_error"),
+        report.Column("NLL", "nll", digits=2),
+    ),
+    caption="M, A and B: test error in % on M and on the other two classes. gain: points of the "
+    "error on M below plain training, paired by seed. NLL: on as many points of each class.",
+    methods=("plain", *(name for name in METHODS if name.startswith("mixup") or "=1" in name)),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Train on three classes in the plane, one of them between the others."""
+
+    out: Path = Path("results/intrusion")
+    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    smoke: cli.Flag = False
+    """Two epochs and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
+    seeds: int = 10
+    """How many paired seeds, two or more."""
+    epochs: int = 60
+    """How long each network trains."""
+
+
+def points(height: float, one_in: int, key: PRNGKeyArray) -> Split:
+    """600 training points of A, B and M, all labels right, and 200 test points of each class."""
+    middle = 600 // one_in
+    y, y_test = (np.repeat(np.arange(3), n) for n in ([300 - middle // 2] * 2 + [middle], 200))
+    centres = jnp.array([[-1.0, 0.0], [1.0, 0.0], [0.0, height]])
+    x, x_test = (
+        centres[labels] + 0.15 * jax.random.normal(key, (len(labels), 2))
+        for key, labels in zip(jax.random.split(key), (y, y_test), strict=True)
+    )
+    return Split(x, jnp.asarray(y), jnp.zeros(600, bool), x_test, jnp.asarray(y_test))
+
+
+def draw(method: Method, key: PRNGKeyArray, x: Array, y: Array) -> jm.Mix:
+    key_pair, key_lam = jax.random.split(key)
+    which = jnp.asarray(method.pairing, jnp.int32)
+    partner = jax.lax.switch(which, list(PAIRINGS.values()), key_pair, x, y)
+    return jm.sample_mixup(key_lam, y.shape, alpha=method.alpha, pairing=partner)
+
+
+def recipe_of(method: Method) -> train.Recipe:
+    make_model = lambda rngs: MLP(2, 64, 3, rngs=rngs)
+    return train.Recipe(make_model, optax.adamw(3e-3, weight_decay=0.0), partial(draw, method))
+
+
+def main(config: Config) -> int:
+    """Train what is missing, then print, write and draw the comparison."""
+    if config.smoke:
+        config = cli.smoke(config, epochs=2, seeds=2)
+    keys = jax.vmap(jax.random.key)(jnp.arange(config.seeds))
+    data = {name: jax.vmap(partial(points, *group))(keys) for name, group in GROUPS.items()}
+    study, console = sweep.seeds(recipe_of, batch=50), Console()
+
+    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
+        method, given = METHODS[job[1]], data[job[0]]
+        state, scores = study.fit(method, given, epochs=config.epochs, tick=tick)
+        missed = study.logits(method, state, given.x_test).argmax(-1) != given.y_test
+        outer, middle = missed[:, :400].mean(axis=1), missed[:, 400:].mean(axis=1)
+        return report.seed_results(scores, {"outer_error": outer, "middle_error": middle})
+
+    path, settings = config.out / "runs.jsonl", {"experiment": "intrusion", "epochs": config.epochs}
+    jobs = [(group, method) for group in GROUPS for method in METHODS]
+    runs = sweep.run(console, path, settings, jobs, config.seeds, config.epochs, work)
+    decide = lambda name: figures.decide(study, METHODS[name], data[MAIN], config.epochs)
+    plot = partial(
+        figures.plot,
+        decided={name: decide(name) for name in ("plain", "mixup α=1", "nearest 5 α=1")},
+        data=data[MAIN],
+        lines=[(MAIN, name) for name in PAIRINGS] + [(g, "mixup") for g in GROUPS if g != MAIN],
+        alphas=ALPHAS,
+        key="middle_error",
+    )
+    title = f"A class M between two others, {config.seeds} paired seeds, {config.epochs} epochs"
+    options = {"table": TABLE, "plot": plot, "verdict": "" if config.smoke else judge(runs)}
+    report.write(config.out, console, title, runs, list(METHODS), **options)
+    return 0
+
+
+def judge(runs: list[report.Run]) -> str:
+    cases = (MAIN, "mixup α=1"), (CONTROL, "mixup α=1"), (MAIN, "same class α=1")
+    gains = [report.paired(runs, group, "plain", name, "middle_error") for group, name in cases]
+    (lost, half), (beside, _), (within, _) = gains
+    passed = lost <= -30 and lost + half < 0 and beside > -1 and within > -1
+    shown = (f"{gain:+.1f} ± {half:.1f}" for gain, half in gains)
+    says = "Gain on M, 1 in 10: mixup α=1 {} on the segment, {} beside it; same class α=1 {}. {}"
+    return says.format(*shown, f"Pass rule: {'PASS' if passed else 'FAIL'}.")
+
+
+if __name__ == "__main__":
+    cli.main("intrusion", Config, main, __doc__)

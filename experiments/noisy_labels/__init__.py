@@ -1,0 +1,1 @@
+"""Wrong labels told by their losses: DivideMix, M-correction, and pairs of networks."""

@@ -1,0 +1,1 @@
+"""Numbers as targets: mixup, C-Mixup, columns swapped; five tables."""

@@ -1,0 +1,1 @@
+"""mixreg for PPO: returns on levels of CartPole seen and unseen."""

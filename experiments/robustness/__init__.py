@@ -1,0 +1,1 @@
+"""Attacks, white and black box, and common corruptions."""

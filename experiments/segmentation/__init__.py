@@ -1,0 +1,1 @@
+"""CamVid: mixing frames and masks, and with a mean teacher."""

@@ -1,0 +1,1 @@
+"""UCI's tables, at the paper's ten epochs and at convergence; any CSV."""

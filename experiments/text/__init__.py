@@ -1,0 +1,1 @@
+"""Sentences: mixing embeddings, hidden features, spans of words; masks."""

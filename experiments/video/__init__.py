@@ -1,0 +1,1 @@
+"""Moving digits: boxes tied over frames, cuts in time, fades, mistakes."""
