@@ -247,7 +247,7 @@ def test_what_cannot_be_learnt_from_is_one_clear_error(name):
 
 
 def test_the_teacher_is_the_average_of_what_was_learnt():
-    """Two steps of `any_loss` on ICT: the teacher follows by its decay, the student by gradients."""
+    """Two steps on ICT: the teacher follows by its decay, the student by gradients."""
     numbers = Numbers(alpha=1.0, weight=5.0, ramp=1.0)
     recipe = learn.Recipe(
         lambda rngs: MLP(3, 4, 3, rngs=rngs),
