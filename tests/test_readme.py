@@ -14,8 +14,9 @@ from flax import nnx
 from flax.training.train_state import TrainState
 
 import jax_mixup as jm
-from experiments import readme, report
 from experiments.benchmarks import goals
+from experiments.harness import pages as readme
+from experiments.harness import runs as report
 from tests.pages import IMPORTS, README, block
 
 ROOT = Path(__file__).parents[1]
