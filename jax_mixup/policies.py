@@ -12,12 +12,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
 
 from jax_mixup import _checks
-from jax_mixup.laws import below
-from jax_mixup.mix import Mix, Mixes, layers_of, mix_where
-from jax_mixup.pairing import PER, Pairing, StaticPairing, bound, draws, partner_index, tie
+from jax_mixup._blending import each_layer, layers_of, mix_where
+from jax_mixup._draws import below
+from jax_mixup._entry import public
+from jax_mixup.mix import Mix, Mixes
+from jax_mixup.pairings._rows import PER, Pairing, StaticPairing, bound, draws, tie
+from jax_mixup.pairings.static import partner_index
 
 Sampler = Callable[..., Any]  # (key, shape) and options by name; a Mix, or a tuple of them
 
@@ -116,7 +119,7 @@ def sometimes(sampler: Sampler, prob: ArrayLike, *, per: str = "batch") -> Sampl
         _checks.each_draw("sometimes", "prob", prob, n, batch)
         on = below(jax.random.uniform(key_on, (n,), jnp.float32), prob)
         on = _tied("sometimes", grain, [layers], batch, on)
-        return _each(lambda layer: mix_where(on, layer), mix)
+        return each_layer(lambda layer: mix_where(on, layer), mix)
 
     return sampled
 
@@ -147,13 +150,48 @@ def own_label(sampler: Sampler) -> Sampler:
 
     def sampled(key: PRNGKeyArray, shape: tuple[int, ...], **options: Any) -> Mixes:
         own = lambda layer: dataclasses.replace(layer, lam=jnp.ones_like(layer.lam))
-        return _each(own, sampler(key, shape, **options))
+        return each_layer(own, sampler(key, shape, **options))
 
     return sampled
 
 
-def _each(change: Callable[[Mix], Mix], mix: Mixes) -> Mixes:
-    return tuple(map(change, mix)) if isinstance(mix, tuple) else change(mix)
+@public
+def hesitation(step: ArrayLike, *, steps: int, turn: int) -> Float[Array, ""]:
+    """Schedule mixing: always at first, then by turns, then ever more rarely.
+
+        P(mix) = 1 for s < 0.6,  [turn is even] for s < 0.9,  then (1 - s) / 0.1
+
+    with s = (first step of this turn) / `steps`. For `sometimes(sampler, hesitation(step, ...))`:
+    the step may be traced, so one compile serves all.
+
+    Args:
+      step: the step's number, from 0.
+      steps: how many there will be.
+      turn: how many steps a turn has: those of an epoch, or 1.
+
+    Returns:
+      f32[], 0 from the last step on.
+
+    Raises:
+      ValueError: for numbers of steps below 1.
+
+    Example:
+      >>> schedule = partial(jm.hesitation, steps=100, turn=1)
+      >>> [round(float(schedule(step)), 2) for step in (0, 59, 60, 61, 90, 95, 100)]
+      [1.0, 1.0, 1.0, 0.0, 1.0, 0.5, 0.0]
+
+    Mixup without hesitation, Yu et al. 2021, arXiv:2101.04342; in their code a turn is an epoch.
+    """
+    if steps < 1 or turn < 1:
+        raise ValueError(f"hesitation got steps={steps} and turn={turn}; it needs ints >= 1.")
+    step = jnp.asarray(step)
+    step = step.astype(jnp.int32) if jnp.issubdtype(step.dtype, jnp.integer) else step
+    number = step // turn
+    first = (number * turn).astype(jnp.float32)
+    by_turns = (number % 2 == 0).astype(jnp.float32)
+    rarely = jnp.maximum(steps - first, 0.0) / (0.1 * steps)
+    late = jnp.where(first < 0.9 * steps, by_turns, rarely)
+    return jnp.where(first < 0.6 * steps, 1.0, late)
 
 
 def _shared(partners: Sequence[Pairing], batch: int) -> StaticPairing | None:

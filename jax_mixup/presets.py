@@ -12,13 +12,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jax_mixup import _checks
-from jax_mixup.blobs import sample_noisymixup
-from jax_mixup.laws import constant, folded_beta
+from jax_mixup.distributions import constant, folded_beta
 from jax_mixup.mix import Mix
-from jax_mixup.pairing import roll
-from jax_mixup.patterns import sample_gridmix, sample_vhmixup
+from jax_mixup.pairings.static import roll
 from jax_mixup.policies import Sampler, own_label, sometimes
-from jax_mixup.samplers import sample_cutmix, sample_mixup, sample_mixup_or_cutmix
+from jax_mixup.samplers.cutmix import sample_cutmix
+from jax_mixup.samplers.gridmix import sample_gridmix
+from jax_mixup.samplers.mixup import sample_mixup
+from jax_mixup.samplers.mixup_or_cutmix import sample_mixup_or_cutmix
+from jax_mixup.samplers.noisymixup import sample_noisymixup
+from jax_mixup.samplers.vhmixup import sample_vhmixup
 
 
 def _big_vision(alpha: float) -> Sampler:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jax_mixup as jm
-from jax_mixup import blocks
+from jax_mixup.samplers import patchup, tokenmix
 from tests.library.test_distributions import seed, within
 from tests.library.test_patterns import draws
 
@@ -40,7 +40,7 @@ def test_blocks_are_laid_where_they_fit(tokens):
     rank, total = len(tokens), int(np.prod(tokens))
     wanted = np.array([0, total // 10, total // 2, total - 2, total], np.float32)
     u = np.random.default_rng(rank).uniform(size=(5, 20, 2 * rank)).astype(np.float32)
-    found = blocks._blocks(jnp.asarray(wanted), jnp.asarray(u), tokens, 14)
+    found = tokenmix._blocks(jnp.asarray(wanted), jnp.asarray(u), tokens, 14)
     for number, numbers, mask in zip(wanted, u, np.asarray(found), strict=True):
         np.testing.assert_array_equal(mask, laid(number, numbers, tokens, 14))
         assert (~mask).sum() <= number
@@ -50,7 +50,7 @@ def test_blocks_are_laid_where_they_fit(tokens):
 def test_a_block_has_any_place_and_a_side_ratio_uniform_in_its_log():
     n, tokens = 4000, (64, 64)
     u = jax.random.uniform(seed("block"), (n, 1, 4)).at[:, :, 0].set(0.0)  # of the least area
-    outside = np.asarray(blocks._blocks(jnp.full(n, 400.0), u, tokens, 256))
+    outside = np.asarray(tokenmix._blocks(jnp.full(n, 400.0), u, tokens, 256))
     rows, columns = (~outside).any(axis=2), (~outside).any(axis=1)
     height, width = rows.sum(axis=1), columns.sum(axis=1)
     np.testing.assert_array_equal((~outside).sum(axis=(1, 2)), height * width)
@@ -93,7 +93,7 @@ def test_blocks_grow_from_where_they_start(spatial, sides):
     for row, *place in np.argwhere(starts):
         block = tuple(slice(p, p + b) for p, b in zip(place, sides, strict=True))
         expected[(row, *block)] = True
-    np.testing.assert_array_equal(blocks._grown(jnp.asarray(starts), sides), expected)
+    np.testing.assert_array_equal(patchup._grown(jnp.asarray(starts), sides), expected)
 
 
 def test_each_position_is_changed_as_often_as_gamma_says():

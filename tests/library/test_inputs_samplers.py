@@ -14,7 +14,8 @@ import pytest
 from jax.sharding import AxisType, PartitionSpec
 
 import jax_mixup as jm
-from jax_mixup import partners
+from jax_mixup import _distances
+from jax_mixup.pairings import _rows
 from jax_mixup.presets import PRESETS
 from tests.library.methods import METHODS
 
@@ -486,7 +487,7 @@ def test_around_is_exact_for_any_cycle():
                 while missing[j]:
                     j = cycle[j]
                 expected[i] = j
-            found = partners.around(jnp.asarray(cycle, jnp.int32), jnp.asarray(missing))
+            found = _rows.around(jnp.asarray(cycle, jnp.int32), jnp.asarray(missing))
             np.testing.assert_array_equal(found, expected)
 
 
@@ -510,7 +511,7 @@ def test_distances_take_no_more_memory_than_a_few_inputs(name):
     x = jax.ShapeDtypeStruct((64, 2048), jnp.float32)
     scale = (jax.ShapeDtypeStruct((), jnp.float32),) if options else ()
     # What runs eagerly as one program, and all of it under jit.
-    eager = partners._square_distances.lower(x, *scale).compile()
+    eager = _distances.by_differences.lower(x, *scale).compile()
     whole = jax.jit(lambda x: getattr(jm, name)(KEY, x, **options)).lower(x).compile()
     for program in (eager, whole):
         assert program.memory_analysis().temp_size_in_bytes <= 3 * 4 * 64 * 2048

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jax_mixup as jm
-from jax_mixup import masks
+from jax_mixup import _geometry
 from tests.library.test_distributions import seed, within
 
 HALF = jm.constant(0.5)
@@ -72,7 +72,7 @@ def test_an_exact_number_of_cells_any_of_them():
 def test_the_lines_between_cells_may_move():
     moved = np.array([[-0.5, 0.2, 0.5], [0.1, 0.0, -0.3]], np.float32)  # one line, then two
     cells = np.random.default_rng(0).random((2, 2, 3)) < 0.5
-    found = np.asarray(masks.enlarge(jnp.asarray(cells), (5, 7), jnp.asarray(moved)))
+    found = np.asarray(_geometry.enlarge(jnp.asarray(cells), (5, 7), jnp.asarray(moved)))
     for row in range(2):
         for r in range(5):
             for c in range(7):
@@ -120,7 +120,7 @@ def test_a_corner_box_gives_half_on_average():
     assert stripes.max() == 0 and (stripes != 0).sum(axis=2).max() == 1  # own first, then partner
 
 
-@pytest.mark.parametrize("box", masks.BOXES)
+@pytest.mark.parametrize("box", _geometry.BOXES)
 def test_hmix_is_a_box_of_some_and_a_mixup_of_the_rest(box):
     sampler = partial(jm.sample_hmix, box=box, ratio=0.4, lam_law=jm.constant(0.6))
     mix = draws(sampler, (20, 10), 300)

@@ -8,7 +8,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from scipy.optimize import linear_sum_assignment
 
 import jax_mixup as jm
-from jax_mixup import transport
+from jax_mixup.pairings import by_feature
 from tests.library.test_distributions import seed, within
 
 plan_of = jax.jit(jm.sinkhorn, static_argnames="iterations")
@@ -84,7 +84,7 @@ def test_assignments_are_nearly_the_cheapest():
     rng = np.random.default_rng(1)
     points = rng.normal(size=(2, 60, 16, 2)).astype(np.float32)
     cost = ((points[0][:, :, None] - points[1][:, None]) ** 2).sum(axis=-1)
-    found = np.asarray(jax.jit(jax.vmap(transport._assignment))(cost))
+    found = np.asarray(jax.jit(jax.vmap(by_feature._assignment))(cost))
     gaps = []
     for c, column in zip(cost, found, strict=True):
         assert sorted(column) == list(range(16))

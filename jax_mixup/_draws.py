@@ -1,0 +1,81 @@
+"""The random numbers that samplers share: λ of any distribution, and uniforms."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
+
+Law = Callable[[PRNGKeyArray, tuple[int, ...]], Float[Array, "..."]]
+
+
+def law_and_uniforms(
+    key: PRNGKeyArray, lam_law: Law | None, others: int, n: int
+) -> tuple[Callable[[ArrayLike], Float[Array, "n"]], Float[Array, "others n"]]:
+    """The law of n weights, as a function of alpha, and the other numbers that a sampler needs.
+
+    All come from one draw, unless `lam_law` needs a key of its own: each draw costs XLA on CPU a
+    loop, 0.1 s to compile and more time to run than all that is done with the numbers.
+    """
+    if lam_law is not None:
+        key_lam, key = jax.random.split(key)
+        lam = drawn_from(lam_law, key_lam, n)
+        return lambda alpha: lam, jax.random.uniform(key, (others, n), jnp.float32)
+    u = jax.random.uniform(key, (2 + others, n), jnp.float32)
+    return lambda alpha: beta_of(alpha, u[0], u[1]), u[2:]
+
+
+def drawn_from(lam_law: Law, key: PRNGKeyArray, n: int) -> Float[Array, "n"]:
+    """n weights of any law, which may be the user's and give any dtype."""
+    lam = jnp.asarray(lam_law(key, (n,)))
+    if lam.shape != (n,) or jnp.issubdtype(lam.dtype, jnp.complexfloating):
+        raise ValueError(
+            f"a sampler got from its lam_law an array of shape {lam.shape} and dtype {lam.dtype} "
+            f"for shape ({n},); it needs that shape, one real λ for each draw: broadcast in the "
+            "law, or call jm.constant(value) for one value."
+        )
+    return own_where_nan(lam.astype(jnp.float32))
+
+
+def beta_of(
+    alpha: ArrayLike, u: Float[Array, "..."], v: Float[Array, "..."]
+) -> Float[Array, "..."]:
+    """λ ~ Beta(α, α) from uniform `u` and `v`: the formula of `symmetric_beta`."""
+    a = float32(alpha, u.shape)
+    positive = jnp.maximum(jnp.where(a > 0, a, 1.0), 1e-6)  # a NaN is off, like 0
+    log_e = jnp.log(jnp.maximum(u, jnp.finfo(jnp.float32).tiny)) / positive
+    cosine = jnp.cos(2 * jnp.pi * v)
+    e = jnp.exp(log_e)
+    p = -jnp.expm1(log_e) * jnp.square(cosine)
+    r = jnp.sqrt(p + e)
+    above = r + jnp.sqrt(p)
+    # The division comes last, for XLA repeats anything cheaper for each pixel of a fused blend.
+    return jnp.where(a > 0, jnp.where(cosine > 0, above, e / above), 2 * r) / (2 * r)
+
+
+def own_where_nan(lam: Float[Array, "..."]) -> Float[Array, "..."]:
+    return jnp.where(jnp.isnan(lam), 1.0, lam)
+
+
+def gamma_shape(a: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Concentrations that jax.random can draw: it divides logarithms by them, which overflows below
+    the least one, and those that are off or infinite are seen to afterwards.
+    """
+    return jnp.where((a > 0) & (a < jnp.inf), jnp.clip(a, 1e-36, 1e30), 1.0)
+
+
+def below(u: Float[Array, "..."], prob: ArrayLike) -> Bool[Array, "..."]:
+    """True with probability `prob`, which may be traced and of any float dtype, for uniform `u`."""
+    return u < float32(prob, u.shape)
+
+
+def float32(value: ArrayLike, shape: tuple[int, ...]) -> Float[Array, "..."]:
+    value = jnp.asarray(value).astype(jnp.float32)
+    if value.ndim > len(shape) or any(
+        n not in (1, m) for n, m in zip(value.shape[::-1], shape[::-1], strict=False)
+    ):
+        raise ValueError(
+            f"a law got a number of shape {value.shape} for draws of shape {shape}; it needs one "
+            "number for all, or per='example' with one for each row."
+        )
+    return jnp.broadcast_to(value, shape)

@@ -1,0 +1,161 @@
+"""Change the label weights of a mix: by what was taken, or by how rare each class is."""
+
+import dataclasses
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Shaped
+
+from jax_mixup import _checks
+from jax_mixup._blending import checked_rows, mask_for, partner_rows, weighed
+from jax_mixup._entry import public
+from jax_mixup.mix import Mix
+
+
+@public
+def reweigh(
+    mix: Mix, amount: Shaped[ArrayLike, "b ..."], *, other: Shaped[ArrayLike, "b ..."] | None = None
+) -> Mix:
+    """Weigh labels by how much of something was really taken: valid samples, saliency, attention.
+
+        λᵢ = Σ m aᵢ / (Σ m aᵢ + Σ (1 - m) aₚ)
+
+    Where rows have padding, a mask's area counts positions that hold nothing; this does not.
+
+    Args:
+      mix: a mix of B rows.
+      amount: a >= 0, f or bool [B, *spatial], with the mask's positions first. What the mask hides
+        has no influence, not even NaN.
+      other: amounts of what is blended in place of the partners, as of a second batch.
+
+    Returns:
+      The mix with this `lam`; where nothing was taken from either row it stays as it was.
+
+    Raises:
+      ValueError: for another B, or a mask that does not fit.
+
+    Example:
+      >>> mask = jnp.array([[True, True, False, False]])
+      >>> mix = jm.Mix(jm.reverse(), mask, lam=jnp.full(2, 0.5))
+      >>> valid = jnp.array([[1, 1, 1, 1], [1, 1, 1, 0]], bool)
+      >>> [round(float(lam), 3) for lam in jm.reweigh(mix, valid).lam]
+      [0.667, 0.5]
+
+    With a teacher's map of each unmixed row, divided by its own sum: TokenMix, Liu et al. 2022,
+    arXiv:2207.08409, whose two weights, Σ m aᵢ and Σ (1 - m) aₚ, are left not to sum to 1. For the
+    attention of the mixed rows: `transmix`.
+    """
+    amount = checked_rows("reweigh", mix, "amount", amount)
+    mask = mask_for("reweigh", mix, amount).astype(jnp.float32)
+    axes = tuple(range(1, amount.ndim))
+    partners = partner_rows("reweigh", mix, "amount", amount, other)
+    own = weighed(mask, amount).sum(axes)
+    total = own + weighed(1 - mask, partners).sum(axes)
+    lam = jnp.where(total > 0, own / jnp.where(total > 0, total, 1.0), mix.lam)
+    return dataclasses.replace(mix, lam=lam)
+
+
+@public
+def remix(
+    mix: Mix,
+    labels: Shaped[ArrayLike, "b ..."],
+    counts: Shaped[ArrayLike, "..."],
+    *,
+    other: Shaped[ArrayLike, "b ..."] | None = None,
+    kappa: float = 3.0,
+    tau: float = 0.5,
+) -> Mix:
+    """Give the whole label to the much rarer class, for imbalanced data.
+
+        λᵢ = 0 if nᵢ >= κ nₚ and λᵢ < τ;  1 if nₚ >= κ nᵢ and 1 - λᵢ < τ;  else λᵢ
+
+    Args:
+      mix: a mix of B rows; inputs are blended as ever.
+      labels: class ids, i[B]. Pairs with an id outside [0, K) keep their weight.
+      counts: n, how many training examples each class has, [K].
+      other: ids of what is blended in place of the partners, as of a second batch.
+      kappa: how many times as frequent counts as much.
+      tau: below which share of the frequent one its label is dropped.
+
+    Returns:
+      The mix with these label weights.
+
+    Raises:
+      TypeError: for labels that are not ids of shape (B,).
+      ValueError: for another B, or counts that are not of shape (K,).
+
+    Example:
+      >>> mix = jm.Mix(jm.reverse(), jnp.array([0.7]), lam=jnp.full(2, 0.7))
+      >>> jm.remix(mix, jnp.array([0, 1]), jnp.array([10, 100])).lam.tolist()
+      [1.0, 0.699999988079071]
+
+    Chou et al. 2020, arXiv:2007.03943.
+    """
+    own, rest, known = _counts("remix", mix, labels, counts, other)
+    frequent = (own >= kappa * rest) & (mix.lam < tau)
+    rare = (rest >= kappa * own) & (1 - mix.lam < tau)
+    lam = jnp.where(frequent, 0.0, jnp.where(rare, 1.0, mix.lam))
+    return dataclasses.replace(mix, lam=jnp.where(known, lam, mix.lam))
+
+
+@public
+def mamix(
+    mix: Mix,
+    labels: Shaped[ArrayLike, "b ..."],
+    counts: Shaped[ArrayLike, "..."],
+    *,
+    other: Shaped[ArrayLike, "b ..."] | None = None,
+    omega: float = 0.25,
+) -> Mix:
+    """Bend the label's weight so that the boundary leaves the rarer class a wider margin.
+
+        λᵢ = λ / (2c) for λ < c, else 1 - (1 - λ) / (2 (1 - c));  c = γₚ / (γᵢ + γₚ), γ = n^-ω
+
+    Labels are even at λ = c, where the rarer class has less than half of the input.
+
+    Args:
+      mix: a mix of B rows; inputs are blended as ever.
+      labels, counts, other: as in `remix`.
+      omega: ω, 0 changes nothing.
+
+    Returns:
+      The mix with these label weights.
+
+    Raises:
+      TypeError, ValueError: as `remix`.
+
+    Example:
+      >>> mix = jm.Mix(jm.reverse(), jnp.array([0.5]), lam=jnp.full(2, 0.5))
+      >>> lam = jm.mamix(mix, jnp.array([0, 1]), jnp.array([1, 16])).lam
+      >>> [round(float(x), 2) for x in lam]  # c = 1/3 and 2/3
+      [0.62, 0.38]
+
+    Cheng et al. 2023, arXiv:2308.15457.
+    """
+    own, rest, known = _counts("mamix", mix, labels, counts, other)
+    ratio = (own / rest) ** -omega  # γᵢ / γₚ
+    even = 1 / (1 + ratio)
+    low, high = mix.lam / (2 * even), 1 - (1 - mix.lam) / (2 * (1 - even))
+    lam = jnp.where(mix.lam < even, low, high)
+    return dataclasses.replace(mix, lam=jnp.where(known, lam, mix.lam))
+
+
+def _counts(
+    function: str, mix: Mix, labels: ArrayLike, counts: ArrayLike, other: ArrayLike | None
+) -> tuple[Float[Array, "b"], Float[Array, "b"], Array]:
+    """How frequent the row's and its partner's classes are, and where both are classes."""
+    labels = checked_rows(function, mix, "labels", labels)
+    ids = _checks.integer_ids(function, "labels", labels)
+    partners = partner_rows(function, mix, "labels", labels, other)
+    counts = jnp.asarray(counts).astype(jnp.float32)
+    if counts.ndim != 1:
+        raise ValueError(
+            f"{function} got counts of shape {counts.shape}; it needs one for each class, (K,)."
+        )
+
+    def count(ids: Array) -> tuple[Float[Array, "b"], Array]:
+        known = (ids >= 0) & (ids < counts.shape[0])
+        return jnp.maximum(counts[jnp.where(known, ids, 0)], 1.0), known
+
+    own, known = count(ids)
+    rest, known_too = count(_checks.int32(partners))
+    return own, rest, known & known_too

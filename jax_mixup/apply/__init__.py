@@ -1,0 +1,1 @@
+"""Verbs that apply a mix: to inputs, labels, losses, metrics, features, boxes."""

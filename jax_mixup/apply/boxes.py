@@ -1,0 +1,369 @@
+"""The verbs for lists of boxes, points and objects: a mixed input holds what both rows hold.
+
+Lists are padded to N entries, with weight 0. A list is never averaged with another: it is joined.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Bool, Float, PyTree, Shaped
+
+from jax_mixup import _checks
+from jax_mixup._blending import checked_rows, mix_where
+from jax_mixup._entry import public
+from jax_mixup.apply.inputs import take_partner
+from jax_mixup.mix import Mix
+from jax_mixup.pairings.static import partner_index
+
+HIGHEST = jax.lax.Precision.HIGHEST  # TPUs would otherwise multiply in bfloat16
+
+
+BOX_FORMATS = ("yxyx", "xyxy", "xywh")
+
+
+POINT_FORMATS = ("yx", "xy")
+
+
+@public
+def mix_boxes(
+    mix: Mix,
+    boxes: Shaped[ArrayLike, "b ..."],
+    weights: Shaped[ArrayLike, "b ..."],
+    *others: PyTree,
+    other: tuple[PyTree, ...] | None = None,
+    box_format: str = "yxyx",
+    min_visible: float = 0.1,
+) -> tuple[PyTree, ...]:
+    """Join each row's boxes with its partner's, each with the weight of what is seen of it.
+
+        weights = (w · s(m), wₚ · s(1 - m))
+
+    s is m itself for a mask without positions, as mixup's; the mean of m over the box for a soft
+    mask; for a bool mask, as CutMix's, 1 where at least `min_visible` of the box is seen, else 0,
+    and the box shrinks to what is seen.
+
+    Args:
+      mix: a mix of B rows.
+      boxes: [B, N, 2d] in positions, which for images are pixels; see `box_format`. What lies
+        beyond the border does not count.
+      weights: [B, N], of each box's loss; 0 for padding, which stays 0, whatever its box is.
+      *others: more of each box, class ids for example: arrays [B, N, ...] or PyTrees of them.
+      other: (boxes, weights, *others) to join in place of the partners', as of a second batch.
+      box_format: "yxyx" is (y0, x0, y1, x1), starts and then stops in the order of the mask's d
+        axes; "xyxy" is (x0, y0, x1, y1), as torchvision's and most detectors', and "xywh" is
+        (x0, y0, width, height), as COCO's files: both with the mask's last axis first.
+      min_visible: the least share of a box under a bool mask; slivers below get weight 0. So do
+        boxes of no area.
+
+    Returns:
+      (boxes, weights, *others), with 2N entries a row, its own first. Weights are floats: float32
+      for integers and bools.
+
+    Raises:
+      ValueError: for another B, boxes that are not [B, N, 2d] for the mask's d axes, weights of
+        another shape, an unknown `box_format`, or an `other` that does not fit.
+
+    Example:
+      The right half of each image comes from the other.
+
+      >>> mask = jnp.broadcast_to(jnp.arange(8) < 4, (1, 8, 8))
+      >>> mix = jm.Mix(jm.reverse(), mask, lam=jnp.full(2, 0.5))
+      >>> boxes = jnp.array([[[1.0, 1.0, 3.0, 6.0]], [[5.0, 0.0, 8.0, 3.0]]])
+      >>> boxes, weights, ids = jm.mix_boxes(mix, boxes, jnp.ones((2, 1)), jnp.array([[7], [9]]))
+      >>> boxes[0].tolist(), weights[0].tolist(), ids[0].tolist()
+      ([[1.0, 1.0, 3.0, 4.0], [5.0, 0.0, 8.0, 3.0]], [1.0, 0.0], [7, 9])
+
+    For mixup as in Zhang et al. 2019, arXiv:1902.04103, who weigh boxes by λ and 1-λ.
+    """
+    _checks.option("mix_boxes", "box_format", box_format, BOX_FORMATS)
+    pairs = _pairs("mix_boxes", mix, (boxes, weights, *others), other)
+    mix, rank = _not_alone(mix, other), mix.mask.ndim - 1
+    joined = []
+    for own, (boxes, weights) in zip((True, False), pairs[:2], strict=True):
+        boxes = checked_rows("mix_boxes", mix, "boxes", boxes)
+        if boxes.ndim != 3 or boxes.shape[-1] % 2 or rank not in (0, boxes.shape[-1] // 2):
+            raise ValueError(
+                f"mix_boxes got boxes of shape {boxes.shape} for a mask of shape {mix.mask.shape}; "
+                f"it needs (B, N, {2 * rank or 4}), starts and stops along the mask's axes: write "
+                "boxes[None] for one row's list."
+            )
+        weights = _weights("mix_boxes", "weights", weights, boxes.shape[:2])
+        seen, share = _visible(mix, _to_axes(boxes, box_format), own)
+        if rank and mix.mask.dtype == jnp.bool_:
+            share = _enough(share, min_visible)
+        joined.append((_from_axes(seen, box_format), _weighed(weights, share)))
+    return tuple(jax.tree.map(_join, *joined)) + _joined(pairs[2:])
+
+
+@public
+def mix_points(
+    mix: Mix,
+    points: Shaped[ArrayLike, "b ..."],
+    visible: Shaped[ArrayLike, "b ..."],
+    *others: PyTree,
+    other: tuple[PyTree, ...] | None = None,
+    point_format: str = "yx",
+) -> tuple[PyTree, ...]:
+    """Join each row's points with its partner's, each as visible as the mask is where it lies.
+
+        visible = (v · m(point), vₚ · (1 - m)(point))
+
+    Args:
+      mix: a mix of B rows.
+      points: [B, N, d] in positions; see `point_format`. Under a mask with positions, points beyond
+        the border are not visible.
+      visible: [B, N], 0 for padding and for what is hidden. COCO's 0, 1, 2 stay what they are where
+        a point is seen whole.
+      *others: as in `mix_boxes`.
+      other: (points, visible, *others) to join in place of the partners', as of a second batch.
+      point_format: "yx" has the order of the mask's axes; "xy", as COCO's, the last axis first.
+
+    Returns:
+      (points, visible, *others), with 2N entries a row, its own first. `visible` is of floats:
+      float32 for integers and bools.
+
+    Raises:
+      ValueError: as `mix_boxes`.
+
+    Example:
+      >>> mask = jnp.broadcast_to(jnp.arange(8) < 4, (1, 8, 8))
+      >>> mix = jm.Mix(jm.reverse(), mask, lam=jnp.full(2, 0.5))
+      >>> points = jnp.array([[[2.0, 1.0]], [[2.0, 6.5]]])
+      >>> points, visible = jm.mix_points(mix, points, jnp.ones((2, 1)))
+      >>> visible.tolist()
+      [[1.0, 1.0], [0.0, 0.0]]
+    """
+    _checks.option("mix_points", "point_format", point_format, POINT_FORMATS)
+    pairs = _pairs("mix_points", mix, (points, visible, *others), other)
+    mix, rank = _not_alone(mix, other), mix.mask.ndim - 1
+    joined = []
+    for own, (points, visible) in zip((True, False), pairs[:2], strict=True):
+        points = checked_rows("mix_points", mix, "points", points)
+        if points.ndim != 3 or rank not in (0, points.shape[-1]):
+            raise ValueError(
+                f"mix_points got points of shape {points.shape} for a mask of shape "
+                f"{mix.mask.shape}; it needs (B, N, {rank or 2}), coordinates along the mask's "
+                "axes."
+            )
+        visible = _weights("mix_points", "visible", visible, points.shape[:2])
+        place = points if point_format == "yx" else points[..., ::-1]
+        joined.append((points, _weighed(visible, _at(mix, place, own))))
+    return tuple(jax.tree.map(_join, *joined)) + _joined(pairs[2:])
+
+
+@public
+def mix_instances(
+    mix: Mix,
+    instances: Shaped[ArrayLike, "b ..."],
+    weights: Shaped[ArrayLike, "b ..."],
+    *others: PyTree,
+    other: tuple[PyTree, ...] | None = None,
+    box_format: str = "yxyx",
+    min_visible: float = 0.1,
+) -> tuple[PyTree, ...]:
+    """Join each row's objects, given by dense masks, with its partner's, as far as they are seen.
+
+        instances = (a ∧ m, aₚ ∧ ¬m) under a bool mask m;  boxes = the smallest around what is left
+
+    Under a bool mask, as CutMix's, an object is cut where the other row is seen, and its weight is
+    0 where less than `min_visible` of its positions are left. Under a soft mask, as mixup's,
+    objects stay whole, and weights are multiplied by the mean of m over each object.
+
+    Args:
+      mix: a mix of B rows.
+      instances: [B, N, *spatial], bool, or numbers that are 0 outside of the object.
+      weights: [B, N], of each object's loss; 0 for padding.
+      *others: more of each object, class ids for example: arrays [B, N, ...] or PyTrees of them.
+      other: (instances, weights, *others) to join in place of the partners', as of a second batch.
+      box_format: as in `mix_boxes`.
+      min_visible: the least share of an object's positions under a bool mask.
+
+    Returns:
+      (instances, boxes, weights, *others), with 2N entries a row, its own first: `boxes` f32, of
+      what is seen of each object, zeros where nothing is; weights as in `mix_boxes`.
+
+    Raises:
+      ValueError: for another B, instances without positions or with others than the mask's, weights
+        of another shape, an unknown `box_format`, or an `other` that does not fit.
+
+    Example:
+      The right half of each image comes from the other.
+
+      >>> mask = jnp.array([[True, True, False, False]])
+      >>> mix = jm.Mix(jm.reverse(), mask, lam=jnp.full(2, 0.5))
+      >>> objects = jnp.array([[[0, 1, 1, 0]], [[1, 0, 0, 1]]], bool)
+      >>> seen, boxes, weights = jm.mix_instances(mix, objects, jnp.ones((2, 1)))
+      >>> seen[0].astype(int).tolist(), boxes[0].tolist(), weights[0].tolist()
+      ([[0, 1, 0, 0], [0, 0, 0, 1]], [[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0])
+    """
+    _checks.option("mix_instances", "box_format", box_format, BOX_FORMATS)
+    pairs = _pairs("mix_instances", mix, (instances, weights, *others), other)
+    mix = _not_alone(mix, other)
+    joined = []
+    for own, (objects, weights) in zip((True, False), pairs[:2], strict=True):
+        objects = checked_rows("mix_instances", mix, "instances", objects)
+        if objects.ndim < 3 or mix.mask.ndim not in (1, objects.ndim - 1):
+            raise ValueError(
+                f"mix_instances got instances of shape {objects.shape} for a mask of shape "
+                f"{mix.mask.shape}; it needs (B, N, *spatial) with the mask's positions."
+            )
+        weights = _weights("mix_instances", "weights", weights, objects.shape[:2])
+        seen, share = _left(mix, objects, own, min_visible)
+        boxes = _from_axes(_tight(seen.astype(bool)), box_format)
+        joined.append((seen, boxes, _weighed(weights, share)))
+    return tuple(jax.tree.map(_join, *joined)) + _joined(pairs[2:])
+
+
+def _pairs(
+    function: str, mix: Mix, own: tuple[PyTree, ...], other: tuple[PyTree, ...] | None
+) -> list[Any]:
+    """The own lists (what, weights), the partners', and then each further list with its partner."""
+    given: Any = take_partner(mix, own) if other is None else other
+    if not isinstance(given, tuple) or len(given) != len(own):
+        got = len(given) if isinstance(given, tuple) else type(given).__name__
+        raise ValueError(
+            f"{function} got other of {got} for {len(own)} lists; it needs a tuple of as many, in "
+            "the same order."
+        )
+    return [own[:2], given[:2], *zip(own[2:], given[2:], strict=True)]
+
+
+def _not_alone(mix: Mix, other: object) -> Mix:
+    """The mix, without rows that are their own partner: what is in them must not count twice."""
+    if other is not None:
+        return mix
+    n = mix.lam.shape[0]
+    return mix_where(partner_index(mix.partner, n) != jnp.arange(n, dtype=jnp.int32), mix)
+
+
+def _weights(
+    function: str, name: str, weights: ArrayLike, shape: tuple[int, ...]
+) -> Float[Array, "b n"]:
+    weights = _checks.shaped(function, name, weights, shape)
+    return weights if jnp.issubdtype(weights.dtype, jnp.inexact) else weights.astype(jnp.float32)
+
+
+def _weighed(weights: Float[Array, "b n"], share: Float[Array, "b n"]) -> Float[Array, "b n"]:
+    """What is padding stays 0, whatever its box is: NaN, say."""
+    weighed = jnp.where(weights != 0, weights.astype(jnp.float32) * share, 0.0)
+    return weighed.astype(weights.dtype)
+
+
+def _enough(share: Float[Array, "b n"], least: float) -> Float[Array, "b n"]:
+    return ((share > 0) & (share >= least)).astype(jnp.float32)
+
+
+def _join(own: ArrayLike, other: ArrayLike) -> Array:
+    return jnp.concatenate([jnp.asarray(own), jnp.asarray(other)], axis=1)
+
+
+def _joined(pairs: list[Any]) -> tuple[PyTree, ...]:
+    return tuple(jax.tree.map(_join, own, other) for own, other in pairs)
+
+
+def _to_axes(boxes: Shaped[Array, "b n _"], box_format: str) -> Shaped[Array, "b n _"]:
+    """Starts and stops, in the order of the mask's axes."""
+    if box_format == "yxyx":
+        return boxes
+    start, stop = jnp.split(boxes, 2, axis=-1)
+    stop = start + stop if box_format == "xywh" else stop
+    return jnp.concatenate([start[..., ::-1], stop[..., ::-1]], axis=-1)
+
+
+def _from_axes(boxes: Shaped[Array, "b n _"], box_format: str) -> Shaped[Array, "b n _"]:
+    if box_format == "yxyx":
+        return boxes
+    start, stop = (end[..., ::-1] for end in jnp.split(boxes, 2, axis=-1))
+    return jnp.concatenate([start, stop - start if box_format == "xywh" else stop], axis=-1)
+
+
+def _left(
+    mix: Mix, objects: Shaped[Array, "b n *spatial"], own: bool, min_visible: float
+) -> tuple[Shaped[Array, "b n *spatial"], Float[Array, "b n"]]:
+    """Each object as far as it is seen, and its weight."""
+    mask, axes = mix.mask, tuple(range(2, objects.ndim))
+    if mask.ndim == 1:
+        return objects, jnp.broadcast_to(_share(mix, own)[:, None], objects.shape[:2])
+    one = jax.ShapeDtypeStruct((objects.shape[0], *objects.shape[2:]), objects.dtype)
+    _checks.mask_fits("mix_instances", mask.shape, one)
+    weight = jnp.expand_dims(_share(mix, own), 1)
+    covered = objects.astype(bool)
+    area = covered.sum(axes, dtype=jnp.int32).astype(jnp.float32)
+    share = jnp.where(covered, weight, 0.0).sum(axes) / jnp.maximum(area, 1.0)
+    if mask.dtype != jnp.bool_:
+        return objects, share
+    seen = jnp.where(weight > 0, objects, jnp.zeros((), objects.dtype))
+    return seen, _enough(share, min_visible)
+
+
+def _tight(seen: Bool[Array, "b n *spatial"]) -> Float[Array, "b n _"]:
+    """The smallest box around what is True; zeros where nothing is."""
+    first, last = [], []
+    for axis in range(2, seen.ndim):
+        line = seen.any(axis=tuple(a for a in range(2, seen.ndim) if a != axis))
+        some, size = line.any(axis=-1), line.shape[-1]
+        start = jnp.argmax(line, axis=-1).astype(jnp.float32)
+        stop = size - jnp.argmax(line[..., ::-1], axis=-1).astype(jnp.float32)
+        first.append(jnp.where(some, start, 0.0))
+        last.append(jnp.where(some, stop, 0.0))
+    return jnp.stack(first + last, axis=-1)
+
+
+def _share(mix: Mix, own: bool) -> Float[Array, "b *spatial"]:
+    mask = mix.mask.astype(jnp.float32)
+    return mask if own else 1 - mask
+
+
+def _visible(
+    mix: Mix, boxes: Float[Array, "b n _"], own: bool
+) -> tuple[Float[Array, "b n _"], Float[Array, "b n"]]:
+    """Each box as far as it is seen, and the seen share of it."""
+    mask, spatial = _share(mix, own), mix.mask.shape[1:]
+    if not spatial:
+        return boxes, jnp.broadcast_to(mask[:, None], boxes.shape[:2])
+    start, stop = jnp.split(boxes.astype(jnp.float32), 2, axis=-1)
+    place = [jnp.arange(size, dtype=jnp.float32) for size in spatial]
+    first = [jnp.maximum(start[..., a, None], p[None, None]) for a, p in enumerate(place)]
+    last = [jnp.minimum(stop[..., a, None], p[None, None] + 1) for a, p in enumerate(place)]
+    # How much of each position along an axis the box covers, from 0 to 1.
+    cover = [jnp.maximum(b - a, 0.0) for a, b in zip(first, last, strict=True)]
+    seen = _contract(mask, cover, keep=None)
+    area = jnp.stack([c.sum(-1) for c in cover]).prod(0)
+    share = seen / jnp.where(area > 0, area, 1.0)
+    if mix.mask.dtype != jnp.bool_:
+        return boxes, share
+    corners = []
+    for axis, (low, high) in enumerate(zip(first, last, strict=True)):
+        some = _contract(mask, cover, keep=axis) > 0
+        corners.append((jnp.where(some, low, jnp.inf).min(-1), jnp.where(some, high, 0.0).max(-1)))
+    tight = jnp.stack([low for low, _ in corners] + [high for _, high in corners], axis=-1)
+    whole = boxes.astype(jnp.float32)
+    return jnp.where((seen > 0)[..., None], tight, whole).astype(boxes.dtype), share
+
+
+def _contract(
+    mask: Float[Array, "b *spatial"], cover: list[Float[Array, "b n _"]], keep: int | None
+) -> Float[Array, "b n *kept"]:
+    """Sum the mask over each box, along all axes but `keep`."""
+    mask = jnp.broadcast_to(mask, (cover[0].shape[0], *mask.shape[1:]))
+    letters = "hwdefg"[: len(cover)]
+    terms = ",".join(f"bn{letter}" for letter in letters)
+    out = "bn" if keep is None else f"bn{letters[keep]}"
+    return jnp.einsum(f"b{letters},{terms}->{out}", mask, *cover, precision=HIGHEST)
+
+
+def _at(mix: Mix, points: Float[Array, "b n d"], own: bool) -> Float[Array, "b n"]:
+    """The mask's value where each point lies; 0 beyond the border."""
+    mask, spatial = _share(mix, own), mix.mask.shape[1:]
+    if not spatial:
+        return jnp.broadcast_to(mask[:, None], points.shape[:2])
+    sizes = jnp.asarray(spatial, jnp.int32)[None, None]
+    place = jnp.floor(points.astype(jnp.float32))
+    place = jnp.where(jnp.isfinite(place), place, -1.0).astype(jnp.int32)
+    inside = ((place >= 0) & (place < sizes)).all(-1)
+    place = jnp.clip(place, 0, sizes - 1)
+    # One mask may serve all rows.
+    rows = jnp.arange(points.shape[0], dtype=jnp.int32)[:, None] % mask.shape[0]
+    value = mask[(rows, *jnp.moveaxis(place, -1, 0))]
+    return jnp.where(inside, value, 0.0)

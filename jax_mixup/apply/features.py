@@ -1,0 +1,264 @@
+"""Apply a mix to hidden features: at one of several layers, to their moments, aligned."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree, Shaped
+
+from jax_mixup import _checks
+from jax_mixup._blending import checked_rows, layers_of, partner_rows
+from jax_mixup._distances import by_products
+from jax_mixup._entry import public
+from jax_mixup._geometry import padded
+from jax_mixup.apply.inputs import blend
+from jax_mixup.mix import Mix, Mixes
+from jax_mixup.optimal_transport import sinkhorn
+from jax_mixup.pairings.static import partner_index
+
+
+@public
+def blend_at(
+    mix: Mixes, h: PyTree, *, layer: ArrayLike, at: int, other: PyTree | None = None
+) -> PyTree:
+    """Blend the features of one layer, which may be drawn anew at each step.
+
+        h'ᵢ = mᵢ ⊙ hᵢ + (1 - mᵢ) ⊙ hₚ if layer = at, else hᵢ
+
+    Called after every layer that is eligible, with that layer's number. `layer` may be traced, so
+    one compiled step serves all; XLA fuses the choice with the blend.
+
+    Args:
+      mix: a mix of B rows, or a tuple of them. A mask without positions, as mixup's, fits features
+        of any shape. One with positions must have those of h: bring it there by
+        `resize_mix(mix, h.shape[1:-1])`; any other is refused.
+      h: float arrays [B, *spatial, ...], or a PyTree of them.
+      layer: which layer is mixed at this step, an integer. One that no call has as `at` mixes
+        nothing, though labels still are: draw among those that call.
+      at: this layer's number; 0 is by custom the input.
+      other: as in `blend`: features of a second batch at this layer.
+
+    Returns:
+      Arrays of h's shapes and dtypes.
+
+    Raises:
+      TypeError: for features that are no floats.
+      ValueError: for another B, or a mask that does not fit h.
+
+    Example:
+      >>> mix = jm.Mix(jm.reverse(), jnp.array([0.75]), lam=jnp.full(2, 0.75))
+      >>> @jax.jit
+      ... def model(x, layer):
+      ...     h = jm.blend_at(mix, x, layer=layer, at=0)
+      ...     return jm.blend_at(mix, h**2, layer=layer, at=1)
+      >>> [model(jnp.array([0.0, 4.0]), layer).tolist() for layer in (0, 1)]
+      [[1.0, 9.0], [4.0, 12.0]]
+
+    Manifold mixup, Verma et al. 2019, arXiv:1806.05236: λ ~ Beta(2, 2) for each batch, and the
+    layer uniform among the input and the first two stages of a PreAct-ResNet-18:
+    `layer = jax.random.randint(key, (), 0, 3)`. Their code branches in Python instead.
+    """
+    here = jnp.asarray(layer) == at
+    mixed = blend(mix, h, other=other)
+    return jax.tree.map(lambda mixed, h: jnp.where(here, mixed, h), mixed, h)
+
+
+@public
+def add_noise(
+    key: PRNGKeyArray,
+    x: Shaped[ArrayLike, "*dims"],
+    *,
+    additive: ArrayLike = 0.4,
+    multiplicative: ArrayLike = 0.2,
+) -> Shaped[Array, "*dims"]:
+    """Add and multiply by noise of a random strength, after a blend of inputs or features.
+
+        x' = (1 + σ_m b₁ v) ⊙ x + σ_a b₂ ξ,  b ~ Beta(2, 5), v ~ U(-1, 1), ξ ~ N(0, 1)
+
+    One b₁ and b₂ for all of x, a v and ξ for each number.
+
+    Args:
+      key: a PRNG key.
+      x: of any shape and float dtype.
+      additive, multiplicative: σ_a and σ_m; may be traced, 0 is none. At a layer that is drawn:
+        `additive=jnp.where(layer == 1, 0.4, 0.0)`.
+
+    Returns:
+      The same shape and dtype.
+
+    Raises:
+      TypeError: for x that is no float.
+      ValueError: for a static level below 0.
+
+    Example:
+      >>> x = jm.add_noise(jax.random.key(0), jnp.ones((4, 8)), additive=0.0)
+      >>> bool((abs(x - 1) <= 0.2).all()), bool((x != 1).any())
+      (True, True)
+
+    Noisy feature mixup, Lim et al. 2022, arXiv:2110.02180: λ ~ Beta(1, 1), `blend_at` the input or
+    one of three stages, and this noise there. Levels are those of their CIFAR runs.
+    """
+    x = jnp.asarray(x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(
+            f"add_noise got x of dtype {x.dtype}; it needs floats: cast or blend first."
+        )
+    for name, value in (("additive", additive), ("multiplicative", multiplicative)):
+        number = _checks.static_number(value)
+        if number is not None and not number >= 0:
+            raise ValueError(f"add_noise got {name}={number}; it needs a level >= 0, 0 for none.")
+    key_strength, key_scale, key_add = jax.random.split(key, 3)
+    # Beta(2, 5) is the law of the second smallest of six uniform numbers: no rejection loop.
+    strength = jnp.sort(jax.random.uniform(key_strength, (2, 6), jnp.float32), axis=1)[:, 1]
+    scale = jnp.asarray(multiplicative).astype(jnp.float32) * strength[0]
+    shift = jnp.asarray(additive).astype(jnp.float32) * strength[1]
+    v = jax.random.uniform(key_scale, x.shape, jnp.float32, -1.0, 1.0)
+    xi = jax.random.normal(key_add, x.shape, jnp.float32)
+    return ((1 + scale * v) * x.astype(jnp.float32) + shift * xi).astype(x.dtype)
+
+
+@public
+def blend_moments(
+    mix: Mixes,
+    h: Shaped[ArrayLike, "b ..."],
+    *,
+    axes: Sequence[int],
+    other: Shaped[ArrayLike, "b ..."] | None = None,
+    epsilon: float = 1e-6,
+    detach: bool = False,
+) -> Shaped[Array, "b ..."]:
+    """Blend what normalisation takes out of features, mean and deviation, and not the features.
+
+        h'ᵢ = σ̃ᵢ (hᵢ - μᵢ) / σᵢ + μ̃ᵢ,  (μ̃, σ̃) = m (μ, σ)ᵢ + (1 - m) (μ, σ)ₚ
+
+    with μ and σ² + ε over `axes`, the variance unbiased, as torch has it.
+
+    Args:
+      mix: a mix of B rows, or a tuple of them. Its mask may have positions on axes of h that are
+        not in `axes`; m = 0 gives the row its partner's moments.
+      h: features, f[B, *spatial, C].
+      axes: over which moments are taken, as h counts its axes, without the batch: the spatial ones
+        give one a channel (instance norm, style), (-1,) one a position (positional norm).
+      other: features whose moments are blended in, in place of the partners': of a second batch.
+      epsilon: ε > 0, added to the variance.
+      detach: whether gradients pass by μ and σ as constants.
+
+    Returns:
+      The same shape and dtype; exactly h where m = 1.
+
+    Raises:
+      TypeError: for features that are no floats.
+      ValueError: for another B, axes that are not different ones of h after the batch, or a mask
+        with positions on them.
+
+    Example:
+      >>> h = jnp.array([[1.0, 3.0], [10.0, 30.0]])[..., None]
+      >>> swap = jm.Mix(jm.reverse(), mask=jnp.zeros(1), lam=jnp.full(2, 0.9))
+      >>> jm.blend_moments(swap, h, axes=(1,))[..., 0].round(2).tolist()
+      [[10.0, 30.0], [1.0, 3.0]]
+
+    MixStyle, Zhou et al. 2021, arXiv:2104.02008: spatial axes, `detach`, λ ~ Beta(0.1, 0.1) for
+    each row, half of the batches, early layers; labels stay, so that `lam` is not used. MoEx, Li et
+    al. 2021, arXiv:2002.11102: the mix of the example with axes=(-1,) and ε = 1e-5 after the stem,
+    and labels by its `lam`, 0.9 on ImageNet, 0.5 on CIFAR in their scripts.
+    """
+    h = jnp.asarray(h)
+    if not jnp.issubdtype(h.dtype, jnp.floating):
+        raise TypeError(f"blend_moments got h of dtype {h.dtype}; it needs floats.")
+    taken = tuple(axis % h.ndim for axis in axes)
+    if not taken or len(set(taken)) != len(taken) or 0 in taken or max(map(abs, axes)) > h.ndim:
+        raise ValueError(
+            f"blend_moments got axes={tuple(axes)} for features of shape {h.shape}; it needs "
+            "different axes after the batch: the spatial ones, or (-1,)."
+        )
+    for layer in layers_of(mix):
+        if min(taken) < layer.mask.ndim:
+            raise ValueError(
+                f"blend_moments got axes={tuple(axes)} and a mask of shape {layer.mask.shape}; it "
+                "needs a mask without positions on those axes, as sample_mixup draws."
+            )
+    wide = h.astype(jnp.float32)
+
+    def moments(x: Array) -> tuple[Array, Array]:
+        mean = x.mean(taken, keepdims=True)
+        square = jnp.square(x - mean).sum(taken, keepdims=True) / max(x.size // mean.size - 1, 1)
+        found = mean, jnp.sqrt(square + epsilon)
+        return jax.lax.stop_gradient(found) if detach else found
+
+    mean, deviation = moments(wide)
+    given = None
+    if other is not None:
+        theirs = _checks.shaped("blend_moments", "other", other, h.shape)
+        given = moments(theirs.astype(jnp.float32))
+    new_mean, new_deviation = blend(mix, (mean, deviation), other=given)
+    # The equation as a change of h, so that where nothing is mixed nothing is rounded.
+    change = (wide - mean) * (new_deviation / deviation - 1) + (new_mean - mean)
+    return (wide + change).astype(h.dtype)
+
+
+@public
+def align_partner(
+    mix: Mix,
+    h: Shaped[ArrayLike, "b *dims"],
+    *,
+    other: Shaped[ArrayLike, "b *dims"] | None = None,
+    epsilon: ArrayLike = 0.1,
+    iterations: int = 100,
+) -> Float[Array, "b *dims"]:
+    """Move the partner's features to where the row has alike ones, to be blended in as `other`.
+
+        oᵢ(s) = n Σ_t P(s, t) hₚ(t),  P the `sinkhorn` plan of C(s, t) = ‖hᵢ(s) - hₚ(t)‖²
+
+    The row keeps its layout, and each of its n positions is blended with an average of positions of
+    the partner. The plan is no part of the gradient, the features are.
+
+    Args:
+      mix: a mix of B rows, as `sample_mixup` draws.
+      h: f[B, *spatial, C]: features of the last layers, where positions are few: the plan has n²
+        entries a row.
+      other: features to move in place of the partners', as of a second batch.
+      epsilon: ε of `sinkhorn`, in units of squared distance between features.
+      iterations: as in `sinkhorn`.
+
+    Returns:
+      What stands in for the partners, of h's shape and dtype: `jm.blend(mix, h, other=...)`. A row
+      that is its own partner gets itself.
+
+    Raises:
+      TypeError: for features that are no floats.
+      ValueError: for another B, h without positions or channels, or as `sinkhorn`.
+
+    Example:
+      >>> h = jnp.array([[[9.0], [0.0]], [[1.0], [8.0]]])  # two rows, two positions, one channel
+      >>> mix = jm.sample_mixup(jax.random.key(0), (2,), lam_law=jm.constant(0.5))
+      >>> other = jm.align_partner(mix, h)
+      >>> jm.blend(mix, h, other=other).squeeze().tolist()
+      [[8.5, 0.5], [0.5, 8.5]]
+
+    AlignMix, Venkataramanan et al. 2022, arXiv:2103.15375, who draw λ ~ Beta(2, 2). Their code
+    tosses a coin for which of the two keeps its layout. It changes no law here: the row moved onto
+    its partner, at λ, is what the partner's own row is at 1 - λ. They stop Sinkhorn early, and at
+    half of the steps mix inputs instead.
+    """
+    h = checked_rows("align_partner", mix, "h", h)
+    if not jnp.issubdtype(h.dtype, jnp.floating):
+        raise TypeError(
+            f"align_partner got h of dtype {h.dtype}; it needs floats, as features are."
+        )
+    if h.ndim < 3:
+        raise ValueError(
+            f"align_partner got h of shape {h.shape}; it needs positions and channels, "
+            "(B, *spatial, C): without positions blend the partners as they are."
+        )
+    own = h.reshape(h.shape[0], -1, h.shape[-1]).astype(jnp.float32)
+    rest = partner_rows("align_partner", mix, "h", h, other)
+    rest = rest.reshape(own.shape).astype(jnp.float32)
+    cost = jax.lax.stop_gradient(jax.vmap(by_products)(own, rest))
+    plan = own.shape[1] * sinkhorn(cost, epsilon=epsilon, iterations=iterations)
+    # HIGHEST: TPUs would otherwise multiply in bfloat16.
+    moved = jnp.matmul(plan, rest, precision=jax.lax.Precision.HIGHEST).reshape(h.shape)
+    if other is not None:
+        return moved.astype(h.dtype)
+    rows = jnp.arange(h.shape[0], dtype=jnp.int32)
+    alone = partner_index(mix.partner, h.shape[0]) == rows
+    return jnp.where(padded(alone, h.ndim), h, moved.astype(h.dtype))

@@ -1,0 +1,181 @@
+"""Pictures in pictures: the partner's whole row, made to fit the box that the mask gives away."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, Int, PyTree, Shaped
+
+from jax_mixup import _checks, _geometry
+from jax_mixup._blending import WIDE, checked_rows, mask_for, weighed
+from jax_mixup._entry import public
+from jax_mixup.adjust.masks import resize_mix
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import move_rows
+
+METHODS = ("linear", "nearest")
+
+
+Box = tuple[Int[Array, "n d"], Int[Array, "n d"]]
+
+
+@public
+def fit_partner(
+    mix: Mix,
+    x: PyTree,
+    *,
+    source: Box | None = None,
+    other: PyTree | None = None,
+    method: str = "linear",
+) -> PyTree:
+    """Resize each partner's row into the box that the mask gives away: the `other` of `blend`.
+
+        out[t] = o[(t - a + ½) s/b + c - ½],  a, b: start and side of the box, c, s: of the source
+
+    The box is the smallest that holds all positions the row does not keep.
+
+    Args:
+      mix: a mix of B rows whose mask is bool, with positions.
+      x: arrays [B, *spatial, ...] of any dtype, or a PyTree of them.
+      source: the partner's box to show, as (start, stop), i32[B or 1, d] each; None is all of it.
+      other: rows to show in place of the partners', of x's shapes: the last step's batch, say.
+      method: "linear" averages what shrinks; integers are rounded, and bools are True where half of
+        what is averaged is. "nearest" copies single positions: for ids, and cheaper.
+
+    Returns:
+      Arrays of x's shapes and dtypes. Outside the box they go on with its border.
+
+    Raises:
+      TypeError: if the mask is not bool.
+      ValueError: for a mask without positions or one that does not fit x, another B, an `other` of
+        another shape, or an unknown `method`.
+
+    Example:
+      >>> mask = jnp.array([[True, True, False, False]])
+      >>> mix = jm.Mix(jm.reverse(), mask, lam=jnp.full(2, 0.5))
+      >>> x = jnp.array([[0.0, 0.0, 0.0, 0.0], [1.0, 2.0, 3.0, 4.0]])
+      >>> jm.blend(mix, x, other=jm.fit_partner(mix, x, method="nearest"))[0].tolist()
+      [0.0, 0.0, 2.0, 4.0]
+    """
+    _checks.option("fit_partner", "method", method, METHODS)
+    if mix.mask.dtype != jnp.bool_ or mix.mask.ndim < 2:
+        raise TypeError(
+            f"fit_partner got a {mix.mask.dtype} mask of shape {mix.mask.shape}; it needs a bool "
+            "one with positions, as sample_resizemix and sample_cutmix draw."
+        )
+    spatial = mix.mask.shape[1:]
+    start, stop = _box(~mix.mask)
+    if source is None:
+        whole = jnp.asarray(spatial, jnp.int32)[None, :]
+        source = jnp.zeros_like(whole), whole
+
+    def leaf(x: ArrayLike, other: ArrayLike | None = None) -> Array:
+        x = checked_rows("fit_partner", mix, "x", x)
+        mask_for("fit_partner", mix, x)
+        given = move_rows(mix.partner, x) if other is None else jnp.asarray(other)
+        given = _checks.shaped("fit_partner", "other", given, x.shape)
+        if method == "nearest":
+            return resized(given, _nearest).astype(x.dtype)
+        # Float64 and complex rows are resized as they are.
+        wide = given if given.dtype in WIDE else given.astype(jnp.float32)
+        if not jnp.issubdtype(x.dtype, jnp.inexact):
+            out = resized(wide, _linear)
+            return out >= 0.5 if x.dtype == jnp.bool_ else jnp.round(out).astype(x.dtype)
+        # A NaN is seen where it has a weight, and only there: 0 · NaN is NaN.
+        missing = ~jnp.isfinite(wide)
+        out = resized(jnp.where(missing, jnp.zeros((), wide.dtype), wide), _linear)
+        seen = resized(missing.astype(jnp.float32), _linear) > 0
+        return jnp.where(seen, jnp.nan, out).astype(x.dtype)
+
+    def resized(x: Array, move: Callable[..., Array]) -> Array:
+        for axis, size in enumerate(spatial, start=1):
+            a, b, c, d = (end[:, axis - 1] for end in (start, stop, *source))
+            x = move(x, axis, _places(a, b, c, d, size))
+        return x
+
+    return jax.tree.map(leaf, x) if other is None else jax.tree.map(leaf, x, other)
+
+
+@public
+def pool_given(mix: Mix, h: Shaped[ArrayLike, "b *dims"]) -> Float[Array, "b c"]:
+    """Average features over what the mask gives away: what the model saw of the other picture.
+
+        out = Σ (1 - m) h / Σ (1 - m)
+
+    Args:
+      mix: a mix of B rows, whose mask is brought to the features' resolution.
+      h: f[B, *spatial, C]. What has no weight has no influence, not even NaN.
+
+    Returns:
+      f32[B, C]; zeros for rows that give nothing away.
+
+    Raises:
+      ValueError: for another B, or a mask without positions or of another number of axes.
+
+    Example:
+      >>> mask = jnp.array([[True, True, False, False]])
+      >>> mix = jm.Mix(jm.reverse(), mask, lam=jnp.full(2, 0.5))
+      >>> jm.pool_given(mix, jnp.array([[[1.0], [2.0]], [[3.0], [4.0]]])).tolist()
+      [[2.0], [4.0]]
+
+    RecursiveMix, Yang et al. 2022, arXiv:2203.06844, who use RoI-align.
+    """
+    h = checked_rows("pool_given", mix, "h", h)
+    given = 1 - mask_for("pool_given", resize_mix(mix, h.shape[1:-1]), h).astype(jnp.float32)
+    axes = tuple(range(1, h.ndim - 1))
+    total = weighed(given, h).sum(axes)
+    count = jnp.broadcast_to(given, (*given.shape[:-1], 1)).sum(axes)
+    return total / jnp.where(count > 0, count, 1.0)
+
+
+def _box(given: Bool[Array, "n *spatial"]) -> Box:
+    """The smallest box around what is True, one position where nothing is."""
+    ends = []
+    for axis in range(1, given.ndim):
+        others = tuple(a for a in range(1, given.ndim) if a != axis)
+        line = given.any(axis=others)
+        size = line.shape[1]
+        start = jnp.argmax(line, axis=1)
+        ends.append((start, jnp.maximum(size - jnp.argmax(line[:, ::-1], axis=1), start + 1)))
+    start, stop = (jnp.stack(e, axis=1).astype(jnp.int32) for e in zip(*ends, strict=True))
+    return _geometry.computed_once(start), _geometry.computed_once(stop)
+
+
+def _places(
+    start: Int[Array, "n"],
+    stop: Int[Array, "n"],
+    origin: Int[Array, "m"],
+    end: Int[Array, "m"],
+    size: int,
+) -> tuple[Array, Array, Array]:
+    """Where each position looks along one axis, in the source, and the source's bounds."""
+    ratio = (end - origin).astype(jnp.float32) / (stop - start).astype(jnp.float32)
+    t = jnp.arange(size, dtype=jnp.int32)[None, :]
+    t = jnp.clip(t, start[:, None], stop[:, None] - 1) - start[:, None]
+    place = (t.astype(jnp.float32) + 0.5) * ratio[:, None] + origin[:, None].astype(jnp.float32)
+    return place, ratio, jnp.stack(jnp.broadcast_arrays(origin, end))
+
+
+def _nearest(x: Shaped[Array, "b ..."], axis: int, places: tuple[Array, Array, Array]) -> Array:
+    place, _, (origin, end) = places
+    index = jnp.clip(jnp.floor(place).astype(jnp.int32), origin[:, None], end[:, None] - 1)
+    if index.shape[0] == 1:
+        return jnp.take(x, index[0], axis=axis)
+    return jax.vmap(lambda row, i: jnp.take(row, i, axis=axis - 1))(x, index)
+
+
+def _linear(x: Inexact[Array, "b ..."], axis: int, places: tuple[Array, Array, Array]) -> Array:
+    """Weights of a triangle as wide as what one position shows, so that shrinking averages."""
+    place, ratio, (origin, end) = places
+    index = jnp.arange(x.shape[axis], dtype=jnp.int32)[None, None, :]
+    inside = (index >= origin[:, None, None]) & (index < end[:, None, None])
+    distance = jnp.abs(index.astype(jnp.float32) + 0.5 - place[:, :, None])
+    width = jnp.maximum(ratio, 1)[:, None, None]
+    weight = jnp.where(inside, jnp.maximum(0, 1 - distance / width), 0)
+    weight = weight / weight.sum(axis=2, keepdims=True)
+    weight = jnp.broadcast_to(weight, (x.shape[0], *weight.shape[1:])).astype(x.dtype)
+    rows = jnp.moveaxis(x, axis, 1)
+    flat = rows.reshape(*rows.shape[:2], -1)
+    # HIGHEST: TPUs would otherwise multiply in bfloat16.
+    out = jnp.einsum("boi,bif->bof", weight, flat, precision=jax.lax.Precision.HIGHEST)
+    return jnp.moveaxis(out.reshape(rows.shape), 1, axis)

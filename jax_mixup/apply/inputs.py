@@ -1,0 +1,185 @@
+"""Apply a mix to inputs, dense maps and ids."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, ArrayLike, Float, PyTree, Shaped
+
+from jax_mixup import _checks
+from jax_mixup._blending import checked_rows, layered, layers_of, mask_for, one_mix, partner_rows
+from jax_mixup._entry import public
+from jax_mixup._geometry import padded
+from jax_mixup.mix import Mix, Mixes
+from jax_mixup.pairings._rows import move_rows
+from jax_mixup.pairings.static import partner_index
+
+
+@public
+def take_partner(mix: Mix, x: PyTree) -> PyTree:
+    """Move each row's partner into its place.
+
+        out[i] = x[partner[i]]
+
+    The one place where rows move. Static pairings move them without a gather; index arrays gather.
+
+    Args:
+      mix: a mix of B rows.
+      x: arrays [B, ...] of any dtype, or a PyTree of them.
+
+    Returns:
+      The same shapes and dtypes.
+
+    Raises:
+      ValueError: if an array does not have B rows, or the pairing cannot serve B rows.
+
+    Example:
+      >>> mix = jm.sample_mixup(jax.random.key(0), (3,))
+      >>> jm.take_partner(mix, {"id": jnp.array([10, 11, 12])})
+      {'id': Array([12, 11, 10], dtype=int32)}
+    """
+
+    def take(x: ArrayLike) -> Array:
+        x = checked_rows("take_partner", mix, "x", x)
+        return move_rows(mix.partner, x)
+
+    return jax.tree.map(take, x)
+
+
+@public
+def blend(
+    mix: Mixes, x: PyTree, *, other: PyTree | None = None, dtype: DTypeLike | None = None
+) -> PyTree:
+    """Blend each row with its partner by the mask: inputs, features, dense soft maps.
+
+        x̃ᵢ = mᵢ ⊙ xᵢ + (1 - mᵢ) ⊙ oᵢ,  oᵢ = xₚ unless `other` is given
+
+    The mask is right-padded with 1s to x's rank. A soft mask is applied in float32 (float64 and
+    complex inputs in their own dtype). m = 0 and m = 1 copy values exactly, and a value whose
+    weight is 0 has no influence, not even where it is NaN. Integers are rounded to nearest; they
+    are exact below 2^24. Mix first and normalise after: the weights sum to 1, so it is the same,
+    and uint8 rows move.
+
+    Args:
+      mix: a mix of B rows, or a tuple of them, laid one over another.
+      x: arrays [B, *spatial, ...], or a PyTree of them; channels last. Of channels first move the
+        axis, `jnp.moveaxis(x, 1, -1)`, and back after; within a jitted step that adds no pass.
+      other: what to blend with in place of the partners' rows; same structure and shapes as x.
+      dtype: of the result, default x's; an integer x needs it: a float dtype, or its own.
+
+    Returns:
+      Arrays of x's shapes.
+
+    Raises:
+      TypeError: for integer or bool x without `dtype`, or an integer `dtype` that is not x's.
+      ValueError: for another B, a mask that does not fit x, an `other` of another shape, or one for
+        a tuple of mixes.
+
+    Example:
+      >>> mix = jm.Mix(jm.reverse(), jnp.array([0.25]), jnp.full(2, 0.25))
+      >>> images = jnp.array([[0, 100], [200, 255]], jnp.uint8)
+      >>> jm.blend(mix, images, dtype=jnp.float32).tolist()
+      [[150.0, 216.25], [50.0, 138.75]]
+      >>> jm.blend(mix, images, dtype=jnp.uint8).tolist()
+      [[150, 216], [50, 139]]
+    """
+
+    def leaf(x: ArrayLike, other: ArrayLike | None = None) -> Array:
+        out = _checks.blend_dtype(jnp.asarray(x).dtype, dtype)
+        return _blended("blend", mix, x, other, out)
+
+    return jax.tree.map(leaf, x) if other is None else jax.tree.map(leaf, x, other)
+
+
+@public
+def select(mix: Mixes, x: PyTree, *, other: PyTree | None = None) -> PyTree:
+    """Take each position from the row or from its partner: segmentation ids, tokens.
+
+        out[i] = x[i] where mᵢ else other[i],  other = the partner's rows unless given
+
+    Nothing is averaged: every id survives exactly, an ignore id too. Twice, it gives x back only
+    where the pairing is mutual and both rows of a pair have one mask, as with per="batch" or
+    per="pair" and `reverse()`. With a mask for each row some positions are in neither mixed row:
+    nothing can give them back.
+
+    Args:
+      mix: a mix of B rows whose mask is bool, or a tuple of such mixes.
+      x: arrays [B, *spatial, ...] of any dtype, or a PyTree of them.
+      other: as in `blend`, of x's dtypes.
+
+    Returns:
+      Arrays of x's shapes and dtypes.
+
+    Raises:
+      TypeError: if the mask is not bool.
+      ValueError: for another B, a mask that does not fit x, or an `other` of another shape.
+
+    Example:
+      >>> mask = jnp.array([[True, True, False]])
+      >>> mix = jm.Mix(jm.reverse(), mask, lam=jnp.full(2, 2 / 3))
+      >>> jm.select(mix, jnp.array([[1, 255, 3], [4, 5, 255]])).tolist()
+      [[1, 255, 255], [4, 5, 3]]
+    """
+    for layer in layers_of(mix):
+        if layer.mask.dtype != jnp.bool_:
+            raise TypeError(
+                f"select got a mix with a {layer.mask.dtype} mask; it needs a bool one, as "
+                "sample_cutmix draws: for a soft mask call blend on one-hot maps, or "
+                "pair_loss(by='mask') on the ids."
+            )
+
+    def leaf(x: ArrayLike, other: ArrayLike | None = None) -> Array:
+        return _blended("select", mix, x, other, jnp.asarray(x).dtype)
+
+    return jax.tree.map(leaf, x) if other is None else jax.tree.map(leaf, x, other)
+
+
+def _blended(
+    function: str, mix: Mixes, x: ArrayLike, other: ArrayLike | None, out: DTypeLike
+) -> Array:
+    x = jnp.asarray(x)
+    one_mix(function, mix, other)
+
+    def weight_of(layer: Mix) -> Array:
+        return mask_for(function, layer, checked_rows(function, layer, "x", x))
+
+    def other_of(layer: Mix) -> Array | None:
+        partner = partner_rows(function, layer, "x", x, other)
+        return None if partner is x else partner  # a batch of one
+
+    return layered(mix, x, weight_of, other_of, out)
+
+
+@public
+def restore_energy(mix: Mix, x: Shaped[ArrayLike, "b *dims"]) -> Float[Array, "b *dims"]:
+    """Bring a blend back to its parts' loudness: an average of unlike signals is quieter than they.
+
+        out = x̃ / √(m² + (1 - m)²)
+
+    Args:
+      mix: a mix of B rows.
+      x: what `blend` gave: signals of mean 0, as sound or noise.
+
+    Returns:
+      The same shape and dtype. Rows that are their own partner stay as they are.
+
+    Raises:
+      TypeError: for x that is no float.
+      ValueError: for another B, or a mask that does not fit.
+
+    Example:
+      >>> mix = jm.Mix(jm.reverse(), jnp.array([0.5]), lam=jnp.full(2, 0.5))
+      >>> noise = jax.random.normal(jax.random.key(0), (2, 10_000))
+      >>> quiet = jm.blend(mix, noise)
+      >>> print(f"{quiet.std():.1f} {jm.restore_energy(mix, quiet).std():.1f}")
+      0.7 1.0
+
+    Tokozume et al. 2018, arXiv:1711.10282.
+    """
+    x = checked_rows("restore_energy", mix, "x", x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"restore_energy got x of dtype {x.dtype}; it needs floats, as from blend.")
+    mask = mask_for("restore_energy", mix, x).astype(jnp.float32)
+    n = x.shape[0]
+    alone = padded(partner_index(mix.partner, n) == jnp.arange(n, dtype=jnp.int32), x.ndim)
+    scale = jnp.where(alone, 1.0, jnp.sqrt(jnp.square(mask) + jnp.square(1 - mask)))
+    return (x.astype(jnp.float32) / scale).astype(x.dtype)

@@ -1,0 +1,64 @@
+"""Metrics under a mix."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Shaped
+
+from jax_mixup import _checks
+from jax_mixup._entry import public
+from jax_mixup.apply.losses import pair_loss
+from jax_mixup.mix import Mixes
+
+
+@public
+def mixed_accuracy(
+    mix: Mixes,
+    logits: Float[ArrayLike, "b *dims k"],
+    labels: Shaped[ArrayLike, "b ..."],
+    *,
+    other: Shaped[ArrayLike, "b ..."] | None = None,
+) -> Float[Array, "b *dims"]:
+    """Score predictions on mixed inputs against both labels, each by its weight.
+
+        accᵢ = λᵢ [argmax oᵢ = yᵢ] + (1 - λᵢ) [argmax oᵢ = yₚ]
+
+    Accuracy against the row's own label alone, or against the argmax of mixed labels, is another
+    number: a perfect model would miss it.
+
+    Args:
+      mix: a mix of B rows, or a tuple of them.
+      logits: f[B, ..., K].
+      labels: integer ids i[B, ...], or floats f[B, ..., K] whose argmax is taken.
+      other: labels in place of the partners', as of a second batch: ids or floats.
+
+    Returns:
+      f32[B, ...], not reduced: take the mean, over real rows where some are padding.
+
+    Raises:
+      ValueError: for labels or logits of another B, or labels that do not fit the logits.
+
+    Example:
+      >>> mix = jm.Mix(jm.reverse(), jnp.array([0.75]), jnp.full(2, 0.75))
+      >>> logits = jnp.array([[9.0, 0.0], [9.0, 0.0]])
+      >>> jm.mixed_accuracy(mix, logits, jnp.array([0, 1])).tolist()
+      [0.75, 0.25]
+    """
+    predicted = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    own = _ids_for(predicted, labels)
+    partners = None if other is None else _ids_for(predicted, other)
+
+    def hit(predicted: Array, ids: Array) -> Array:
+        return (predicted == ids).astype(jnp.float32)
+
+    return pair_loss(mix, hit, predicted, own, other=partners)
+
+
+def _ids_for(predicted: Array, labels: ArrayLike) -> Array:
+    labels = jnp.asarray(labels)
+    if jnp.issubdtype(labels.dtype, jnp.inexact):
+        labels = jnp.argmax(labels, axis=-1)
+    if labels.shape != predicted.shape:
+        raise ValueError(
+            f"mixed_accuracy got predictions of shape {predicted.shape} and labels of ids' shape "
+            f"{labels.shape}; it needs one id for each prediction, or floats with a class axis."
+        )
+    return _checks.int32(labels)

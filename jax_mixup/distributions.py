@@ -1,0 +1,223 @@
+"""Distributions of λ, the weight of the example's own part.
+
+A distribution is a function `(key, shape) -> f32[shape]` with values in [0, 1]. Samplers take
+`alpha`, which means `symmetric_beta`, or any distribution as `lam_law=`. They cast its values to
+float32, and a λ that is NaN counts as 1: nothing is mixed.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+
+from jax_mixup import _checks
+from jax_mixup._draws import Law, beta_of, float32, gamma_shape, own_where_nan
+from jax_mixup._entry import public
+
+
+@public
+def symmetric_beta(
+    key: PRNGKeyArray, alpha: ArrayLike, shape: tuple[int, ...] = ()
+) -> Float[Array, "..."]:
+    """Draw λ ~ Beta(α, α) exactly, without a rejection loop.
+
+        E = U^(1/α), p = (1 - E) cos²(2πV), r = √(p + E), λ = (r ± √p) / (2 r)
+
+    with U, V uniform, and ± the sign of the cosine. This is the polar form of Student's t
+    (Bailey 1994), of which Beta(α, α) is a function (Devroye 1986): cost and compile time do not
+    depend on α. The smaller share comes without cancellation, as r - √p = E / (r + √p), in float32,
+    whatever dtype α has. Differentiable in α. Below α = 1e-6 the law of α = 1e-6 is drawn, all but
+    a one-point law.
+
+    Args:
+      key: a PRNG key.
+      alpha: concentration, from 0 to 1e4; may be traced, and of any shape that broadcasts to
+        `shape`. `alpha <= 0` is off, λ = 1, and so is a traced NaN. An infinite one is the limit,
+        λ = ½.
+      shape: shape of the result.
+
+    Returns:
+      f32[shape] in [0, 1]. For α <= 0.1 many draws are exactly 0 or 1: never take log λ.
+
+    Raises:
+      ValueError: for an `alpha` that is known to be negative or NaN.
+
+    Example:
+      >>> lam = jm.symmetric_beta(jax.random.key(0), 0.2, (100_000,))
+      >>> print(f"{lam.var():.2f}")  # Var λ = 1 / (4 (2α + 1)) = 0.1786
+      0.18
+    """
+    _checks.alpha("symmetric_beta", "alpha", alpha)
+    return beta_of(alpha, *jax.random.uniform(key, (2, *shape), jnp.float32))
+
+
+def beta(a: ArrayLike, b: ArrayLike) -> Law:
+    """Make the law λ ~ Beta(a, b) for a ≠ b.
+
+        density ∝ λ^(a-1) (1-λ)^(b-1)
+
+    Beta(α+1, α) with the row's own label alone is the one-label form of mixup. Uses the rejection
+    sampler of `jax.random.beta`; for a = b `symmetric_beta` is faster and needs no loop.
+
+    Args:
+      a, b: the two concentrations, > 0; may be traced. Where one is not positive, or NaN, λ = 1.
+        Infinite ones are limits: λ = 1 for a, 0 for b, ½ for both.
+
+    Returns:
+      A law.
+
+    Raises:
+      ValueError: for an `a` or `b` that is known and not positive.
+
+    Example:
+      >>> lam = jm.beta(2.0, 1.0)(jax.random.key(0), (10_000,))
+      >>> print(f"{lam.mean():.1f}")  # a / (a + b) = 2/3
+      0.7
+    """
+    _checks.positive("beta", "a", a)
+    _checks.positive("beta", "b", b)
+
+    def law(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        first, second = float32(a, shape), float32(b, shape)
+        on = (first > 0) & (second > 0)
+        drawn = jax.random.beta(key, gamma_shape(first), gamma_shape(second), shape, jnp.float32)
+        drawn = jnp.where(first == jnp.inf, jnp.where(second == jnp.inf, 0.5, 1.0), drawn)
+        drawn = jnp.where((second == jnp.inf) & (first < jnp.inf), 0.0, drawn)
+        return jnp.where(on, drawn, 1.0)
+
+    return law
+
+
+def uniform(low: ArrayLike, high: ArrayLike) -> Law:
+    """Make the law λ ~ U(low, high).
+
+        density 1 / (high - low) on [low, high)
+
+    U(0, 1) is Beta(1, 1): for that, `alpha=1.0` says the same.
+
+    Args:
+      low, high: bounds in [0, 1], low <= high; may be traced, and NaN is λ = 1.
+
+    Returns:
+      A law.
+
+    Raises:
+      ValueError: for bounds that are known to be outside [0, 1] or in the wrong order.
+
+    Example:
+      >>> lam = jm.uniform(0.25, 0.75)(jax.random.key(0), (1000,))
+      >>> bool(((lam >= 0.25) & (lam < 0.75)).all())
+      True
+    """
+    _checks.share("uniform", "low", low)
+    _checks.share("uniform", "high", high)
+    bounds = _checks.static_number(low), _checks.static_number(high)
+    if bounds[0] is not None and bounds[1] is not None and bounds[0] > bounds[1]:
+        raise ValueError(f"uniform got low={bounds[0]} and high={bounds[1]}; it needs low <= high.")
+
+    def law(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        start, stop = float32(low, shape), float32(high, shape)
+        known = ~(jnp.isnan(start) | jnp.isnan(stop))
+        start, stop = jnp.where(known, start, 1.0), jnp.where(known, stop, 1.0)
+        return start + (stop - start) * jax.random.uniform(key, shape, jnp.float32)
+
+    return law
+
+
+def constant(value: ArrayLike) -> Law:
+    """Make the law that always gives `value`.
+
+        λ = value
+
+    `constant(0.5)` averages every pair. That is heavy mixing, not mixup with α = 0.5; with a mutual
+    pairing such as `reverse()` both rows of a pair become the same example. `constant(1.0)` is off.
+
+    Args:
+      value: in [0, 1]; may be traced, and NaN is λ = 1.
+
+    Returns:
+      A law.
+
+    Raises:
+      ValueError: for a value that is known to be outside [0, 1].
+
+    Example:
+      >>> jm.constant(0.5)(jax.random.key(0), (2,)).tolist()
+      [0.5, 0.5]
+    """
+    _checks.share("constant", "value", value)
+
+    def law(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        return own_where_nan(float32(value, shape))
+
+    return law
+
+
+def folded_beta(alpha: ArrayLike) -> Law:
+    """Make the law of Beta(α, α) folded, so that the row itself always has the larger share.
+
+        λ = max(λ', 1 - λ'), λ' ~ Beta(α, α)
+
+    With it a label, an action or a loss can stay the row's own, for it belongs to most of what is
+    seen: MixMatch (α = 0.75), DivideMix (4), i-Mix (1), mixreg (0.2).
+
+    Args:
+      alpha: as in `symmetric_beta`; may be traced; <= 0 or NaN is off, infinity is λ = ½.
+
+    Returns:
+      A law, with values in [½, 1].
+
+    Raises:
+      ValueError: for an `alpha` that is known to be negative or NaN.
+
+    Example:
+      >>> lam = jm.folded_beta(0.75)(jax.random.key(0), (1000,))
+      >>> bool((lam >= 0.5).all())
+      True
+
+    As in the code of Berthelot et al. 2019, arXiv:1905.02249.
+    """
+    _checks.alpha("folded_beta", "alpha", alpha)
+
+    def law(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        lam = symmetric_beta(key, alpha, shape)
+        return jnp.maximum(lam, 1 - lam)
+
+    return law
+
+
+def affine_uniform(alpha: ArrayLike) -> Law:
+    """Make the law of the weight w = λ(1-α) + α(1-λ) with λ ~ U(0, 1).
+
+        w = α + λ(1 - 2α)
+
+    an affine map of λ, hence uniform on [min(α, 1-α), max(α, 1-α)], with mean ½ and variance
+    (1-2α)²/12. α and 1-α give the same law; α = 0 is U(0, 1); at α = ½ the draw cancels and w = ½
+    always. This α is not the concentration of Beta(α, α): no symmetric Beta gives such a law, but
+    for α in {0, ½, 1} (Beta(1, 1), the limit of Beta(a, a) for a → ∞, Beta(1, 1)).
+
+    Args:
+      alpha: in [0, 1]; may be traced, and NaN is w = 1.
+
+    Returns:
+      A law.
+
+    Raises:
+      ValueError: for an `alpha` that is known to be outside [0, 1].
+
+    Example:
+      >>> w = jm.affine_uniform(0.9)(jax.random.key(0), (10_000,))
+      >>> print(f"{w.min():.2f} {w.max():.2f}")
+      0.10 0.90
+      >>> jm.affine_uniform(0.5)(jax.random.key(0), (3,)).tolist()
+      [0.5, 0.5, 0.5]
+    """
+    _checks.share("affine_uniform", "alpha", alpha)
+
+    def law(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        a = float32(alpha, shape)
+        u = jax.random.uniform(key, shape, jnp.float32)
+        known = ~jnp.isnan(a)
+        a = jnp.where(known, a, 0.0)
+        return jnp.where(known, a + (1 - 2 * a) * u, 1.0)
+
+    return law

@@ -1,0 +1,62 @@
+"""The network that AutoMix and AdAutoMix share, and what it reads."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Shaped
+
+from jax_mixup._geometry import padded
+
+
+class MixBlock(nnx.Module):
+    """Cross-attention between the features of rows that will be mixed; λ is one more channel.
+
+        A = softmax(Q [z, λ] (K [z', λ'])ᵀ / √H),  scores A V [·], f32 whatever the features are
+
+    Args:
+      features: C, channels of the features z, f[B, *positions, C].
+      rngs: of the three layers, to C / 2, C / 2 and 1 channels. They start small, as the authors'.
+
+    Example:
+      >>> block = learned.MixBlock(8, rngs=nnx.Rngs(0))
+      >>> block.query.kernel.shape, block.value.kernel.shape  # λ is the ninth channel
+      ((9, 4), (9, 1))
+    """
+
+    def __init__(self, features: int, *, rngs: nnx.Rngs):
+        small = nnx.initializers.normal(0.01)
+        hidden = max(features // 2, 1)
+        self.query = nnx.Linear(features + 1, hidden, kernel_init=small, rngs=rngs)
+        self.key = nnx.Linear(features + 1, hidden, kernel_init=small, rngs=rngs)
+        self.value = nnx.Linear(features + 1, 1, kernel_init=small, rngs=rngs)
+
+    def affinity(
+        self, z: Float[Array, "b n c"], other: Float[Array, "b n c"]
+    ) -> Float[Array, "b n n"]:
+        """The logits of attention, each position of z to each of the other row's."""
+        product = jnp.einsum("bnc,bmc->bnm", self.query(z), self.key(other))
+        return product / jnp.sqrt(jnp.float32(self.query.out_features))
+
+
+def positions_of(function: str, features: Array, spatial: tuple[int, ...]) -> tuple[int, ...]:
+    positions = features.shape[1:-1]
+    if not positions or len(positions) != len(spatial):
+        raise ValueError(
+            f"{function} got features of shape {features.shape} and spatial={tuple(spatial)}; it "
+            "needs features [B, *positions, C] from before any pooling, and as many spatial axes."
+        )
+    return positions
+
+
+def with_weight(features: Shaped[Array, "b ..."], lam: Float[Array, "b"]) -> Float[Array, "b n c"]:
+    """Flat positions, λ as one more channel; nothing learns through them."""
+    z = jax.lax.stop_gradient(features).astype(jnp.float32)
+    z = z.reshape(z.shape[0], -1, z.shape[-1])
+    return jnp.concatenate([z, jnp.broadcast_to(padded(lam, 3), (*z.shape[:2], 1))], axis=-1)
+
+
+def resized(
+    score: Float[Array, "b n 1"], positions: tuple[int, ...], spatial: tuple[int, ...]
+) -> Float[Array, "b *spatial"]:
+    batch = score.shape[0]
+    return jax.image.resize(score.reshape(batch, *positions), (batch, *spatial), "linear")

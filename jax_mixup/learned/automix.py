@@ -1,0 +1,98 @@
+"""AutoMix: a mask from attention between the features of two examples."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+
+from jax_mixup._draws import Law, law_and_uniforms
+from jax_mixup._entry import calls_back, on_any_mesh
+from jax_mixup._geometry import padded
+from jax_mixup.learned._block import MixBlock, positions_of, resized, with_weight
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing, move_rows
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import check_options
+
+
+@calls_back
+def sample_automix(
+    key: PRNGKeyArray,
+    block: MixBlock,
+    features: Shaped[Array, "b ..."],
+    spatial: tuple[int, ...],
+    *,
+    alpha: ArrayLike = 2.0,
+    lam_law: Law | None = None,
+    margin: float = 0.08,
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw an AutoMix: a mask from attention between a row's features and its partner's.
+
+        m = 1 - σ(up(A V [zₚ, 1 - λ])),  A = softmax(Q [zᵢ, λ] (K [zₚ, 1 - λ])ᵀ / √H)
+
+    with up a linear resize to the input's positions. Labels weigh by the λ that was drawn:
+    `mask_loss` pulls the mask's mean to it.
+
+    Args:
+      key: a PRNG key.
+      block: a `MixBlock` for these features.
+      features: z, f[B, *positions, C] of the unmixed rows, from a momentum encoder; no gradient
+        goes back to them.
+      spatial: the positions of the inputs, x.shape[1:-1].
+      alpha, lam_law: see `samplers`; λ is drawn for each row.
+      margin: λ this near to 0 or 1 makes m = λ.
+      pairing: a static pairing, or an index array.
+
+    Returns:
+      A mix with an f32 mask [B, *spatial], differentiable in the block's parameters.
+
+    Raises:
+      TypeError: for a pairing that is none.
+      ValueError: for a static negative `alpha`, or `spatial` of another rank than the features'.
+
+    Example:
+      >>> block = learned.MixBlock(8, rngs=nnx.Rngs(0))
+      >>> z = jnp.ones((2, 4, 4, 8))
+      >>> learned.sample_automix(jax.random.key(0), block, z, (32, 32)).mask.shape
+      (2, 32, 32)
+
+    AutoMix, Liu et al. 2022, arXiv:2103.13027. In their code one λ serves a batch, query and key
+    share weights, and `margin` holds for the classifier's mixes only.
+    """
+    positions = positions_of("sample_automix", features, spatial)
+    batch = features.shape[0]
+    pairing = check_options("sample_automix", "example", pairing, batch=batch, alpha=alpha)
+    lam, z, other = _pair(key, features, pairing, alpha, lam_law=lam_law)
+    affinity, value = block.affinity(z, other), block.value(other)
+    mask = _attended(affinity, value, lam, positions, spatial, margin)
+    return Mix(pairing, mask, lam)
+
+
+@on_any_mesh
+def _pair(
+    key: PRNGKeyArray,
+    features: Shaped[Array, "b ..."],
+    pairing: Pairing,
+    alpha: ArrayLike,
+    *,
+    lam_law: Law | None,
+) -> tuple[Float[Array, "b"], Float[Array, "b n c"], Float[Array, "b n c"]]:
+    """λ, and what the block reads of the row and of its partner."""
+    law, _ = law_and_uniforms(key, lam_law, 0, features.shape[0])
+    lam = jax.lax.stop_gradient(law(alpha))
+    partners = move_rows(pairing, features)
+    return lam, with_weight(features, lam), with_weight(partners, 1 - lam)
+
+
+@on_any_mesh
+def _attended(
+    affinity: Float[Array, "b n n"],
+    value: Float[Array, "b n 1"],
+    lam: Float[Array, "b"],
+    positions: tuple[int, ...],
+    spatial: tuple[int, ...],
+    margin: float,
+) -> Float[Array, "b *spatial"]:
+    score = resized(jax.nn.softmax(affinity) @ value, positions, spatial)
+    near = (lam <= margin) | (lam >= 1 - margin)
+    return jnp.where(padded(near, score.ndim), padded(lam, score.ndim), 1 - jax.nn.sigmoid(score))

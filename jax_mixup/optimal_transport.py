@@ -1,0 +1,58 @@
+"""Optimal transport: the plan that moves one set of points onto another at the least cost."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Shaped
+
+from jax_mixup import _checks
+from jax_mixup._entry import public
+
+
+@public
+def sinkhorn(
+    cost: Shaped[ArrayLike, "..."], *, epsilon: ArrayLike = 0.1, iterations: int = 100
+) -> Float[Array, "..."]:
+    """Find the cheapest way to move n even shares onto m even places, blurred by entropy.
+
+        P = argmin ⟨P, C⟩ - ε H(P)  over P >= 0 with row sums 1/n and column sums 1/m
+
+    Sinkhorn's algorithm on logarithms, for a fixed number of steps: row sums are exact, column sums
+    as near as the steps have brought them.
+
+    Args:
+      cost: C, [..., n, m].
+      epsilon: ε > 0, in units of the cost; may be traced. The smaller, the sharper the plan and the
+        more steps it takes; however small, nothing overflows.
+      iterations: how many steps, each of all columns and all rows.
+
+    Returns:
+      P, f32[..., n, m].
+
+    Raises:
+      ValueError: for a cost of fewer than two axes, a static `epsilon` <= 0, or `iterations` < 1.
+
+    Example:
+      >>> plan = jm.sinkhorn(jnp.array([[0.0, 1.0], [1.0, 3.0]]), epsilon=0.05)
+      >>> plan.round(2).tolist()  # 1 + 1 is less than 0 + 3
+      [[0.0, 0.5], [0.5, 0.0]]
+
+    Cuturi 2013, Sinkhorn distances.
+    """
+    cost = jnp.asarray(cost)
+    if cost.ndim < 2:
+        raise ValueError(f"sinkhorn got a cost of shape {cost.shape}; it needs (..., n, m).")
+    _checks.positive("sinkhorn", "epsilon", epsilon)
+    iterations = _checks.whole("sinkhorn", "iterations", iterations, 1)
+    # What a whole row or column costs changes no plan. Without it each has an entry of 0, so that
+    # no sum of exponentials is empty, even where a tiny epsilon makes all other entries infinite.
+    cost = cost.astype(jnp.float32)
+    cost -= cost.min(axis=-1, keepdims=True)
+    cost -= cost.min(axis=-2, keepdims=True)
+    cost = jnp.where(cost > 0, cost / jnp.asarray(epsilon).astype(jnp.float32), 0.0)
+
+    def step(_: ArrayLike, g: Array) -> Array:
+        f = -jax.nn.logsumexp(g - cost, axis=-1, keepdims=True)
+        return -jax.nn.logsumexp(f - cost, axis=-2, keepdims=True)
+
+    g = jax.lax.fori_loop(1, iterations, step, -jax.nn.logsumexp(-cost, axis=-2, keepdims=True))
+    return jax.nn.softmax(g - cost, axis=-1) / cost.shape[-2]

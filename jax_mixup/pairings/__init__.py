@@ -1,0 +1,1 @@
+"""Pairings: which example each example of a batch is mixed with."""

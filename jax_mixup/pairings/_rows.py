@@ -1,0 +1,128 @@
+"""How examples move: the static pairing, and what samplers and verbs do with any pairing."""
+
+import dataclasses
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Bool, Int, Integer, PyTree
+
+from jax_mixup import _checks
+
+PER = ("batch", "pair", "example")
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class StaticPairing:
+    """A pairing known at trace time; make one with `reverse`, `roll` or `neighbours`.
+
+    A sampler notes the `rows` that it drew for, so that a mix of 16 rows whose arrays were cut to 4
+    is refused: `reverse` would pair other rows.
+    """
+
+    rule: Literal["reverse", "roll", "neighbours"]
+    shift: int = 0
+    groups: int = 1
+    rows: int | None = dataclasses.field(default=None, repr=False)
+
+
+# What the fields of a Mix and the options of the samplers hold.
+Pairing = StaticPairing | Integer[ArrayLike, "b"]
+
+
+def bound(pairing: Pairing, rows: int) -> Pairing:
+    """The pairing of a mix of this many rows, which a mix of another number cannot use."""
+    if isinstance(pairing, StaticPairing):
+        _check_groups(pairing, rows)
+        return dataclasses.replace(pairing, rows=rows)
+    return jnp.asarray(pairing).astype(jnp.int32)
+
+
+def move_rows(pairing: Pairing, x: Array) -> Array:
+    """Each row's partner, for one array; `take_partner` is the public verb."""
+    n = x.shape[0]
+    if isinstance(pairing, StaticPairing):
+        _check_groups(pairing, n)
+        moved = _move_static(pairing, x) if n > 1 else x
+    else:
+        _checks.index_array("take_partner", pairing, n)
+        moved = _gather(x, jnp.asarray(pairing)) if n > 1 else x
+    return moved  # of one row the same object: callers skip mixing, so it stays bit for bit
+
+
+def draws(per: str, n: int) -> int:
+    """How many independent draws a batch of n rows takes."""
+    return 1 if per == "batch" else n
+
+
+def tie(per: str, pairing: Pairing, n: int, drawn: PyTree[Array]) -> PyTree[Array]:
+    """Give both rows of a pair the draw of the first, for `per="pair"`; else what was drawn."""
+    if per != "pair":
+        return drawn
+    index = static_index(pairing, n) if isinstance(pairing, StaticPairing) else None
+    if index is None or (index[index] != np.arange(n)).any():
+        got = "an index array" if index is None else str(pairing)
+        raise ValueError(
+            f"per='pair' got {got} as pairing; it needs a static pairing that pairs rows mutually: "
+            "reverse() or neighbours(), or use per='example'."
+        )
+    first = jnp.asarray(index >= np.arange(n))
+
+    def tied(draw: Array) -> Array:
+        own = first.reshape((n,) + (1,) * (draw.ndim - 1))
+        return jnp.where(own, draw, move_rows(pairing, draw))
+
+    return jax.tree.map(tied, drawn)
+
+
+def static_index(pairing: StaticPairing, n: int) -> np.ndarray:
+    _check_groups(pairing, n)
+    return _move_static(pairing, np.arange(n, dtype=np.int32), numpy=np)
+
+
+def _check_groups(pairing: StaticPairing, n: int) -> None:
+    size, rest = divmod(n, pairing.groups)
+    if pairing.rows not in (None, n):
+        raise ValueError(
+            f"{pairing.rule}() got a batch of {n} rows in a mix that was drawn for {pairing.rows}; "
+            "it needs as many: draw a mix for each batch, under shard_map inside of it."
+        )
+    if rest or (size == 1 and n > 1):
+        raise ValueError(
+            f"{pairing.rule}(groups={pairing.groups}) got a batch of {n} rows; it needs groups "
+            "that divide the batch into equal parts of two rows or more."
+        )
+    if pairing.rule == "roll" and n > 1 and pairing.shift % size == 0:
+        raise ValueError(
+            f"roll(shift={pairing.shift}, groups={pairing.groups}) got groups of {size} rows, "
+            "which would pair each row with itself; it needs a shift that is no multiple of that."
+        )
+
+
+def _move_static(pairing: StaticPairing, x: Any, *, numpy: Any = jnp) -> Any:
+    n, rest = x.shape[0], x.shape[1:]
+    if pairing.rule == "neighbours":
+        even = n - n % 2
+        swapped = x[:even].reshape(even // 2, 2, *rest)[:, ::-1].reshape(even, *rest)
+        return swapped if even == n else numpy.concatenate([swapped, x[even:]])
+    groups = x.reshape(pairing.groups, n // pairing.groups, *rest)
+    if pairing.rule == "reverse":
+        return groups[:, ::-1].reshape(x.shape)
+    return numpy.roll(groups, pairing.shift, axis=1).reshape(x.shape)
+
+
+def _gather(x: Array, index: Int[Array, "b"]) -> Array:
+    if jnp.issubdtype(x.dtype, jnp.inexact):
+        return jnp.take(x, index, axis=0)  # NaN where there is no such row, so that it is seen
+    return x[index]
+
+
+def around(partner: Int[Array, "b"], missing: Bool[Array, "b"]) -> Int[Array, "b"]:
+    """The permutation with missing rows spliced out of its cycles: each is its own partner."""
+    itself = jnp.arange(partner.shape[0], dtype=jnp.int32)
+    follow = jnp.where(missing, partner, itself)
+    for _ in range((partner.shape[0] - 1).bit_length()):  # each time twice as far
+        follow = follow[follow]
+    return jnp.where(missing, itself, follow[partner])

@@ -1,0 +1,55 @@
+"""Partners that are drawn at random."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from jax_mixup._entry import public
+
+
+@public
+def permutation(key: PRNGKeyArray, n: int) -> Int[Array, "b"]:
+    """Draw a uniformly random permutation, the pairing of the original paper's code.
+
+        p ~ U(S_n)
+
+    A row is its own partner with probability 1/n. On a batch sharded over devices this is the
+    pairing that gathers the whole batch on every device: prefer a static one there.
+
+    Args:
+      key: a PRNG key.
+      n: the number of rows B.
+
+    Returns:
+      i32[B].
+
+    Example:
+      >>> sorted(jm.permutation(jax.random.key(0), 4).tolist())
+      [0, 1, 2, 3]
+    """
+    return jax.random.permutation(key, n).astype(jnp.int32)
+
+
+@public
+def derangement(key: PRNGKeyArray, n: int) -> Int[Array, "b"]:
+    """Draw a random cyclic permutation: no row is its own partner.
+
+        p(s_k) = s_(k+1 mod n) for a uniformly random order s
+
+    Uniform over the (n-1)! cycles of length n, so every other row is equally likely as a partner;
+    derangements of more than one cycle are not drawn. Sharded batches: see `permutation`.
+
+    Args:
+      key: a PRNG key.
+      n: the number of rows B.
+
+    Returns:
+      i32[B]; [0] for n = 1, which has nobody else.
+
+    Example:
+      >>> p = jm.derangement(jax.random.key(0), 5)
+      >>> bool((p == jnp.arange(5)).any())
+      False
+    """
+    order = permutation(key, n)
+    return jnp.zeros(n, jnp.int32).at[order].set(jnp.roll(order, 1))

@@ -1,0 +1,1 @@
+"""Recipes: a batch and its labels mixed in one call."""

@@ -1,0 +1,1 @@
+"""Samplers: `sample_<method>(key, shape, *, ...) -> Mix`, one file a method."""

@@ -1,0 +1,116 @@
+"""What samplers share: options checked, numbers drawn, pairs tied, masks counted."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+
+from jax_mixup import _checks, _geometry
+from jax_mixup._draws import Law, law_and_uniforms
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import PER, Pairing, StaticPairing, bound, draws, tie
+from jax_mixup.pairings.static import roll
+
+PER_SEVERAL = ("batch", "example")  # of samplers with several partners
+
+
+class Draw:
+    """One call of a sampler: its shape and options, checked, and what it draws.
+
+    Attributes:
+      batch: B.
+      spatial: the positions of the mask.
+      pairing: who meets whom: a static pairing that knows B, or an int32 index array.
+      n: how many independent draws, 1 or B.
+    """
+
+    def __init__(
+        self,
+        function: str,
+        shape: tuple[int, ...],
+        per: str,
+        pairing: Pairing,
+        *,
+        box: str = "clipped",
+        spatial: bool = True,
+        **alphas: ArrayLike,
+    ):
+        self.batch, *positions = _checks.mask_shape(function, shape, spatial=spatial)
+        self.spatial = tuple(positions)
+        self.pairing = check_options(function, per, pairing, box, batch=self.batch, **alphas)
+        self.n = draws(per, self.batch)
+        self._per = per
+
+    def law_and_uniforms(
+        self, key: PRNGKeyArray, lam_law: Law | None, others: int, times: int = 1
+    ) -> tuple[Callable[[ArrayLike], Float[Array, "n"]], Float[Array, "n others"]]:
+        """λ as a function of alpha, and other numbers, before pairs are tied."""
+        law, u = law_and_uniforms(key, lam_law, others, times * self.n)
+        return law, u.T
+
+    def numbers(
+        self, key: PRNGKeyArray, alpha: ArrayLike, lam_law: Law | None, others: int = 0
+    ) -> tuple[Float[Array, "n"], Float[Array, "n others"]]:
+        """λ and other uniform numbers of each draw, the same for both examples of a tied pair."""
+        law, u = self.law_and_uniforms(key, lam_law, others)
+        return self.tie((law(alpha), u))
+
+    def tie(self, drawn: PyTree[Array]) -> PyTree[Array]:
+        """Give both examples of a pair the first one's draw, for per="pair"."""
+        return tie(self._per, self.pairing, self.batch, drawn)
+
+    def mix(self, mask: Array, lam: Float[Array, "n"] | None = None) -> Mix:
+        """The mix of this mask; without `lam` the label weights are counted from a bool mask."""
+        lam = _geometry.share(mask) if lam is None else lam
+        return Mix(self.pairing, mask, jnp.broadcast_to(lam, (self.batch,)))
+
+
+def check_options(
+    function: str,
+    per: str,
+    pairing: object,
+    box: str = "clipped",
+    *,
+    batch: int,
+    **alphas: ArrayLike,
+) -> Pairing:
+    """The pairing of the mix: one that knows its batch, or an int32 index array."""
+    _checks.option(function, "per", per, PER)
+    if not isinstance(pairing, StaticPairing):
+        _checks.index_array(function, pairing, batch)
+        pairing = jnp.asarray(pairing).astype(jnp.int32)
+    _checks.option(function, "box", box, _geometry.BOXES)
+    for name, value in alphas.items():
+        _checks.alpha(function, name, value)
+        _checks.each_draw(function, name, value, draws(per, batch), batch)
+    return bound(pairing, batch)
+
+
+def check_shares(function: str, draw: Draw, **shares: ArrayLike) -> None:
+    """Whether these are numbers in [0, 1], one for all draws or one for each."""
+    for name, value in shares.items():
+        _checks.share(function, name, value)
+        _checks.each_draw(function, name, value, draw.n, draw.batch)
+
+
+def several_pairings(
+    function: str,
+    batch: int,
+    per: str,
+    pairings: object,
+    n: int,
+    alpha: ArrayLike,
+) -> tuple[Pairing, ...]:
+    """The n pairings, checked for this batch."""
+    _checks.option(function, "per", per, PER_SEVERAL)
+    if pairings is None:
+        if 1 < batch <= n:
+            raise ValueError(
+                f"{function} got a batch of {batch} rows and mixes {n + 1}; it needs as many rows: "
+                "drop the last, smaller batch, or give pairings."
+            )
+        pairings = tuple(roll(shift) for shift in range(1, n + 1))
+    pairings = _checks.sizes(function, "pairings", pairings, "(roll(1), roll(2), …)")
+    if len(pairings) != n:
+        raise ValueError(f"{function} got {len(pairings)} pairings; it needs {n}, one a partner.")
+    return tuple(check_options(function, per, p, batch=batch, alpha=alpha) for p in pairings)

@@ -1,0 +1,68 @@
+"""Attentive CutMix: the partner's most salient cells."""
+
+import math
+
+from jaxtyping import ArrayLike, PRNGKeyArray, Shaped
+
+from jax_mixup import _checks, _geometry
+from jax_mixup._draws import Law, drawn_from
+from jax_mixup._entry import public
+from jax_mixup._maps import checked_map
+from jax_mixup.distributions import constant
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing, move_rows
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import Draw
+
+
+@public
+def sample_attentive_cutmix(
+    key: PRNGKeyArray,
+    saliency: Shaped[ArrayLike, "b *spatial"],
+    *,
+    grid: tuple[int, ...] = (7, 7),
+    k: int = 6,
+    lam_law: Law | None = None,
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw an Attentive CutMix: the partner's k most salient cells of a grid.
+
+        m(cell) = 0 where the mean of sₚ is among its k largest, else 1;  λᵢ = the share kept
+
+    Args:
+      key: a PRNG key, for `lam_law`; without one nothing is drawn.
+      saliency: f[B, *spatial].
+      grid: how many cells along each spatial axis; where they do not divide it, sizes differ by one
+        position, and `lam` counts that.
+      k: how many cells are given away.
+      lam_law: a law of λ for each row; the share 1-λ of the cells, to the nearest, in place of k.
+      pairing: a static pairing, or an index array.
+
+    Returns:
+      A mix with a bool mask [B, *spatial].
+
+    Raises:
+      ValueError: for saliency without a spatial axis, a `grid` that does not fit it, or a `k` that
+        is not from 0 to the number of cells.
+
+    Example:
+      >>> saliency = jax.random.uniform(jax.random.key(0), (4, 28, 28))
+      >>> mix = jm.sample_attentive_cutmix(jax.random.key(1), saliency)
+      >>> print(f"{mix.lam[0]:.4f} = {1 - 6 / 49:.4f}")
+      0.8776 = 0.8776
+
+    Walawalkar et al. 2020, arXiv:2003.13048, whose saliency is the last feature map, 7 x 7, of a
+    model that was trained before. A law of λ: as in OpenMixup's "attentivemix+".
+    """
+    name = "sample_attentive_cutmix"
+    s = checked_map(name, saliency)
+    draw = Draw(name, s.shape, "example", pairing)
+    batch, spatial = draw.batch, draw.spatial
+    grid = _checks.grid(name, grid, spatial)
+    cells = math.prod(grid)
+    k = _checks.whole(name, "k", k, 0, cells)
+    law = constant(1 - k / cells) if lam_law is None else lam_law
+    share = 1 - drawn_from(law, key, batch)
+    means = _geometry.area_average(move_rows(draw.pairing, s), grid)
+    mask = _geometry.enlarge(~_geometry.largest(means, share), spatial)
+    return draw.mix(mask)

@@ -1,0 +1,73 @@
+"""CutMix: a box of the partner, pasted."""
+
+from jaxtyping import ArrayLike, PRNGKeyArray
+
+from jax_mixup import _checks, _geometry
+from jax_mixup._draws import Law
+from jax_mixup._entry import public
+from jax_mixup._geometry import cut_box
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import Draw
+
+
+@public
+def sample_cutmix(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    alpha: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    box: str = "clipped",
+    axes: tuple[int, ...] | None = None,
+    per: str = "batch",
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw a CutMix: a box of the partner pasted into the row.
+
+        mᵢ = 0 in a box of side (1-λ)^(1/d) of each axis, 1 outside;  λᵢ = the share outside
+
+    An interval in 1-D, a box in 2-D, a cuboid in 3-D. `lam` is counted from the box's corners, so
+    it is exact for odd sizes and clipped boxes. With `axes` the box spans the others whole, and d
+    counts the axes that it cuts: of a video (B, T, H, W), (2, 3) cuts one box out of all frames and
+    (1,) an interval of frames; of a spectrogram (B, T, F), (2,) cuts a band of frequencies.
+
+    Args:
+      key: a PRNG key.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see the module's docstring.
+      alpha, lam_law, per, pairing: see the module's docstring.
+      box: "clipped" centres the box anywhere and cuts off what lies beyond the border, as the
+        paper's code does: at α = 1 in 2-D it pastes 77/240 = 32 % on average. "inside" places the
+        whole box inside: it pastes ½. So does "corner", with the box at the far end of each axis
+        that is cut: with axes=(1,) the row is seen above its partner, with (2,) to its left.
+      axes: which axes of `shape` are cut, counted as an array's: 1 is the first after the batch.
+        None is all.
+
+    Returns:
+      A mix with a bool mask, [1, *spatial] or [B, *spatial].
+
+    Raises:
+      ValueError: for a bad `shape`, a static negative `alpha`, an unknown `box` or `per`, or `axes`
+        that are not different axes of `shape` after the first.
+
+    Example:
+      >>> mix = jm.sample_cutmix(jax.random.key(4), (8, 5, 7))
+      >>> mix.mask.shape, mix.mask.dtype
+      ((1, 5, 7), dtype('bool'))
+      >>> print(f"{mix.lam[0]:.4f} = {mix.mask.sum()}/35")
+      0.7143 = 25/35
+
+    Yun et al. 2019, arXiv:1905.04899. The authors' code floors half the side, so that sides are
+    even; here the side is rounded to the nearest whole number of positions. Videos: Yun et al.
+    2020, arXiv:2012.03457, whose spatial, temporal and spatio-temporal boxes are `axes`.
+    """
+    draw = Draw("sample_cutmix", shape, per, pairing, box=box, alpha=alpha)
+    spatial = draw.spatial
+    cut = _checks.axes("sample_cutmix", axes, len(spatial))
+    lam, centre = draw.numbers(key, alpha, lam_law, len(cut))
+    mask, share = cut_box(lam, centre, tuple(spatial[axis - 1] for axis in cut), box)
+    if len(cut) < len(spatial):
+        mask = _geometry.spread(mask, cut, spatial)
+    return draw.mix(mask, share)

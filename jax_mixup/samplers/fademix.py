@@ -1,0 +1,63 @@
+"""FadeMixUp: a mixup whose weight changes along one axis."""
+
+import jax.numpy as jnp
+from jaxtyping import ArrayLike, PRNGKeyArray
+
+from jax_mixup import _checks, _geometry
+from jax_mixup._draws import Law
+from jax_mixup._entry import public
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import Draw
+
+
+@public
+def sample_fademix(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    alpha: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    axis: int = 1,
+    per: str = "batch",
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw a fade: a mixup whose weight changes linearly along one axis, time for example.
+
+        m(t) = λ + γ (2t / (T-1) - 1),  γ ~ U(-g, g), g = min(λ, 1-λ)
+
+    Motion stays whole, for weights change smoothly; drawn anew for each frame they would flicker.
+
+    Args:
+      key: a PRNG key.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see `samplers`.
+      alpha, lam_law, per, pairing: see `samplers`.
+      axis: of `shape`, along which it fades: 1 is the first after the batch.
+
+    Returns:
+      A mix with a float32 mask, [1 or B, *spatial] up to `axis`, the same at every place after it.
+
+    Raises:
+      ValueError: for a bad `shape`, a static negative `alpha`, an unknown `per`, or another `axis`.
+
+    Example:
+      >>> mix = jm.sample_fademix(jax.random.key(0), (8, 5, 32, 32))  # (B, T, H, W)
+      >>> mix.mask.shape, bool(jnp.isclose(mix.mask.mean(), mix.lam[0]))
+      ((1, 5), True)
+
+    FadeMixUp, Kim et al. 2020, arXiv:2008.05721.
+    """
+    name = "sample_fademix"
+    draw = Draw(name, shape, per, pairing, alpha=alpha)
+    spatial = draw.spatial
+    (axis,) = _checks.axes(name, (axis,), len(spatial))
+    lam, u = draw.numbers(key, alpha, lam_law, 1)
+    gamma = (2 * u[:, 0] - 1) * jnp.minimum(lam, 1 - lam)
+    frames = spatial[axis - 1]
+    ramp = jnp.linspace(-1, 1, frames, dtype=jnp.float32)
+    ramp = ramp if frames > 1 else jnp.zeros(1, jnp.float32)
+    mask = jnp.clip(lam[:, None] + gamma[:, None] * ramp[None, :], 0, 1)
+    mask = _geometry.spread(mask, (axis,), (spatial[:axis]))
+    return draw.mix(mask, lam)

@@ -1,0 +1,69 @@
+"""FMix: blobs from noise of low frequency."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import ArrayLike, PRNGKeyArray
+
+from jax_mixup import _checks, _geometry
+from jax_mixup._draws import Law
+from jax_mixup._entry import public
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import Draw
+
+
+@public
+def sample_fmix(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    alpha: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    decay: float = 3.0,
+    per: str = "batch",
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw an FMix: blobs of any shape and size, from noise of low frequency.
+
+        m = 1 where F⁻¹(f^-δ F(noise)) is among its largest λ of positions
+
+    `lam` is counted: the share λ to the nearest whole position. For the one-label form, which names
+    the row's own label alone, take `lam_law=jm.beta(alpha + 1, alpha)` and the plain loss.
+
+    Args:
+      key: a PRNG key.
+      shape: (B, *spatial) with one to three spatial axes: x.shape[:-1], channels last;
+        channels first: see `samplers`.
+      alpha, lam_law, per, pairing: see `samplers`.
+      decay: δ, how fast the spectrum falls with the frequency f: 0 is single positions, large ones
+        make few smooth blobs.
+
+    Returns:
+      A mix with a bool mask, [1, *spatial] or [B, *spatial].
+
+    Raises:
+      ValueError: for a bad `shape`, a static negative `alpha`, an unknown `per`, or a negative
+        `decay`.
+
+    Example:
+      >>> mix = jm.sample_fmix(jax.random.key(0), (8, 32, 32), lam_law=jm.constant(0.25))
+      >>> mix.mask.shape, mix.mask.dtype, float(mix.lam[0])
+      ((1, 32, 32), dtype('bool'), 0.25)
+
+    Harris et al. 2020, arXiv:2002.12047. Their code draws the spectrum and takes two of its
+    rows as real and imaginary part, which leaves the image two frequencies along its last axis;
+    here white noise is filtered. They round λ up or down at random, and labels get λ as drawn.
+    """
+    name = "sample_fmix"
+    draw = Draw(name, shape, per, pairing, alpha=alpha)
+    spatial = draw.spatial
+    _checks.fft_axes(name, len(spatial))
+    decay = _checks.known(name, "decay", decay, "a number >= 0 (the paper's is 3)", 0.0)
+    key, key_noise = jax.random.split(key)
+    lam, _ = draw.numbers(key, alpha, lam_law)
+    noise = draw.tie(jax.random.normal(key_noise, (draw.n, *spatial), jnp.float32))
+    square = _geometry.square_frequency(spatial) * max(spatial) ** 2  # 1 or more, or 0
+    # The mean, f = 0, moves no rank: without it the other digits are kept.
+    response = jnp.where(square > 0, jnp.maximum(square, 0.5) ** (-decay / 2), 0.0)
+    return draw.mix(_geometry.largest(_geometry.filtered(noise, response), lam))

@@ -1,0 +1,63 @@
+"""GMix: a Gaussian of the partner."""
+
+import jax.numpy as jnp
+from jaxtyping import ArrayLike, PRNGKeyArray
+
+from jax_mixup import _geometry
+from jax_mixup._draws import Law
+from jax_mixup._entry import public
+from jax_mixup._geometry import padded
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import Draw
+
+
+@public
+def sample_gmix(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    alpha: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    per: str = "batch",
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw a GMix: a CutMix whose box is a round spot with soft edges.
+
+        m = G(λ) where λ < ½, else 1 - G(1-λ),  G(s) = exp(-π Σ (x - c)² / s^(2/d)),  λᵢ = mean m
+
+    So the spot belongs to the one with the smaller share s, which is what its whole integral holds;
+    the border cuts some off, and `lam` is what is left.
+
+    Args:
+      key: a PRNG key.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see `samplers`.
+      alpha, lam_law, per, pairing: see `samplers`.
+
+    Returns:
+      A mix with a float32 mask, [1, *spatial] or [B, *spatial].
+
+    Raises:
+      ValueError: for a bad `shape`, a static negative `alpha`, or an unknown `per`.
+
+    Example:
+      >>> mix = jm.sample_gmix(jax.random.key(0), (8, 32, 32), lam_law=jm.constant(0.9))
+      >>> float(mix.mask.min()), bool(mix.lam[0] >= 0.9)
+      (0.0, True)
+
+    Park et al. 2022, arXiv:2208.09913. Their code is for squares: here distances are shares of each
+    axis, as for the box of CutMix.
+    """
+    name = "sample_gmix"
+    draw = Draw(name, shape, per, pairing, alpha=alpha)
+    spatial = draw.spatial
+    lam, centre = draw.numbers(key, alpha, lam_law, len(spatial))
+    smaller = jnp.minimum(lam, 1 - lam)
+    # Nothing of a share is no spot at all; the floor keeps its gradient finite.
+    width = jnp.maximum(smaller, 1e-6) ** (1 / len(spatial))
+    found = _geometry.bump(centre, width, spatial)
+    spot, average = (jnp.where(padded(smaller > 0, g.ndim), g, 0.0) for g in found)
+    mask, lam = (jnp.where(padded(lam < 0.5, g.ndim), g, 1 - g) for g in (spot, average))
+    return draw.mix(mask, lam)

@@ -1,0 +1,69 @@
+"""Saliency Grafting: salient cells, with labels by what is salient."""
+
+import math
+
+from jaxtyping import ArrayLike, PRNGKeyArray, Shaped
+
+from jax_mixup import _checks, _geometry
+from jax_mixup._draws import Law
+from jax_mixup._entry import public
+from jax_mixup._maps import checked_map, normalised
+from jax_mixup.adjust.labels import reweigh
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing, move_rows
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import Draw
+
+
+@public
+def sample_grafting(
+    key: PRNGKeyArray,
+    saliency: Shaped[ArrayLike, "b *spatial"],
+    *,
+    alpha: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    grid: tuple[int, ...] = (7, 7),
+    threshold: float = 1.0,
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw a Saliency Grafting: some of the partner's salient cells; labels by what is salient.
+
+        m(cell) = 0 with probability 1-λ where mean sₚ >= τ · (its mean over all cells), else 1
+        λᵢ = Σ m ŝᵢ / (Σ m ŝᵢ + Σ (1-m) ŝₚ),  ŝ = s / Σ s
+
+    Args:
+      key: a PRNG key.
+      saliency: f[B, *spatial].
+      alpha, lam_law, pairing: see `samplers`; λ is drawn for each row.
+      grid: how many cells along each spatial axis.
+      threshold: τ; 0 makes every cell a candidate.
+
+    Returns:
+      A mix with a bool mask [B, *spatial]; `lam` as `reweigh` gives it.
+
+    Raises:
+      ValueError: for saliency without a spatial axis, a static negative `alpha`, or a `grid` that
+        does not fit.
+
+    Example:
+      >>> s = jnp.array([[8.0, 0.0, 1.0, 1.0], [1.0, 1.0, 0.0, 6.0]])
+      >>> mix = jm.sample_grafting(jax.random.key(0), s, grid=(4,), lam_law=jm.constant(0.0))
+      >>> mix.mask.astype(int).tolist(), [round(float(lam), 3) for lam in mix.lam]
+      ([[1, 1, 1, 0], [0, 1, 1, 1]], [0.545, 0.522])
+
+    Park et al. 2022, arXiv:2112.08796; we found no code of the authors. How they scale saliency
+    before the threshold, and how they draw the probability, may differ: here it is taken against
+    its mean, and 1-λ has the law of every sampler.
+    """
+    name = "sample_grafting"
+    s = checked_map(name, saliency)
+    draw = Draw(name, s.shape, "example", pairing, alpha=alpha)
+    batch, spatial = draw.batch, draw.spatial
+    threshold = _checks.known(name, "threshold", threshold, "a number >= 0", 0.0)
+    grid = _checks.grid(name, grid, spatial)
+    lam, u = draw.numbers(key, alpha, lam_law, math.prod(grid))
+    means = _geometry.area_average(move_rows(draw.pairing, s), grid).reshape(batch, -1)
+    candidate = means >= threshold * means.mean(axis=1, keepdims=True)
+    kept = ~candidate | (u < lam[:, None])
+    mask = _geometry.enlarge(kept.reshape(batch, *grid), spatial)
+    return reweigh(draw.mix(mask), normalised(s))

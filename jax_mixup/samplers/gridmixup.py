@@ -1,0 +1,71 @@
+"""GridMixup: the partner seen through a lattice of holes."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import ArrayLike, PRNGKeyArray
+
+from jax_mixup import _checks, _geometry
+from jax_mixup._draws import Law
+from jax_mixup._entry import public
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import Draw
+
+
+@public
+def sample_gridmixup(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    alpha: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    holes: tuple[int, int] = (2, 6),
+    per: str = "batch",
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw a GridMixup: the partner seen through a regular lattice of holes.
+
+        mᵢ = 0 in holes of side (1-λ)^(1/d) of their cell, 1 elsewhere;  λᵢ = the share elsewhere
+
+    There are n holes along each axis, n ∈ {n₁, …, n₂} equally likely, and the lattice is moved by a
+    random part of a cell, cyclically.
+
+    Args:
+      key: a PRNG key.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see `samplers`.
+      alpha, lam_law, per, pairing: see `samplers`.
+      holes: the bounds n₁ and n₂, both inclusive.
+
+    Returns:
+      A mix with a bool mask, [1, *spatial] or [B, *spatial].
+
+    Raises:
+      ValueError: for a bad `shape`, a static negative `alpha`, an unknown `per`, or bounds that are
+        not 1 <= n₁ <= n₂.
+
+    Example:
+      >>> half = jm.constant(0.5)
+      >>> mix = jm.sample_gridmixup(jax.random.key(0), (4, 8), holes=(2, 2), lam_law=half)
+      >>> mix.mask[0].astype(jnp.int32).tolist()
+      [0, 0, 1, 1, 0, 0, 1, 1]
+
+    GridMixup, github.com/IlyaDobrynin/GridMixup. There cells are squares that start at the corner
+    of a random crop, and a hole never fills its cell; here they have the image's aspect, and move.
+    """
+    name = "sample_gridmixup"
+    draw = Draw(name, shape, per, pairing, alpha=alpha)
+    spatial = draw.spatial
+    bounds = _checks.bounds(name, "holes", holes, "1 <= low <= high", 1.0)
+    low, high = (_checks.whole(name, "holes", bound, 1) for bound in bounds)
+    lam, u = draw.numbers(key, alpha, lam_law, 1 + len(spatial))
+    number = low + jnp.minimum(jnp.floor(u[:, :1] * (high - low + 1)), high - low)
+    side = (1 - jax.lax.stop_gradient(lam[:, None])) ** (1 / len(spatial))
+    number, side = _geometry.computed_once(jnp.stack([number, side]))
+    hole = jnp.ones((1,) * len(shape), bool)
+    for axis, size in enumerate(spatial, start=1):
+        middle = (jnp.arange(size, dtype=jnp.float32)[None, :] + 0.5) / size
+        phase = jnp.mod(middle * number + u[:, axis, None], 1.0)
+        hole &= _geometry.spread(phase < side, (axis,), spatial)
+    return draw.mix(~hole)

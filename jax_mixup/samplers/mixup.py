@@ -1,0 +1,51 @@
+"""mixup: the whole of two examples, averaged."""
+
+from jaxtyping import ArrayLike, PRNGKeyArray
+
+from jax_mixup._draws import Law
+from jax_mixup._entry import public
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import Draw
+
+
+@public
+def sample_mixup(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    alpha: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    per: str = "batch",
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw a mixup: the whole of two examples, averaged.
+
+        mᵢ = λᵢ, λᵢ ~ Beta(α, α)
+
+    The mask has no positions, so the mix applies to inputs and hidden features of any shape.
+
+    Args:
+      key: a PRNG key.
+      shape: (B, ...); only B is used.
+      alpha, lam_law, per, pairing: see the module's docstring.
+
+    Returns:
+      A mix with a float32 mask, [1] or [B].
+
+    Raises:
+      ValueError: for a bad `shape`, a static negative `alpha`, or an unknown `per`.
+
+    Example:
+      >>> x = jnp.ones((8, 32, 32, 3))
+      >>> mix = jm.sample_mixup(jax.random.key(0), x.shape[:-1], alpha=0.2)
+      >>> mix.mask.shape, mix.lam.shape, jm.blend(mix, x).shape
+      ((1,), (8,), (8, 32, 32, 3))
+
+    Zhang et al. 2018, arXiv:1710.09412. The authors' code pairs by a random permutation
+    (`permutation(key, B)`); reversal gives the same law for a shuffled batch, without a gather.
+    """
+    draw = Draw("sample_mixup", shape, per, pairing, spatial=False, alpha=alpha)
+    lam, _ = draw.numbers(key, alpha, lam_law)
+    return draw.mix(lam, lam)

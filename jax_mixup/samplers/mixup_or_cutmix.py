@@ -1,0 +1,83 @@
+"""mixup or CutMix, one of them in each draw."""
+
+import jax.numpy as jnp
+from jaxtyping import ArrayLike, PRNGKeyArray
+
+from jax_mixup import _geometry
+from jax_mixup._draws import Law, below
+from jax_mixup._entry import public
+from jax_mixup._geometry import cut_box
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import Draw, check_shares
+
+
+@public
+def sample_mixup_or_cutmix(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    mixup_alpha: ArrayLike = 0.8,
+    cutmix_alpha: ArrayLike = 1.0,
+    switch_prob: ArrayLike = 0.5,
+    prob: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    box: str = "clipped",
+    per: str = "batch",
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw a CutMix with probability `switch_prob`, else a mixup, in one branch-free weight map.
+
+        m = 1[outside the box] if CutMix else λ;  no mixing with probability 1 - prob
+
+    One fusion, at the price of plain mixup, whichever is drawn.
+
+    Args:
+      key: a PRNG key.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see the module's docstring.
+      mixup_alpha, cutmix_alpha: the concentration for each method; 0 turns that one off, which
+        leaves its share of draws unmixed.
+      switch_prob: probability of CutMix; may be traced.
+      prob: probability of mixing at all; may be traced.
+      lam_law: a law for both methods in place of the alphas.
+      box: as in `sample_cutmix`.
+      per, pairing: see the module's docstring; the method is drawn at the same grain.
+
+    Returns:
+      A mix with a float32 mask, [1, *spatial] or [B, *spatial].
+
+    Raises:
+      ValueError: for a bad `shape`, a static alpha or probability out of range, an unknown `box` or
+        `per`.
+
+    Example:
+      >>> mix = jm.sample_mixup_or_cutmix(jax.random.key(0), (8, 32, 32), per="example")
+      >>> mix.mask.shape, mix.mask.dtype
+      ((8, 32, 32), dtype('float32'))
+
+    The defaults are those of the DeiT recipe (Touvron et al. 2021, arXiv:2012.12877) as timm runs
+    it. timm falls back to the other method when one alpha is 0; here probabilities mean what they
+    say.
+    """
+    name = "sample_mixup_or_cutmix"
+    draw = Draw(
+        name, shape, per, pairing, box=box, mixup_alpha=mixup_alpha, cutmix_alpha=cutmix_alpha
+    )
+    spatial = draw.spatial
+    check_shares(name, draw, switch_prob=switch_prob, prob=prob)
+    law, u = draw.law_and_uniforms(key, lam_law, 2 + len(spatial))
+    cut, on, centre = below(u[:, 0], switch_prob), below(u[:, 1], prob), u[:, 2:]
+    on &= ~jnp.isnan(jnp.asarray(switch_prob).astype(jnp.float32))
+    alpha = jnp.where(
+        cut, jnp.asarray(cutmix_alpha, jnp.float32), jnp.asarray(mixup_alpha, jnp.float32)
+    )
+    lam = jnp.where(on, law(alpha), 1.0)
+    cut, lam, centre = draw.tie((cut, lam, centre))
+    # A mixup is a box of nothing, and λ outside: one choice a position.
+    outside, share = cut_box(jnp.where(cut, lam, 1.0), centre, spatial, box)
+    weights = jnp.stack([jnp.where(cut, 1.0, lam), jnp.where(cut, share, lam)])
+    weight, lam = _geometry.computed_once(weights)
+    mask = jnp.where(outside, weight.reshape((-1,) + (1,) * len(spatial)), 0.0)
+    return draw.mix(mask, lam)

@@ -1,0 +1,62 @@
+"""Noisy mixup: a weight for each position."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import ArrayLike, PRNGKeyArray
+
+from jax_mixup import _checks, _geometry
+from jax_mixup._draws import Law
+from jax_mixup._entry import public
+from jax_mixup._geometry import padded
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import Draw
+
+
+@public
+def sample_noisymixup(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    alpha: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    noise: float = 0.025,
+    per: str = "batch",
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw a noisy mixup: one whose weight differs a little from position to position.
+
+        m ~ N(λ, s²), clipped to [0, 1];  λᵢ = mean m
+
+    Args:
+      key: a PRNG key.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see `samplers`.
+      alpha, lam_law, per, pairing: see `samplers`.
+      noise: s; where λ is 0 or 1 there is none.
+
+    Returns:
+      A mix with a float32 mask, [1, *spatial] or [B, *spatial].
+
+    Raises:
+      ValueError: for a bad `shape`, a static negative `alpha` or `noise`, or an unknown `per`.
+
+    Example:
+      >>> mix = jm.sample_noisymixup(jax.random.key(0), (8, 32, 32), lam_law=jm.constant(0.5))
+      >>> mix.mask.shape, f"{mix.mask.std():.2f}"
+      ((1, 32, 32), '0.03')
+
+    Summers and Dinneen 2019, arXiv:1805.11272. Their labels have λ as it was drawn.
+    """
+    name = "sample_noisymixup"
+    draw = Draw(name, shape, per, pairing, alpha=alpha)
+    spatial = draw.spatial
+    noise = _checks.known(name, "noise", noise, "a number >= 0", 0.0)
+    key, key_noise = jax.random.split(key)
+    lam, _ = draw.numbers(key, alpha, lam_law)
+    lam = padded(lam, len(shape))
+    offset = noise * draw.tie(jax.random.normal(key_noise, (draw.n, *spatial), jnp.float32))
+    mask = jnp.clip(lam + jnp.where((lam > 0) & (lam < 1), offset, 0.0), 0, 1)
+    mask = _geometry.computed_once(mask)
+    return draw.mix(mask, _geometry.mean(mask))

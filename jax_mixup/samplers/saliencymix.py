@@ -1,0 +1,59 @@
+"""SaliencyMix: a box around the partner's most salient place."""
+
+import jax.numpy as jnp
+from jaxtyping import ArrayLike, PRNGKeyArray, Shaped
+
+from jax_mixup import _geometry
+from jax_mixup._draws import Law
+from jax_mixup._entry import public
+from jax_mixup._maps import checked_map
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing, move_rows
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import Draw
+
+
+@public
+def sample_saliencymix(
+    key: PRNGKeyArray,
+    saliency: Shaped[ArrayLike, "b *spatial"],
+    *,
+    alpha: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw a SaliencyMix: a box of the partner, about the place where it is most salient.
+
+        mᵢ = 0 in a box of side (1-λ)^(1/d) of each axis about argmax sₚ;  λᵢ = the share outside
+
+    Args:
+      key: a PRNG key.
+      saliency: f[B, *spatial]. Of equal places the first is taken.
+      alpha, lam_law, pairing: see `samplers`; λ is drawn for each row.
+
+    Returns:
+      A mix with a bool mask [B, *spatial]; the box ends at the border.
+
+    Raises:
+      ValueError: for saliency without a spatial axis, or a static negative `alpha`.
+
+    Example:
+      >>> s = jnp.zeros((2, 8)).at[0, 6].set(1.0).at[1, 2].set(1.0)
+      >>> mix = jm.sample_saliencymix(jax.random.key(0), s, lam_law=jm.constant(0.625))
+      >>> mix.mask.astype(int).tolist(), mix.lam.tolist()
+      ([[1, 0, 0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 0, 0, 0]], [0.625, 0.625])
+
+    Uddin et al. 2021, arXiv:2006.01791. Their code takes the box of one image for all of the batch,
+    and sides that are even; here each row follows its own partner, and sides are rounded.
+    """
+    s = checked_map("sample_saliencymix", saliency)
+    draw = Draw("sample_saliencymix", s.shape, "example", pairing, alpha=alpha)
+    batch, spatial = draw.batch, draw.spatial
+    lam, _ = draw.numbers(key, alpha, lam_law)
+    peak = move_rows(draw.pairing, s.reshape(batch, -1).argmax(axis=1))
+    place = jnp.stack(jnp.unravel_index(peak, spatial), axis=1).astype(jnp.float32)
+    # The quarter makes the box start at place - side // 2, well away from a rounding.
+    centre = (place + 0.25) / jnp.asarray(spatial, jnp.float32)[None, :]
+    corners = _geometry.box_corners(lam, centre, spatial, box="clipped")
+    mask = _geometry.outside_box(*corners, spatial)
+    return draw.mix(mask, _geometry.share_outside(*corners, spatial))

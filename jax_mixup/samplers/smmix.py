@@ -1,0 +1,76 @@
+"""SMMix: a region of the partner's most attended tokens in place of the least attended."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Int, PRNGKeyArray, Shaped
+
+from jax_mixup import _checks, _geometry
+from jax_mixup._entry import public
+from jax_mixup._geometry import best_box
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing, move_rows
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import Draw
+
+
+@public
+def sample_smmix(
+    key: PRNGKeyArray,
+    attention: Shaped[ArrayLike, "b *grid"],
+    *,
+    sides: tuple[float, float] = (0.25, 0.75),
+    patch: int = 1,
+    pairing: Pairing = reverse(),
+) -> tuple[Mix, tuple[Int[Array, "b d"], Int[Array, "b d"]]]:
+    """Draw an SMMix: the partner's most attended square in place of the row's least attended one.
+
+        m = 0 in the box of least Σ aᵢ, shown there: the box of most Σ aₚ, both of side s
+        s ~ U{⌊s₁ n⌋, …, ⌊s₂ n⌋} of an axis of n patches;  λᵢ = the share outside
+
+    Args:
+      key: a PRNG key.
+      attention: f[B, *grid], how much each patch of each unmixed row is attended to.
+      sides: s₁ and s₂, as shares of the axis, in (0, 1]. A side has one patch at least.
+      patch: how many positions of x along each axis are a patch's, so that the mask is x's.
+      pairing: a static pairing, or an index array.
+
+    Returns:
+      The mix, with a bool mask [B, *(grid · patch)], and the partner's box to show, as (start,
+      stop), i32[B, d] each: `other = jm.fit_partner(mix, x, source=source, method="nearest")`.
+
+    Raises:
+      ValueError: for attention without a grid, sides that are not 0 < s₁ <= s₂ <= 1, or
+        `patch` < 1.
+
+    Example:
+      >>> attention = jnp.array([[9.0, 1.0, 2.0, 3.0], [5.0, 6.0, 0.0, 8.0]])
+      >>> x = jnp.array([[1, 2, 3, 4], [5, 6, 7, 8]])
+      >>> mix, source = jm.sample_smmix(jax.random.key(0), attention, sides=(0.5, 0.5))
+      >>> other = jm.fit_partner(mix, x, source=source, method="nearest")
+      >>> jm.select(mix, x, other=other).tolist()
+      [[1, 5, 6, 4], [5, 1, 2, 8]]
+
+    Chen et al. 2023, arXiv:2212.12977. Their attention is the model's own in evaluation mode, the
+    mean over heads and over the patches that attend, and one side is drawn for the batch; here each
+    row draws. Their label weight is the area as well; for another, `transmix`. Their two other
+    losses need no more than the mask, for tokens pooled inside and outside of it with a label each,
+    and `mix.lam`, for the unmixed predictions blended.
+    """
+    attention = jnp.asarray(attention)
+    draw = Draw("sample_smmix", attention.shape, "example", pairing)
+    grid = draw.spatial
+    sides = _checks.bounds("sample_smmix", "sides", sides, "0 < s₁ <= s₂ <= 1", math.ulp(0.0), 1.0)
+    patch = _checks.whole("sample_smmix", "patch", patch, 1)
+    low, high = ([max(1, int(n * share)) for n in grid] for share in sides)
+    low, high = (jnp.asarray([side], jnp.float32) for side in (low, high))
+    u = jax.random.uniform(key, (draw.batch, 1), jnp.float32)
+    side = jnp.minimum(jnp.floor(low + u * (high - low + 1)), high).astype(jnp.int32)
+    worth = attention.astype(jnp.float32)
+    start, origin = best_box(-worth, side), best_box(move_rows(draw.pairing, worth), side)
+    spatial = tuple(n * patch for n in grid)
+    corners = start * patch, (start + side) * patch
+    outside = _geometry.outside_box(*corners, spatial)
+    mix = draw.mix(outside, _geometry.share_outside(*corners, spatial))
+    return mix, (origin * patch, (origin + side) * patch)

@@ -1,0 +1,61 @@
+"""SmoothMix: a box or disc with a soft border."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from jax_mixup import _checks, _geometry
+from jax_mixup._entry import public
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import Draw
+
+
+@public
+def sample_smoothmix(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    sigma: tuple[float, float] = (0.25, 0.5),
+    per: str = "batch",
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw a SmoothMix: the partner shines through a round spot with soft edges.
+
+        m = 1 - G,  G = exp(-½ Σ (x - c)² / σ²),  σ ~ U(σ₁, σ₂),  λᵢ = mean m
+
+    The centre c is any position, equally likely. There is no law of λ: σ is what is drawn.
+
+    Args:
+      key: a PRNG key.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see `samplers`.
+      sigma: the bounds of the spot's standard deviation, as a share of each axis.
+      per, pairing: see `samplers`.
+
+    Returns:
+      A mix with a float32 mask, [1, *spatial] or [B, *spatial].
+
+    Raises:
+      ValueError: for a bad `shape`, an unknown `per`, or bounds that are not 0 < σ₁ <= σ₂.
+
+    Example:
+      >>> mix = jm.sample_smoothmix(jax.random.key(0), (8, 32, 32))
+      >>> float(mix.mask.min()), bool(jnp.isclose(mix.mask.mean(), mix.lam[0]))
+      (0.0, True)
+
+    Lee et al. 2020, SmoothMix, CVPR Workshops. Other code for it returns the mean of G, the
+    partner's share, where the row's own is read; here λ is the row's, as everywhere. On images that
+    are not square the spot has their aspect.
+    """
+    name = "sample_smoothmix"
+    draw = Draw(name, shape, per, pairing)
+    spatial = draw.spatial
+    sigma = _checks.sigma(name, sigma)
+    u = draw.tie(jax.random.uniform(key, (draw.n, 1 + len(spatial)), jnp.float32))
+    width = (sigma[0] + (sigma[1] - sigma[0]) * u[:, 0]) * math.sqrt(2 * math.pi)
+    spot, average = _geometry.bump(u[:, 1:], width, spatial)
+    return draw.mix(1 - spot, 1 - average)

@@ -1,0 +1,81 @@
+"""SnapMix: boxes of different sizes, with labels by class activation."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
+
+from jax_mixup import _geometry
+from jax_mixup._draws import Law
+from jax_mixup._entry import public
+from jax_mixup._geometry import padded
+from jax_mixup._maps import checked_map, normalised
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing, move_rows
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import Draw
+
+
+@public
+def sample_snapmix(
+    key: PRNGKeyArray,
+    cam: Shaped[ArrayLike, "b *spatial"],
+    *,
+    alpha: ArrayLike = 5.0,
+    lam_law: Law | None = None,
+    pairing: Pairing = reverse(),
+) -> tuple[Mix, tuple[Int[Array, "b d"], Int[Array, "b d"]], Float[Array, "b"]]:
+    """Draw a SnapMix: a box of the partner, resized into another box; labels by class activation.
+
+        wᵢ = Σ ĉᵢ outside the row's box,  wₚ = Σ ĉₚ in the partner's box,  ĉ = (c - min c) / Σ
+        λᵢ = wᵢ / (wᵢ + wₚ),  total = wᵢ + wₚ, which need not be 1
+
+    Both boxes have sides √(1-λ) of the input's, each with a λ of its own, and end at the border:
+
+        mixed = jm.blend(mix, x, other=jm.fit_partner(mix, x, source=source))
+        loss = (total * jm.pair_loss(mix, cross_entropy, logits, labels)).mean()
+
+    Args:
+      key: a PRNG key.
+      cam: f[B, *spatial], how much each position speaks for the row's own class, at the inputs'
+        size; may be negative.
+      alpha, lam_law, pairing: see `samplers`; both λ are drawn for each row.
+
+    Returns:
+      The mix, with a bool mask [B, *spatial]; `source`, the partner's box: its first positions and
+      those after its last, i32[B, d] each; and `total`, f32[B]. Where either box is empty nothing
+      is mixed, and the source is the whole row.
+
+    Raises:
+      ValueError: for a map without a spatial axis, or a static negative `alpha`.
+
+    Example:
+      >>> cam = jnp.ones((4, 16, 16)).at[:, :4, :4].set(9.0)
+      >>> mix, (start, stop), total = jm.sample_snapmix(jax.random.key(0), cam)
+      >>> start.shape, bool((stop > start).all()), bool((mix.lam * total <= 1).all())
+      ((4, 2), True, True)
+
+    Huang et al. 2021, arXiv:2012.04846. Their code draws both boxes once for the batch, and gives
+    each label of a pair of one class the weight wᵢ + wₚ, twice as much as this loss; that is
+    `total * jnp.where(labels == jm.take_partner(mix, labels), 2, 1)`.
+    """
+    c = checked_map("sample_snapmix", cam)
+    draw = Draw("sample_snapmix", c.shape, "example", pairing, alpha=alpha)
+    batch, axes, spatial = draw.batch, tuple(range(1, c.ndim)), draw.spatial
+    law, centre = draw.law_and_uniforms(key, lam_law, len(spatial), times=2)
+    each = jnp.tile(jnp.asarray(alpha), 2) if jnp.ndim(alpha) else alpha
+    start, stop = _geometry.box_corners(law(each), centre, spatial, box="clipped")
+    some = (stop > start).all(axis=1)
+    some = some[:batch] & some[batch:]
+    on, size = some[:, None], jnp.asarray(spatial, jnp.int32)[None, :]
+    # Where either is empty: nothing of the row, and of the partner all, which can be resized.
+    box = jnp.where(on, start[:batch], 0), jnp.where(on, stop[:batch], 0)
+    source = jnp.where(on, start[batch:], 0), jnp.where(on, stop[batch:], size)
+    mask = _geometry.outside_box(*box, spatial)
+    mass = normalised(c - c.min(axis=axes, keepdims=True))
+    own = jnp.where(mask, mass, 0.0).sum(axes)
+    other = move_rows(draw.pairing, mass)
+    other = jnp.where(_geometry.outside_box(*source, spatial) | ~padded(some, c.ndim), 0.0, other)
+    other = other.sum(axes)
+    total = own + other
+    share = _geometry.share_outside(*box, spatial)
+    lam = jnp.where(total > 0, own / jnp.where(total > 0, total, 1.0), share)
+    return draw.mix(mask, lam), source, total

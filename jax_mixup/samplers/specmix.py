@@ -1,0 +1,64 @@
+"""SpecMix: bands of time and of frequency from the partner."""
+
+import jax.numpy as jnp
+from jaxtyping import ArrayLike, PRNGKeyArray
+
+from jax_mixup import _checks, _geometry
+from jax_mixup._draws import Law
+from jax_mixup._entry import public
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import Draw
+
+
+@public
+def sample_specmix(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    alpha: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    bands: int = 1,
+    per: str = "batch",
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw a SpecMix: bands of time and bands of frequency from the partner.
+
+        m = 0 in the bands of any axis, 1 elsewhere;  λᵢ = the share elsewhere
+
+    What is kept of each of d axes is λ^(1/d), before bands overlap, which keeps more.
+
+    Args:
+      key: a PRNG key.
+      shape: (B, T, F), or any (B, *spatial).
+      alpha, lam_law, per, pairing: see `samplers`.
+      bands: how many along each axis, all of one width; they may overlap.
+
+    Returns:
+      A mix with a bool mask, [1, *spatial] or [B, *spatial].
+
+    Raises:
+      ValueError: for a bad `shape`, a static negative `alpha`, an unknown `per`, or `bands` < 1.
+
+    Example:
+      >>> mix = jm.sample_specmix(jax.random.key(2), (8, 40, 64))  # (B, T, F)
+      >>> mix.mask.shape, bool(mix.lam[0] == mix.mask.mean())
+      ((1, 40, 64), True)
+
+    Kim et al. 2021, arXiv:2108.03020. There the bands' widths are drawn apart; here they follow λ.
+    """
+    name = "sample_specmix"
+    draw = Draw(name, shape, per, pairing, alpha=alpha)
+    spatial = draw.spatial
+    bands = _checks.whole(name, "bands", bands, 1)
+    lam, u = draw.numbers(key, alpha, lam_law, bands * len(spatial))
+    width = (1 - lam ** (1 / len(spatial))) / bands  # a band's share of its axis
+    centres = u.reshape(-1, len(spatial), bands, 1)
+    mask = jnp.ones((lam.shape[0], *spatial), bool)
+    for axis, size in enumerate(spatial, start=1):
+        for band in range(bands):
+            centre = centres[:, axis - 1, band]
+            corners = _geometry.box_corners(1 - width, centre, (size,), box="inside")
+            mask &= _geometry.spread(_geometry.outside_box(*corners, (size,)), (axis,), spatial)
+    return draw.mix(mask)

@@ -1,0 +1,103 @@
+"""TokenMix: several blocks of tokens from the partner."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
+
+from jax_mixup import _checks, _geometry
+from jax_mixup._draws import Law
+from jax_mixup._entry import public
+from jax_mixup._geometry import padded
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import Draw
+
+ATTEMPTS = 64  # of 14 x 14 tokens none is then missing at λ = 0.2, and 2 at λ = 0.05
+
+
+@public
+def sample_tokenmix(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    alpha: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    grid: tuple[int, ...] | None = None,
+    least: int = 14,
+    per: str = "batch",
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw a TokenMix: several blocks of the partner's tokens, on the grid of a transformer.
+
+        m = 0 in blocks B₁ ∪ B₂ ∪ …, of at most (1-λ) of the tokens;  λᵢ = the share outside
+
+    A block aims at a uniform number of tokens, from `least` to what is still missing, with a side
+    ratio in [0.3, 1/0.3], log-uniform, anywhere. It is laid if it adds no more than are missing; 64
+    are tried, so that below λ = 0.2 some tokens may stay. `lam` is counted.
+
+    Args:
+      key: a PRNG key.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see `samplers`.
+      alpha, lam_law, per, pairing: see `samplers`.
+      grid: how many tokens along each spatial axis: (14, 14) for images of 224 in patches of 16.
+        None: each position is a token.
+      least: the fewest tokens a block aims at, while as many are missing.
+
+    Returns:
+      A mix with a bool mask, [1, *spatial] or [B, *spatial].
+
+    Raises:
+      ValueError: for a bad `shape`, a static negative `alpha`, an unknown `per`, a `grid` that is
+        not one number from 1 to the size for each spatial axis, or `least` < 1.
+
+    Example:
+      >>> mix = jm.sample_tokenmix(
+      ...     jax.random.key(0), (8, 224, 224), grid=(14, 14), lam_law=jm.constant(0.5)
+      ... )
+      >>> mix.mask.shape, round(float(mix.lam[0]) * 14 * 14)
+      ((1, 224, 224), 98)
+
+    Liu et al. 2022, TokenMix, arXiv:2207.08409, on the blocks of BEiT. Their code fixes λ = ½, adds
+    the 14 tokens to the number that is masked, lets a block be of one token, and tries until ten
+    blocks in a row do not fit. Their labels follow a teacher's maps: for that, `reweigh`.
+    """
+    name = "sample_tokenmix"
+    draw = Draw(name, shape, per, pairing, alpha=alpha)
+    spatial = draw.spatial
+    tokens = spatial if grid is None else _checks.grid(name, grid, spatial)
+    least = _checks.whole(name, "least", least, 1)
+    lam, u = draw.numbers(key, alpha, lam_law, ATTEMPTS * 2 * len(tokens))
+    wanted = jnp.round((1 - jax.lax.stop_gradient(lam)) * math.prod(tokens))
+    u = u.reshape(-1, ATTEMPTS, 2 * len(tokens))
+    mask = _geometry.enlarge(_blocks(wanted, u, tokens, least), spatial)
+    return draw.mix(mask)
+
+
+def _blocks(
+    wanted: Float[Array, "n"], u: Float[Array, "n k r"], tokens: tuple[int, ...], least: int
+) -> Bool[Array, "n *tokens"]:
+    """False in the blocks, which are as many tokens as are wanted, or fewer."""
+    rank = len(tokens)
+    axes = tuple(range(1, rank + 1))
+    sizes = jnp.asarray(tokens, jnp.float32)[None, :]
+
+    def lay(kept: Array, u: Array) -> tuple[Array, None]:
+        rest = wanted - (~kept).sum(axes, dtype=jnp.float32)
+        low = jnp.minimum(least, rest)
+        area = low + u[:, 0] * (rest - low)
+        stretch = (u[:, 1:rank] - 0.5) * math.log(1 / 0.3)  # half of the ratio of two sides
+        stretch = jnp.concatenate([stretch, -stretch.sum(axis=1, keepdims=True)], axis=1)
+        side = jnp.round(area[:, None] ** (1 / rank) * jnp.exp(stretch))
+        side = jnp.clip(side, 1, sizes)
+        start = jnp.minimum(jnp.floor(u[:, rank:] * (sizes - side + 1)), sizes - side)
+        start, stop = start.astype(jnp.int32), (start + side).astype(jnp.int32)
+        outside = _geometry.outside_box(start, stop, tokens)
+        fits = (kept & ~outside).sum(axes, dtype=jnp.float32) <= rest
+        return kept & (outside | padded(~fits, kept.ndim)), None
+
+    nothing = jnp.broadcast_to(padded(wanted >= 0, rank + 1), (wanted.shape[0], *tokens))
+    return jax.lax.scan(lay, nothing, jnp.moveaxis(u, 1, 0))[0]

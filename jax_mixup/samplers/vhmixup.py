@@ -1,0 +1,79 @@
+"""VH-mixup: two concatenations, averaged."""
+
+from functools import reduce
+
+import jax.numpy as jnp
+from jaxtyping import ArrayLike, PRNGKeyArray
+
+from jax_mixup import _geometry
+from jax_mixup._draws import Law
+from jax_mixup._entry import public
+from jax_mixup._geometry import padded
+from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import Pairing
+from jax_mixup.pairings.static import reverse
+from jax_mixup.samplers._options import Draw
+
+
+@public
+def sample_vhmixup(
+    key: PRNGKeyArray,
+    shape: tuple[int, ...],
+    *,
+    alpha: ArrayLike = 1.0,
+    lam_law: Law | None = None,
+    checkered: bool = False,
+    per: str = "batch",
+    pairing: Pairing = reverse(),
+) -> Mix:
+    """Draw a VH-Mixup: the row above its partner, averaged with the row to the left of its partner.
+
+        m = λ V + (1-λ) H,  V = 1 in the first λ₁ of rows, H = 1 in the first λ₂ of columns
+
+    all three weights from the law. One axis has one concatenation; a third axis one more, averaged
+    with what the first two give.
+
+    Args:
+      key: a PRNG key.
+      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
+        channels first: see `samplers`.
+      alpha, lam_law, per, pairing: see `samplers`.
+      checkered: in place of averaging keep what is in both concatenations or in neither: opposite
+        quadrants are the same row's.
+
+    Returns:
+      A mix with a float32 mask, bool where `checkered`: [1, *spatial] or [B, *spatial].
+
+    Raises:
+      ValueError: for a bad `shape`, a static negative `alpha`, or an unknown `per`.
+
+    Example:
+      >>> mix = jm.sample_vhmixup(jax.random.key(0), (8, 4, 4), lam_law=jm.constant(0.5))
+      >>> mix.mask[0, ::3, ::3].tolist()
+      [[1.0, 0.5], [0.5, 0.0]]
+
+    Summers and Dinneen 2019, arXiv:1805.11272; `checkered` is their mixed concatenation. One of the
+    two alone is `sample_cutmix(axes=(1,), box="corner")`.
+    """
+    name = "sample_vhmixup"
+    draw = Draw(name, shape, per, pairing, alpha=alpha)
+    spatial = draw.spatial
+    rank = len(spatial)
+    law, _ = draw.law_and_uniforms(key, lam_law, 0, times=2 * rank - 1)
+    each = jnp.repeat(jnp.asarray(alpha), 2 * rank - 1) if jnp.ndim(alpha) else alpha
+    drawn = draw.tie(law(each).reshape(draw.n, 2 * rank - 1))
+    cuts, weights = drawn[:, :rank], _geometry.computed_once(drawn[:, rank:])
+    halves, shares = [], []
+    for axis, size in enumerate(spatial, start=1):
+        corners = _geometry.box_corners(cuts[:, axis - 1], cuts[:, :1], (size,), box="corner")
+        half = _geometry.outside_box(*corners, (size,))
+        halves.append(_geometry.spread(half, (axis,), spatial))
+        shares.append(_geometry.share_outside(*corners, (size,)))
+    if checkered:
+        return draw.mix(reduce(jnp.equal, halves))
+    mask, lam = halves[0].astype(jnp.float32), shares[0]
+    for weight, half, share in zip(weights.T, halves[1:], shares[1:], strict=True):
+        wide = padded(weight, mask.ndim)
+        mask = wide * mask + jnp.where(half, 1 - wide, 0.0)
+        lam = weight * lam + (1 - weight) * share
+    return draw.mix(mask, lam)
