@@ -3,8 +3,6 @@
 import ast
 import doctest
 import inspect
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -108,9 +106,11 @@ def test_docstring_examples_run(name):
 def imports(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
-            if all((PACKAGE.parent / node.module.replace(".", "/")).glob(f"{a.name}.py")
-                   or (PACKAGE.parent / node.module.replace(".", "/") / a.name).is_dir()
-                   for a in node.names):
+            if all(
+                (PACKAGE.parent / node.module.replace(".", "/")).glob(f"{a.name}.py")
+                or (PACKAGE.parent / node.module.replace(".", "/") / a.name).is_dir()
+                for a in node.names
+            ):
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)
             else:
                 yield node.module
@@ -126,9 +126,3 @@ def test_modules_stay_small():
             if isinstance(node, ast.FunctionDef)
         ]
         assert max(code, default=0) <= 40, path.name
-
-
-def test_readme_names_everything_public():
-    readme = (ROOT / "README.md").read_text()
-    for name in PUBLIC:
-        assert f"`{name}" in readme or f"jm.{name}" in readme, name
