@@ -5,93 +5,97 @@ logits = model(jm.blend(mix, images))                           # apply
 loss = jm.pair_loss(mix, cross_entropy, logits, labels).mean()
 """
 
-# The value and its verbs
+# The value
 from jax_mixup.mix import Mix as Mix
+
+# Draw a mix: samplers
+from jax_mixup.samplers.mixup import sample_mixup as sample_mixup
+from jax_mixup.samplers.cutmix import sample_cutmix as sample_cutmix
+from jax_mixup.samplers.mixup_or_cutmix import sample_mixup_or_cutmix as sample_mixup_or_cutmix
+from jax_mixup.samplers.attentive_cutmix import sample_attentive_cutmix as sample_attentive_cutmix
+from jax_mixup.samplers.classmix import sample_classmix as sample_classmix
+from jax_mixup.samplers.cowmix import sample_cowmix as sample_cowmix
+from jax_mixup.samplers.dirichlet import sample_dirichlet as sample_dirichlet
+from jax_mixup.samplers.fademix import sample_fademix as sample_fademix
+from jax_mixup.samplers.fmix import sample_fmix as sample_fmix
+from jax_mixup.samplers.gmix import sample_gmix as sample_gmix
+from jax_mixup.samplers.grafting import sample_grafting as sample_grafting
+from jax_mixup.samplers.gridmix import sample_gridmix as sample_gridmix
+from jax_mixup.samplers.gridmixup import sample_gridmixup as sample_gridmixup
+from jax_mixup.samplers.guidedmixup import sample_guidedmixup as sample_guidedmixup
+from jax_mixup.samplers.hmix import sample_hmix as sample_hmix
+from jax_mixup.samplers.noisymixup import sample_noisymixup as sample_noisymixup
+from jax_mixup.samplers.patchup import sample_patchup as sample_patchup
+from jax_mixup.samplers.puzzlemix import sample_puzzlemix as sample_puzzlemix
+from jax_mixup.samplers.puzzlemix import puzzle_transport as puzzle_transport
+from jax_mixup.samplers.puzzlemix import move_blocks as move_blocks
+from jax_mixup.samplers.resizemix import sample_resizemix as sample_resizemix
+from jax_mixup.samplers.ricap import sample_ricap as sample_ricap
+from jax_mixup.samplers.saliencymix import sample_saliencymix as sample_saliencymix
+from jax_mixup.samplers.smmix import sample_smmix as sample_smmix
+from jax_mixup.samplers.smoothmix import sample_smoothmix as sample_smoothmix
+from jax_mixup.samplers.snapmix import sample_snapmix as sample_snapmix
+from jax_mixup.samplers.specmix import sample_specmix as sample_specmix
+from jax_mixup.samplers.ssmix import sample_span as sample_span
+from jax_mixup.samplers.tokenmix import sample_tokenmix as sample_tokenmix
+from jax_mixup.samplers.vhmixup import sample_vhmixup as sample_vhmixup
+
+# Apply a mix: verbs
 from jax_mixup.apply.inputs import take_partner as take_partner
 from jax_mixup.apply.inputs import blend as blend
 from jax_mixup.apply.inputs import select as select
+from jax_mixup.apply.inputs import restore_energy as restore_energy
+from jax_mixup.apply.fit import fit_partner as fit_partner
+from jax_mixup.apply.fit import pool_given as pool_given
 from jax_mixup.apply.labels import blend_labels as blend_labels
 from jax_mixup.apply.losses import pair_loss as pair_loss
-from jax_mixup.apply.metrics import mixed_accuracy as mixed_accuracy
-from jax_mixup.adjust.masks import resize_mix as resize_mix
-from jax_mixup.adjust.masks import keep as keep
-from jax_mixup.adjust.masks import overlay as overlay
-from jax_mixup.apply.boxes import mix_boxes as mix_boxes
-from jax_mixup.apply.boxes import mix_points as mix_points
-from jax_mixup.apply.boxes import mix_instances as mix_instances
-
-# Hidden features, and mixing at test time
-from jax_mixup.apply.features import blend_at as blend_at
-from jax_mixup.apply.features import add_noise as add_noise
-from jax_mixup.apply.features import blend_moments as blend_moments
-from jax_mixup.apply.inference import mixup_inference as mixup_inference
-
-# Losses beside pair_loss, and when to mix
 from jax_mixup.apply.losses import regmixup_loss as regmixup_loss
 from jax_mixup.apply.losses import decoupled_loss as decoupled_loss
 from jax_mixup.apply.losses import mixupe_penalty as mixupe_penalty
 from jax_mixup.apply.losses import intrusion_loss as intrusion_loss
 from jax_mixup.apply.losses import mask_loss as mask_loss
 from jax_mixup.apply.losses import adautomix_loss as adautomix_loss
-from jax_mixup.policies import hesitation as hesitation
+from jax_mixup.apply.metrics import mixed_accuracy as mixed_accuracy
+from jax_mixup.apply.features import blend_at as blend_at
+from jax_mixup.apply.features import add_noise as add_noise
+from jax_mixup.apply.features import blend_moments as blend_moments
+from jax_mixup.apply.features import align_partner as align_partner
+from jax_mixup.apply.boxes import mix_boxes as mix_boxes
+from jax_mixup.apply.boxes import mix_points as mix_points
+from jax_mixup.apply.boxes import mix_instances as mix_instances
+from jax_mixup.apply.inference import mixup_inference as mixup_inference
 
-# Other weights for a mix
-from jax_mixup.adjust.labels import reweigh as reweigh
+# Adjust a mix before it is applied
+from jax_mixup.adjust.masks import resize_mix as resize_mix
+from jax_mixup.adjust.masks import keep as keep
+from jax_mixup.adjust.masks import overlay as overlay
 from jax_mixup.adjust.masks import keep_overlap as keep_overlap
 from jax_mixup.adjust.masks import keep_local as keep_local
+from jax_mixup.adjust.masks import balance as balance
+from jax_mixup.adjust.labels import reweigh as reweigh
 from jax_mixup.adjust.labels import remix as remix
 from jax_mixup.adjust.labels import mamix as mamix
-from jax_mixup.adjust.masks import balance as balance
-from jax_mixup.apply.inputs import restore_energy as restore_energy
 from jax_mixup.adjust.attention import transmix as transmix
 from jax_mixup.adjust.attention import align_labels as align_labels
 
-# Samplers
-from jax_mixup.samplers.mixup import sample_mixup as sample_mixup
-from jax_mixup.samplers.cutmix import sample_cutmix as sample_cutmix
-from jax_mixup.samplers.mixup_or_cutmix import sample_mixup_or_cutmix as sample_mixup_or_cutmix
-from jax_mixup.samplers.hmix import sample_hmix as sample_hmix
-
-# Samplers of more than two rows, and of a whole partner in a box
-from jax_mixup.samplers.dirichlet import sample_dirichlet as sample_dirichlet
-from jax_mixup.samplers.ricap import sample_ricap as sample_ricap
-from jax_mixup.samplers.resizemix import sample_resizemix as sample_resizemix
-from jax_mixup.apply.fit import fit_partner as fit_partner
-from jax_mixup.apply.fit import pool_given as pool_given
-
-# Samplers of other masks
-from jax_mixup.samplers.gridmix import sample_gridmix as sample_gridmix
-from jax_mixup.samplers.gridmixup import sample_gridmixup as sample_gridmixup
-from jax_mixup.samplers.vhmixup import sample_vhmixup as sample_vhmixup
-from jax_mixup.samplers.tokenmix import sample_tokenmix as sample_tokenmix
-from jax_mixup.samplers.patchup import sample_patchup as sample_patchup
-from jax_mixup.samplers.fmix import sample_fmix as sample_fmix
-from jax_mixup.samplers.cowmix import sample_cowmix as sample_cowmix
-from jax_mixup.samplers.smoothmix import sample_smoothmix as sample_smoothmix
-from jax_mixup.samplers.gmix import sample_gmix as sample_gmix
-from jax_mixup.samplers.noisymixup import sample_noisymixup as sample_noisymixup
-from jax_mixup.samplers.fademix import sample_fademix as sample_fademix
-from jax_mixup.samplers.specmix import sample_specmix as sample_specmix
-
-# Samplers whose masks follow data
-from jax_mixup.samplers.classmix import sample_classmix as sample_classmix
-from jax_mixup.samplers.ssmix import sample_span as sample_span
-from jax_mixup.samplers.smmix import sample_smmix as sample_smmix
-
-# Saliency, and samplers that follow it
-from jax_mixup.saliency import gradient_saliency as gradient_saliency
-from jax_mixup.saliency import spectral_residual as spectral_residual
+# Who is mixed with whom: pairings
+from jax_mixup.pairings.static import StaticPairing as StaticPairing
+from jax_mixup.pairings.static import reverse as reverse
+from jax_mixup.pairings.static import roll as roll
+from jax_mixup.pairings.static import neighbours as neighbours
+from jax_mixup.pairings.static import pairing_for as pairing_for
+from jax_mixup.pairings.static import partner_index as partner_index
+from jax_mixup.pairings.random import permutation as permutation
+from jax_mixup.pairings.random import derangement as derangement
+from jax_mixup.pairings.by_label import within_class as within_class
+from jax_mixup.pairings.by_label import across_class as across_class
+from jax_mixup.pairings.by_label import class_balanced as class_balanced
+from jax_mixup.pairings.by_label import by_label_kernel as by_label_kernel
 from jax_mixup.pairings.by_feature import salient_pairs as salient_pairs
-from jax_mixup.samplers.saliencymix import sample_saliencymix as sample_saliencymix
-from jax_mixup.samplers.attentive_cutmix import sample_attentive_cutmix as sample_attentive_cutmix
-from jax_mixup.samplers.guidedmixup import sample_guidedmixup as sample_guidedmixup
-from jax_mixup.samplers.grafting import sample_grafting as sample_grafting
-from jax_mixup.samplers.snapmix import sample_snapmix as sample_snapmix
-from jax_mixup.samplers.puzzlemix import sample_puzzlemix as sample_puzzlemix
-from jax_mixup.samplers.puzzlemix import puzzle_transport as puzzle_transport
-from jax_mixup.samplers.puzzlemix import move_blocks as move_blocks
+from jax_mixup.pairings.by_feature import nearest as nearest
+from jax_mixup.pairings.by_feature import transported as transported
 
-# Laws of λ
+# Distributions of λ
 from jax_mixup.distributions import symmetric_beta as symmetric_beta
 from jax_mixup.distributions import beta as beta
 from jax_mixup.distributions import uniform as uniform
@@ -99,36 +103,22 @@ from jax_mixup.distributions import constant as constant
 from jax_mixup.distributions import folded_beta as folded_beta
 from jax_mixup.distributions import affine_uniform as affine_uniform
 
-# Static pairings
-from jax_mixup.pairings._rows import StaticPairing as StaticPairing
-from jax_mixup.pairings.static import reverse as reverse
-from jax_mixup.pairings.static import roll as roll
-from jax_mixup.pairings.static import neighbours as neighbours
-from jax_mixup.pairings.static import pairing_for as pairing_for
-from jax_mixup.pairings.static import partner_index as partner_index
-
-# Partners that are drawn, or depend on data
-from jax_mixup.pairings.random import permutation as permutation
-from jax_mixup.pairings.random import derangement as derangement
-from jax_mixup.pairings.by_label import within_class as within_class
-from jax_mixup.pairings.by_label import across_class as across_class
-from jax_mixup.pairings.by_label import class_balanced as class_balanced
-from jax_mixup.pairings.by_label import by_label_kernel as by_label_kernel
-from jax_mixup.pairings.by_feature import nearest as nearest
-
-# Optimal transport
+# Saliency and optimal transport
+from jax_mixup.saliency import gradient_saliency as gradient_saliency
+from jax_mixup.saliency import spectral_residual as spectral_residual
 from jax_mixup.optimal_transport import sinkhorn as sinkhorn
-from jax_mixup.pairings.by_feature import transported as transported
-from jax_mixup.apply.features import align_partner as align_partner
 
-# Policies
+# Samplers of samplers, schedules, and published settings
 from jax_mixup.policies import one_of as one_of
 from jax_mixup.policies import sometimes as sometimes
 from jax_mixup.policies import own_label as own_label
+from jax_mixup.policies import until as until
+from jax_mixup.policies import ramp as ramp
+from jax_mixup.policies import hesitation as hesitation
 from jax_mixup.presets import preset as preset
 from jax_mixup.presets import preset_smoothing as preset_smoothing
 
-# One-call recipes
+# Draw and apply in one call: recipes
 from jax_mixup.recipes.mixup import mixup as mixup
 from jax_mixup.recipes.cutmix import cutmix as cutmix
 from jax_mixup.recipes.mixup_or_cutmix import mixup_or_cutmix as mixup_or_cutmix
@@ -140,108 +130,7 @@ from jax_mixup.recipes.stackmix import stackmix as stackmix
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Mix",
-    "StaticPairing",
-    "across_class",
-    "adautomix_loss",
-    "add_noise",
-    "affine_uniform",
-    "align_labels",
-    "align_partner",
-    "balance",
-    "beta",
-    "blend",
-    "blend_at",
-    "blend_labels",
-    "blend_moments",
-    "by_label_kernel",
-    "class_balanced",
-    "constant",
-    "cutmix",
-    "decoupled_loss",
-    "derangement",
-    "fit_partner",
-    "folded_beta",
-    "gradient_saliency",
-    "hesitation",
-    "intrusion_loss",
-    "keep",
-    "keep_local",
-    "keep_overlap",
-    "mamix",
-    "mask_loss",
-    "mix_batch",
-    "mix_boxes",
-    "mix_instances",
-    "mix_points",
-    "mixed_accuracy",
-    "mixup",
-    "mixup_inference",
-    "mixup_or_cutmix",
-    "mixupe_penalty",
-    "move_blocks",
-    "nearest",
-    "neighbours",
-    "one_of",
-    "overlay",
-    "own_label",
-    "pair_loss",
-    "pairing_for",
-    "partner_index",
-    "permutation",
-    "pool_given",
-    "preset",
-    "preset_smoothing",
-    "puzzle_transport",
-    "randommix",
-    "recursivemix",
-    "regmixup_loss",
-    "remix",
-    "resize_mix",
-    "resizemix",
-    "restore_energy",
-    "reverse",
-    "reweigh",
-    "roll",
-    "salient_pairs",
-    "sample_attentive_cutmix",
-    "sample_classmix",
-    "sample_cowmix",
-    "sample_cutmix",
-    "sample_dirichlet",
-    "sample_fademix",
-    "sample_fmix",
-    "sample_gmix",
-    "sample_grafting",
-    "sample_gridmix",
-    "sample_gridmixup",
-    "sample_guidedmixup",
-    "sample_hmix",
-    "sample_mixup",
-    "sample_mixup_or_cutmix",
-    "sample_noisymixup",
-    "sample_patchup",
-    "sample_puzzlemix",
-    "sample_resizemix",
-    "sample_ricap",
-    "sample_saliencymix",
-    "sample_smmix",
-    "sample_smoothmix",
-    "sample_snapmix",
-    "sample_span",
-    "sample_specmix",
-    "sample_tokenmix",
-    "sample_vhmixup",
-    "select",
-    "sinkhorn",
-    "sometimes",
-    "spectral_residual",
-    "stackmix",
-    "symmetric_beta",
-    "take_partner",
-    "transmix",
-    "transported",
-    "uniform",
-    "within_class",
-]
+# Every function and class above: a new one is one line there.
+__all__ = sorted(  # pyright: ignore[reportUnsupportedDunderAll]
+    name for name, value in globals().items() if callable(value) and not name.startswith("_")
+)

@@ -10,8 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped, UInt
 
-from jax_mixup import _geometry
-
 BOXES = ("clipped", "inside", "corner")
 
 
@@ -80,8 +78,8 @@ def share_outside(
 def cut_box(
     lam: Float[Array, "n"], centre: Float[Array, "n d"], spatial: tuple[int, ...], box: str
 ) -> tuple[Bool[Array, "n *spatial"], Float[Array, "n"]]:
-    corners = _geometry.box_corners(lam, centre, spatial, box=box)
-    return _geometry.outside_box(*corners, spatial), _geometry.share_outside(*corners, spatial)
+    corners = box_corners(lam, centre, spatial, box=box)
+    return outside_box(*corners, spatial), share_outside(*corners, spatial)
 
 
 def share(mask: Bool[Array, "n *spatial"]) -> Float[Array, "n"]:

@@ -194,6 +194,85 @@ def hesitation(step: ArrayLike, *, steps: int, turn: int) -> Float[Array, ""]:
     return jnp.where(first < 0.6 * steps, 1.0, late)
 
 
+def until(step: ArrayLike, stop: ArrayLike) -> Float[Array, ""]:
+    """Schedule mixing: always before a step, and never from it on.
+
+        P(mix) = 1 for step < stop, else 0
+
+    For `sometimes(sampler, until(step, stop))`. Both numbers may be traced, so that one compiled
+    program works for all steps. Clean last epochs let a network fit the examples as they are.
+
+    Args:
+      step: the number of the step, from 0; an integer or a float of any dtype.
+      stop: the first step without mixing, in the same units.
+
+    Returns:
+      f32[], 1 or 0.
+
+    Raises:
+      ValueError: if either is not one number.
+
+    Example:
+      >>> [float(jm.until(step, stop=90)) for step in (0, 89, 90, 100)]
+      [1.0, 1.0, 0.0, 0.0]
+
+    timm's option `mixup_off_epoch` is this schedule.
+    """
+    step, stop = _steps("until", step=step, stop=stop)
+    return (step < stop).astype(jnp.float32)
+
+
+def ramp(step: ArrayLike, start: ArrayLike, stop: ArrayLike) -> Float[Array, ""]:
+    """Schedule mixing: never at first, then more often or more strongly, on a straight line.
+
+        r = 0 for step <= start,  (step - start) / (stop - start),  1 for step >= stop
+
+    As a probability for `sometimes(sampler, ramp(step, start, stop))`, or as a factor of alpha:
+    `alpha=0.8 * ramp(step, start, stop)`. `1 - ramp(...)` falls.
+
+    Args:
+      step: the number of the step, from 0; an integer or a float of any dtype; may be traced.
+      start: the last step at which the result is 0; may be traced.
+      stop: the first step at which it is 1; may be traced. Where it is not after `start`, the
+        result jumps from 0 to 1 after `start`.
+
+    Returns:
+      f32[], in [0, 1].
+
+    Raises:
+      ValueError: if any is not one number, or for a `stop` that is known to be before `start`.
+
+    Example:
+      >>> [float(jm.ramp(step, start=10, stop=20)) for step in (0, 10, 15, 20, 99)]
+      [0.0, 0.0, 0.5, 1.0, 1.0]
+    """
+    first, last = (_checks.static_number(x) for x in (start, stop))
+    if first is not None and last is not None and last < first:
+        raise ValueError(
+            f"ramp got start={first:g} and stop={last:g}; it needs a stop that is not before the "
+            "start: for a falling schedule write 1 - ramp(step, start, stop)."
+        )
+    step, start, stop = _steps("ramp", step=step, start=start, stop=stop)
+    done, whole = (step - start).astype(jnp.float32), (stop - start).astype(jnp.float32)
+    return jnp.clip(done / jnp.maximum(whole, 1e-6), 0.0, 1.0)
+
+
+def _steps(function: str, **numbers: ArrayLike) -> list[Array]:
+    """Numbers of steps, of one dtype: int32 if all are integers, else float32."""
+    arrays = []
+    for name, number in numbers.items():
+        array = jnp.asarray(number)
+        real = jnp.issubdtype(array.dtype, jnp.integer) or jnp.issubdtype(array.dtype, jnp.floating)
+        if array.ndim or not real:
+            raise ValueError(
+                f"{function} got {_checks.described(array)} as {name}; it needs a number."
+            )
+        arrays.append(array)
+    if all(jnp.issubdtype(array.dtype, jnp.integer) for array in arrays):
+        return [_checks.int32(array) for array in arrays]
+    return [array.astype(jnp.float32) for array in arrays]
+
+
 def _shared(partners: Sequence[Pairing], batch: int) -> StaticPairing | None:
     """The static pairing that all of these are."""
     found = [p for p in (bound(p, batch) for p in partners) if isinstance(p, StaticPairing)]

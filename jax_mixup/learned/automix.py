@@ -39,9 +39,14 @@ def sample_automix(
       features: z, f[B, *positions, C] of the unmixed rows, from a momentum encoder; no gradient
         goes back to them.
       spatial: the positions of the inputs, x.shape[1:-1].
-      alpha, lam_law: see `samplers`; λ is drawn for each row.
+      alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
+        traced; 0 turns mixing off. λ is drawn for each example;
+        alpha is one number, or one for each.
+      lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
+        `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
       margin: λ this near to 0 or 1 makes m = λ.
-      pairing: a static pairing, or an index array.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
       A mix with an f32 mask [B, *spatial], differentiable in the block's parameters.

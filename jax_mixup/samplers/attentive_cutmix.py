@@ -36,7 +36,8 @@ def sample_attentive_cutmix(
         position, and `lam` counts that.
       k: how many cells are given away.
       lam_law: a law of λ for each row; the share 1-λ of the cells, to the nearest, in place of k.
-      pairing: a static pairing, or an index array.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
       A mix with a bool mask [B, *spatial].

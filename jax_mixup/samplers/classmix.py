@@ -29,7 +29,8 @@ def sample_classmix(
       ids: i[B, *spatial], true masks or a model's argmax. An id outside [0, K), as an ignore id, is
         no class: it is never kept.
       num_classes: K.
-      pairing: a static pairing, or an index array.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
       A mix with a bool mask [B, *spatial]: `select` moves ids under it. A row of one class keeps

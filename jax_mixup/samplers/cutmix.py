@@ -35,9 +35,16 @@ def sample_cutmix(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
-        channels first: see the module's docstring.
-      alpha, lam_law, per, pairing: see the module's docstring.
+      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]`, channels last.
+        With channels first move them: `x = jnp.moveaxis(x, 1, -1)`.
+      alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
+        traced; 0 turns mixing off. One number, or one for each draw.
+      lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
+        `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
+      per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
+        examples of a pair, and needs a mutual pairing such as `reverse()`.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
       box: "clipped" centres the box anywhere and cuts off what lies beyond the border, as the
         paper's code does: at α = 1 in 2-D it pastes 77/240 = 32 % on average. "inside" places the
         whole box inside: it pastes ½. So does "corner", with the box at the far end of each axis

@@ -31,7 +31,7 @@ def sample_dirichlet(
       shape: (B, ...); only B is used.
       k: how many rows, 2 or more; for 2 the law is that of `sample_mixup`.
       alpha: concentration; may be traced; <= 0 or NaN is off, infinity is even shares.
-      per: "batch" or "example".
+      per: "batch" draws once for all examples, "example" once for each.
       pairings: k - 1 pairings; None is roll(1), roll(2), …, which needs k rows or one.
 
     Returns:

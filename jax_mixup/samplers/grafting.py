@@ -34,7 +34,13 @@ def sample_grafting(
     Args:
       key: a PRNG key.
       saliency: f[B, *spatial].
-      alpha, lam_law, pairing: see `samplers`; λ is drawn for each row.
+      alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
+        traced; 0 turns mixing off. λ is drawn for each example;
+        alpha is one number, or one for each.
+      lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
+        `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
       grid: how many cells along each spatial axis.
       threshold: τ; 0 makes every cell a candidate.
 

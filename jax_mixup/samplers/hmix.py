@@ -33,12 +33,20 @@ def sample_hmix(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
-        channels first: see the module's docstring.
-      alpha, lam_law, per, pairing: see the module's docstring.
+      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]`, channels last.
+        With channels first move them: `x = jnp.moveaxis(x, 1, -1)`.
+      alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
+        traced; 0 turns mixing off. One number, or one for each draw.
+      lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
+        `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
+      per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
+        examples of a pair, and needs a mutual pairing such as `reverse()`.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
       ratio: r in [0, 1], how much of what the partner gives is in the box: 0 is mixup, 1 is CutMix
         but for what clipping takes; may be traced.
-      box: as in `sample_cutmix`.
+      box: where the box lies: "clipped" centres it anywhere and cuts it off at the border, as the
+        paper's code does; "inside" places the whole box inside; "corner" at the end of each axis.
 
     Returns:
       A mix with a float32 mask, [1, *spatial] or [B, *spatial].

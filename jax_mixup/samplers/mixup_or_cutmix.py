@@ -35,15 +35,20 @@ def sample_mixup_or_cutmix(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
-        channels first: see the module's docstring.
+      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]`, channels last.
+        With channels first move them: `x = jnp.moveaxis(x, 1, -1)`.
       mixup_alpha, cutmix_alpha: the concentration for each method; 0 turns that one off, which
         leaves its share of draws unmixed.
       switch_prob: probability of CutMix; may be traced.
       prob: probability of mixing at all; may be traced.
       lam_law: a law for both methods in place of the alphas.
-      box: as in `sample_cutmix`.
-      per, pairing: see the module's docstring; the method is drawn at the same grain.
+      box: where the box lies: "clipped" centres it anywhere and cuts it off at the border, as the
+        paper's code does; "inside" places the whole box inside; "corner" at the end of each axis.
+      per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
+        examples of a pair, and needs a mutual pairing such as `reverse()`.
+        The method is drawn as often as λ.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
       A mix with a float32 mask, [1, *spatial] or [B, *spatial].

@@ -43,7 +43,10 @@ def sample_patchup(
       block: the side of a block, one for all axes or one for each; at most the axis is taken.
       lam_law: the law of λ inside the blocks, for the soft PatchUp: the authors' is
         `jm.beta(2.0, 2.0)`. None is the hard one: λ = 0, and the mask is bool.
-      per, pairing: see `samplers`.
+      per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
+        examples of a pair, and needs a mutual pairing such as `reverse()`.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
       A mix with a mask [1, *spatial] or [B, *spatial]: bool, or float32 with a `lam_law`.

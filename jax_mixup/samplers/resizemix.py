@@ -33,11 +33,15 @@ def sample_resizemix(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
-        channels first: see `samplers`.
+      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]`, channels last.
+        With channels first move them: `x = jnp.moveaxis(x, 1, -1)`.
       scale: τ₁ and τ₂, in [0, 1].
-      box: as in `sample_cutmix`.
-      per, pairing: see `samplers`.
+      box: where the box lies: "clipped" centres it anywhere and cuts it off at the border, as the
+        paper's code does; "inside" places the whole box inside; "corner" at the end of each axis.
+      per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
+        examples of a pair, and needs a mutual pairing such as `reverse()`.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
       A mix with a bool mask, [1, *spatial] or [B, *spatial].

@@ -30,10 +30,11 @@ def sample_ricap(
 
     Args:
       key: a PRNG key.
-      shape: (B, H, W): x.shape[:-1], channels last; channels first: see `samplers`.
+      shape: (B, H, W): `x.shape[:-1]`, channels last. With channels first move them:
+        `x = jnp.moveaxis(x, 1, -1)`.
       alpha: concentration of both shares; may be traced; <= 0 or NaN is off.
       lam_law: any law in place of Beta(α, α).
-      per: "batch" or "example".
+      per: "batch" draws once for all examples, "example" once for each.
       pairings: three pairings, of the rows at the upper right, lower left, lower right; None is
         roll(1), roll(2), roll(3), which needs four rows or one.
 

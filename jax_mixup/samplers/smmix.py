@@ -34,7 +34,8 @@ def sample_smmix(
       attention: f[B, *grid], how much each patch of each unmixed row is attended to.
       sides: s₁ and s₂, as shares of the axis, in (0, 1]. A side has one patch at least.
       patch: how many positions of x along each axis are a patch's, so that the mask is x's.
-      pairing: a static pairing, or an index array.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
       The mix, with a bool mask [B, *(grid · patch)], and the partner's box to show, as (start,

@@ -31,10 +31,13 @@ def sample_smoothmix(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more: x.shape[:-1], channels last;
-        channels first: see `samplers`.
+      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]`, channels last.
+        With channels first move them: `x = jnp.moveaxis(x, 1, -1)`.
       sigma: the bounds of the spot's standard deviation, as a share of each axis.
-      per, pairing: see `samplers`.
+      per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
+        examples of a pair, and needs a mutual pairing such as `reverse()`.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
       A mix with a float32 mask, [1, *spatial] or [B, *spatial].

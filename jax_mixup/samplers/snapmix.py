@@ -37,7 +37,13 @@ def sample_snapmix(
       key: a PRNG key.
       cam: f[B, *spatial], how much each position speaks for the row's own class, at the inputs'
         size; may be negative.
-      alpha, lam_law, pairing: see `samplers`; both λ are drawn for each row.
+      alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
+        traced; 0 turns mixing off. Both λ are drawn for each
+        example; alpha is one number, or one for each.
+      lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
+        `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
       The mix, with a bool mask [B, *spatial]; `source`, the partner's box: its first positions and

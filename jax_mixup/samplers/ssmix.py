@@ -37,7 +37,13 @@ def sample_span(
       key: a PRNG key.
       lengths: n of each row, from 0 to `size`.
       size: T, positions of a row with its padding.
-      alpha, lam_law, pairing: see `samplers`; λ is drawn for each row.
+      alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
+        traced; 0 turns mixing off. λ is drawn for each example;
+        alpha is one number, or one for each.
+      lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
+        `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
       saliency: f[B, T], how much each position matters: the row loses its least salient span and
         gets its partner's most salient one. None: both places are uniform.
 

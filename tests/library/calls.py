@@ -405,6 +405,10 @@ LOSSES = [
             dirichlet(key), jnp.asarray(targets), jnp.asarray(logits), jnp.asarray(soft)
         ),
     ),
+    Call("until", lambda key: jm.until(7, 10)),
+    Call("until, traced", lambda key, step: jm.until(step, step + 1)),
+    Call("ramp", lambda key: jm.ramp(7, 0, 10)),
+    Call("ramp, traced", lambda key, step: jm.ramp(step, 0, step + 1)),
     Call("hesitation", lambda key: jm.hesitation(7, steps=100, turn=3)),
     Call("hesitation, traced", lambda key, step: jm.hesitation(step, steps=100, turn=3)),
 ]

@@ -68,74 +68,96 @@ MUTANTS = [
         "verbs::test_a_pair_is_mixed_together_or_left_together",
     ),
     mutant(
-        "blocks.py",
-        "lam, share = tie(per, pairing, batch, law(1.0)),",
+        "samplers/patchup.py",
+        "lam, share = draw.tie(law(1.0)),",
         "lam, share = law(1.0),",
         "blocks::test_soft_blocks_are_mixed_and_hard_ones_swapped",
     ),
     # Shares: of labels, of boxes, of what is drawn.
-    mutant("masks.py", "total - (stop - start).prod(", "(stop - start).prod(", LAW),
+    mutant("_geometry.py", "total - (stop - start).prod(", "(stop - start).prod(", LAW),
     mutant(
-        "boxes.py",
+        "apply/boxes.py",
         "(share >= least)",
         "(share > least)",
         "boxes::test_a_box_of_which_just_enough_is_seen_stays",
     ),
-    mutant("weights.py", "& (mix.lam < tau)", "& (mix.lam <= tau)", REMIX),
-    mutant("weights.py", "& (1 - mix.lam < tau)", "& (1 - mix.lam <= tau)", REMIX),
-    mutant("weights.py", "(own >= kappa * rest)", "(own > kappa * rest)", REMIX),
+    mutant("adjust/labels.py", "& (mix.lam < tau)", "& (mix.lam <= tau)", REMIX),
+    mutant("adjust/labels.py", "& (1 - mix.lam < tau)", "& (1 - mix.lam <= tau)", REMIX),
+    mutant("adjust/labels.py", "(own >= kappa * rest)", "(own > kappa * rest)", REMIX),
     mutant(
-        "composed.py",
+        "recipes/recursivemix.py",
         "law = uniform(1 - share, 1.0)",
         "law = uniform(0.5, 1.0)",
         "insets::test_recursivemixs_box_is_at_most_the_share",
     ),
     # Options that reach what they are for.
-    mutant("composed.py", "partial(sample_fmix, alpha=alpha)", "partial(sample_fmix)", RANDOMMIX),
-    mutant("composed.py", "jnp.asarray(alphas, ", "jnp.asarray(alphas[:1], ", RANDOMMIX),
     mutant(
-        "composed.py",
+        "recipes/randommix.py",
+        "partial(sample_fmix, alpha=alpha)",
+        "partial(sample_fmix)",
+        RANDOMMIX,
+    ),
+    mutant("recipes/randommix.py", "jnp.asarray(alphas, ", "jnp.asarray(alphas[:1], ", RANDOMMIX),
+    mutant(
+        "recipes/stackmix.py",
         "other=theirs, num_classes=num_classes, smoothing=smoothing",
         "other=theirs, num_classes=num_classes",
         "insets::test_stackmix_by_hand",
     ),
     mutant(
-        "recipes.py",
-        "        mix, labels, other=theirs, num_classes=num_classes, smoothing=smoothing\n",
-        "        mix, labels, other=theirs, num_classes=num_classes\n",
+        "recipes/_call.py",
+        "num_classes=num_classes, smoothing=smoothing)",
+        "num_classes=num_classes)",
         "insets::test_recipes_sample_blend_and_label",
     ),
     mutant(
-        "puzzle.py",
+        "samplers/puzzlemix.py",
         "_border(grid, beta)",
         "_border(grid, 1.2)",
         "puzzle::test_the_mask_is_the_exact_minimum",
     ),
     # Classes and axes.
     mutant(
-        "labels.py",
+        "apply/metrics.py",
         "jnp.argmax(labels, axis=-1)",
         "jnp.argmax(labels, axis=1)",
         "verbs::test_mixed_accuracy_by_hand",
     ),
-    mutant("guided.py", "(known, flat, num_classes)", "(known, flat, num_classes - 1)", CLASSMIX),
-    mutant("guided.py", "(kept, ((0, 0), (0, 1)))", "(kept, ((0, 0), (0, 1)), 'edge')", CLASSMIX),
+    mutant(
+        "samplers/classmix.py",
+        "(known, flat, num_classes)",
+        "(known, flat, num_classes - 1)",
+        CLASSMIX,
+    ),
+    mutant(
+        "samplers/classmix.py",
+        "(kept, ((0, 0), (0, 1)))",
+        "(kept, ((0, 0), (0, 1)), 'edge')",
+        CLASSMIX,
+    ),
     # Digits.
     mutant(
-        "blobs.py",
+        "samplers/cowmix.py",
         "noise -= noise.mean(tuple(range(1, noise.ndim)), keepdims=True)",
         "pass",
         "blobs::test_a_wide_blur_keeps_its_digits",
     ),
-    mutant("blobs.py", "jnp.exp(low + (high - low) * u[0])", "jnp.exp(low + 0 * u[0])", COWMIX),
     mutant(
-        "blobs.py",
-        "jnp.exp(low + (high - low) * u[0])",
-        "sigma[0] + (sigma[1] - sigma[0]) * u[0]",
+        "samplers/cowmix.py",
+        "jnp.exp(low + (high - low) * u[:, 0])",
+        "jnp.exp(low + 0 * u[:, 0])",
         COWMIX,
     ),
-    mutant("mix.py", "if soft and own.dtype not in WIDE else", "if soft else", CHAIN),
-    mutant("mix.py", "(jnp.float64, jnp.complex64, jnp.complex128)", "(jnp.complex64,)", CHAIN),
+    mutant(
+        "samplers/cowmix.py",
+        "jnp.exp(low + (high - low) * u[:, 0])",
+        "sigma[0] + (sigma[1] - sigma[0]) * u[:, 0]",
+        COWMIX,
+    ),
+    mutant("_blending.py", "if soft and own.dtype not in WIDE else", "if soft else", CHAIN),
+    mutant(
+        "_blending.py", "(jnp.float64, jnp.complex64, jnp.complex128)", "(jnp.complex64,)", CHAIN
+    ),
     # Numbers that were published.
     mutant("presets.py", "mixup_alpha=0.1, cutmix_alpha", "mixup_alpha=0.2, cutmix_alpha", RECIPES),
     mutant("presets.py", 'strong1": _big_vision(0.5)', 'strong1": _big_vision(0.8)', RECIPES),
@@ -152,10 +174,13 @@ MUTANTS = [
         "presets::test_a_random_square_is_a_quarter_before_it_is_clipped",
     ),
     mutant(
-        "samplers.py", "mixup_alpha: ArrayLike = 0.8", "mixup_alpha: ArrayLike = 1.0", PUBLISHED
+        "samplers/mixup_or_cutmix.py",
+        "mixup_alpha: ArrayLike = 0.8",
+        "mixup_alpha: ArrayLike = 1.0",
+        PUBLISHED,
     ),
-    mutant("salient.py", "alpha: ArrayLike = 5.0", "alpha: ArrayLike = 1.0", PUBLISHED),
-    mutant("blocks.py", "least: int = 14", "least: int = 16", PUBLISHED),
+    mutant("samplers/snapmix.py", "alpha: ArrayLike = 5.0", "alpha: ArrayLike = 1.0", PUBLISHED),
+    mutant("samplers/tokenmix.py", "least: int = 14", "least: int = 16", PUBLISHED),
 ]
 
 

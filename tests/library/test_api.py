@@ -3,6 +3,8 @@
 import ast
 import doctest
 import inspect
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -16,31 +18,31 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "jax_mixup"
 PUBLIC = {name: getattr(jm, name) for name in jm.__all__}
 FUNCTIONS = {name: f for name, f in PUBLIC.items() if inspect.isfunction(f)}
-LAYERS = [  # a module imports from the lines above its own, or its own folder's `_`-modules
-    "_checks",
-    "_entry",
-    "_geometry _distances _draws",
-    "_maps distributions optimal_transport pairings._rows",
-    "saliency pairings.static pairings.random pairings.by_label",
-    "pairings.by_feature",
-    "mix",
-    "_blending",
-    "adjust",
-    "apply.inputs",
-    "apply.fit apply.labels apply.losses apply.boxes",
-    "apply.metrics apply.features apply.inference",
-    "samplers._options",
-    "samplers.cutmix",
-    "samplers",
-    "learned._block",
-    "learned.adamixup learned.automix learned.adautomix",
-    "policies",
-    "presets",
-    "recipes._call",
-    "recipes.mixup recipes.cutmix recipes.resizemix recipes.mix_batch",
-    "recipes",
-    "learned",
+LAYERS = [  # imports go down: a module imports from lines below its own
     "__init__",
+    "learned",
+    "recipes",
+    "recipes.mixup recipes.cutmix recipes.resizemix recipes.mix_batch",
+    "recipes._call",
+    "presets",
+    "policies",
+    "learned.adamixup learned.automix learned.adautomix",
+    "learned._block",
+    "samplers",
+    "samplers.cutmix",
+    "samplers._options",
+    "apply.metrics apply.features apply.inference",
+    "apply.fit apply.labels apply.losses apply.boxes",
+    "apply.inputs",
+    "adjust",
+    "_blending",
+    "mix",
+    "pairings.by_feature pairings.by_label",
+    "saliency pairings.static pairings.random",
+    "_maps distributions optimal_transport pairings._rows",
+    "_geometry _distances _draws",
+    "_entry",
+    "_checks",
 ]
 
 
@@ -104,25 +106,62 @@ def test_docstring_examples_run(name):
 
 
 def imports(path):
+    """What a module imports, by full name: a name of a package is a module of it, or its own."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
-            if all(
-                (PACKAGE.parent / node.module.replace(".", "/")).glob(f"{a.name}.py")
-                or (PACKAGE.parent / node.module.replace(".", "/") / a.name).is_dir()
-                for a in node.names
-            ):
-                yield from (f"{node.module}.{alias.name}" for alias in node.names)
-            else:
-                yield node.module
+            folder = ROOT.joinpath(*node.module.split("."))
+            for name in (alias.name for alias in node.names):
+                inside = (folder / f"{name}.py").exists() or (folder / name).is_dir()
+                yield f"{node.module}.{name}" if inside else node.module
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
 
 
-def test_modules_stay_small():
-    for path in PACKAGE.glob("*.py"):
-        code = [
-            node.end_lineno - node.body[0].end_lineno
-            for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.FunctionDef)
-        ]
-        assert max(code, default=0) <= 40, path.name
+def level_of(module):
+    """The line of LAYERS that names a module, or else its folder."""
+    level = {name: i for i, layer in enumerate(LAYERS) for name in layer.split()}
+    return level[module] if module in level else level[module.split(".")[0]]
+
+
+def test_imports_go_down_the_layers_only():
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        module = ".".join(parts[:-1] if parts[-1] == "__init__" and parts[1:] else parts)
+        for imported in imports(path):
+            if imported.startswith("jax_mixup."):
+                other = imported.removeprefix("jax_mixup.")
+                assert level_of(other) > level_of(module), f"{module} imports {other}"
+
+
+def test_the_core_needs_jax_and_jaxtyping_only():
+    allowed = {"jax", "jaxtyping", "jax_mixup", "numpy"} | set(sys.stdlib_module_names)
+    for path in PACKAGE.rglob("*.py"):
+        extra = {"flax"} if "learned" in path.parts else set()  # which the package does not import
+        assert {name.split(".")[0] for name in imports(path)} <= allowed | extra
+    code = "import sys, jax_mixup; assert not {'flax', 'optax', 'chex', 'scipy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", f"import jax; {code}"], check=True)
+
+
+SOURCES = [
+    path
+    for folder in (PACKAGE, ROOT / "experiments", ROOT / "tests")
+    for path in folder.rglob("*.py")
+]
+
+
+def test_files_and_functions_stay_small():
+    long = []
+    for path in SOURCES:
+        text = path.read_text()
+        if text.count("\n") > 400:
+            long.append(f"{path.relative_to(ROOT)}: {text.count(chr(10))} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                code = (
+                    node.end_lineno
+                    - node.body[ast.get_docstring(node) is not None and len(node.body) > 1].lineno
+                    + 1
+                )
+                if code > 40:
+                    long.append(f"{path.relative_to(ROOT)}: {node.name} has {code} lines of code")
+    assert not long, long
