@@ -110,6 +110,8 @@ def _cast(x: Array, out: DTypeLike) -> Array:
     return (jnp.round(x) if whole else x).astype(out)
 
 
-def weighed(weight: Float[Array, "..."], amount: Shaped[Array, "..."]) -> Float[Array, "..."]:
+def masked_product(
+    weight: Float[Array, "..."], amount: Shaped[Array, "..."]
+) -> Float[Array, "..."]:
     """Their product, 0 where the weight is 0, whatever is hidden there: NaN, say."""
     return jnp.where(weight > 0, weight * amount.astype(jnp.float32), 0.0)

@@ -15,7 +15,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import ArrayLike
 
-MOST = 2**31 - 1  # positions, for counts of them are int32
+MAX_POSITIONS = 2**31 - 1  # positions, for counts of them are int32
 
 
 def static_values(value: object) -> np.ndarray | None:
@@ -124,10 +124,10 @@ def mask_shape(function: str, shape: object, *, spatial: bool = False) -> tuple[
         need = "(B, *spatial) with a spatial axis" if spatial else "(B, *spatial)"
         instead = " (or call sample_mixup, which needs none)" if spatial else ""
         raise ValueError(f"{function} got shape={tuple(shape)}; it needs {need}{instead}.")
-    if spatial and (positions := math.prod(map(int, shape[1:]))) > MOST:
+    if spatial and (positions := math.prod(map(int, shape[1:]))) > MAX_POSITIONS:
         raise ValueError(
             f"{function} got shape={tuple(shape)} with {positions} positions a row; it needs at "
-            f"most {MOST}, for they are counted in int32."
+            f"most {MAX_POSITIONS}, for they are counted in int32."
         )
     return tuple(map(int, shape))
 

@@ -42,7 +42,7 @@ def whole_rows(
     return jnp.where(missing[:, None], 0.0, flat), missing
 
 
-def largest(x: Float[Array, "b d"]) -> Float[Array, ""]:
+def overflow_scale(x: Float[Array, "b d"]) -> Float[Array, ""]:
     """What to divide by so that squares of differences neither overflow nor vanish: 1 as a rule."""
     most = jnp.abs(x).max()
     usual = (most == 0) | ((most > 1e-15) & (most < 1e15))

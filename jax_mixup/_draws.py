@@ -34,7 +34,7 @@ def drawn_from(lam_law: Law, key: PRNGKeyArray, n: int) -> Float[Array, "n"]:
             f"for shape ({n},); it needs that shape, one real λ for each draw: broadcast in the "
             "law, or call jm.constant(value) for one value."
         )
-    return own_where_nan(lam.astype(jnp.float32))
+    return nan_to_one(lam.astype(jnp.float32))
 
 
 def beta_of(
@@ -53,7 +53,7 @@ def beta_of(
     return jnp.where(a > 0, jnp.where(cosine > 0, above, e / above), 2 * r) / (2 * r)
 
 
-def own_where_nan(lam: Float[Array, "..."]) -> Float[Array, "..."]:
+def nan_to_one(lam: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.where(jnp.isnan(lam), 1.0, lam)
 
 

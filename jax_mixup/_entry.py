@@ -141,11 +141,11 @@ def _checked_mix(function: str, mix: Any, annotation: Any) -> Any:
     kinds = get_args(annotation) or getattr(annotation, "__constraints__", None) or (annotation,)
     one, several = kinds[0], len(kinds) > 1
     if isinstance(mix, one):
-        return settled(function, mix)
+        return canonical_mix(function, mix)
     if isinstance(mix, tuple) and mix and all(isinstance(layer, one) for layer in mix):
         if not several:
             raise TypeError(f"{function} got {len(mix)} mixes; it needs one: call it for each.")
-        return tuple(settled(function, layer) for layer in mix)
+        return tuple(canonical_mix(function, layer) for layer in mix)
     if isinstance(mix, (list, tuple)):
         raise TypeError(
             f"{function} got a {type(mix).__name__} as mix; it needs a Mix"
@@ -157,7 +157,7 @@ def _checked_mix(function: str, mix: Any, annotation: Any) -> Any:
     )
 
 
-def settled(function: str, mix: Any) -> Any:
+def canonical_mix(function: str, mix: Any) -> Any:
     """A mix that was checked, in the dtypes that it is meant to have."""
     _checks.mix(function, mix)
     mask, lam, partner = jnp.asarray(mix.mask), jnp.asarray(mix.lam), mix.partner

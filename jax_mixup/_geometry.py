@@ -33,11 +33,11 @@ def box_corners(
     else:
         start = sizes - side
     corners = jnp.stack([jnp.clip(start, 0, sizes), jnp.clip(start + side, 0, sizes)])
-    start, stop = computed_once(corners.astype(jnp.int32))
+    start, stop = fusion_barrier(corners.astype(jnp.int32))
     return start, stop
 
 
-def computed_once(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+def fusion_barrier(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     """The same few numbers, behind a sum, which XLA on CPU does not fuse into the blend of images.
 
     It would repeat there, for each pixel, all that leads from random bits to a corner or a weight;
@@ -113,7 +113,7 @@ def bump(
     for axis, size in enumerate(spatial, start=1):
         place = jnp.minimum(jnp.floor(centre[:, axis - 1] * size), size - 1)
         offset = (jnp.arange(size, dtype=jnp.float32)[None, :] - place[:, None]) / size
-        factor = computed_once(jnp.exp(-jnp.pi * jnp.square(offset / width[:, None])))
+        factor = fusion_barrier(jnp.exp(-jnp.pi * jnp.square(offset / width[:, None])))
         mask = mask * spread(factor, (axis,), spatial)
         average = average * factor.mean(axis=1)
     return mask, average
@@ -170,7 +170,9 @@ def filtered(
     return jnp.fft.irfftn(spectrum, s=x.shape[1:], axes=axes)
 
 
-def largest(x: Float[Array, "n *spatial"], lam: Float[Array, "n"]) -> Bool[Array, "n *spatial"]:
+def mark_largest(
+    x: Float[Array, "n *spatial"], lam: Float[Array, "n"]
+) -> Bool[Array, "n *spatial"]:
     """True at the largest values, a share λ of all, to the nearest whole position.
 
     Of equal values the first ones count as larger. The threshold is found bit by bit: of 224 x 224

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from jax_mixup import _checks
-from jax_mixup._draws import Law, beta_of, float32, gamma_shape, own_where_nan
+from jax_mixup._draws import Law, beta_of, float32, gamma_shape, nan_to_one
 from jax_mixup._entry import public
 
 
@@ -147,7 +147,7 @@ def constant(value: ArrayLike) -> Law:
     _checks.share("constant", "value", value)
 
     def law(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
-        return own_where_nan(float32(value, shape))
+        return nan_to_one(float32(value, shape))
 
     return law
 

@@ -19,7 +19,7 @@ from jax_mixup._blending import each_layer, layers_of, mix_where
 from jax_mixup._draws import below
 from jax_mixup._entry import public
 from jax_mixup.mix import Mix, Mixes
-from jax_mixup.pairings._rows import PER, Pairing, StaticPairing, bound, draws, tie
+from jax_mixup.pairings._rows import PER, Pairing, StaticPairing, bind_to_batch, draws, tie
 from jax_mixup.pairings.static import partner_index
 
 Sampler = Callable[..., Any]  # (key, shape) and options by name; a Mix, or a tuple of them
@@ -275,7 +275,7 @@ def _steps(function: str, **numbers: ArrayLike) -> list[Array]:
 
 def _shared(partners: Sequence[Pairing], batch: int) -> StaticPairing | None:
     """The static pairing that all of these are."""
-    found = [p for p in (bound(p, batch) for p in partners) if isinstance(p, StaticPairing)]
+    found = [p for p in (bind_to_batch(p, batch) for p in partners) if isinstance(p, StaticPairing)]
     same = len(found) == len(partners) and all(p == found[0] for p in found)
     return found[0] if same else None
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from jax_mixup import _checks
-from jax_mixup._blending import checked_rows, mask_for, partner_rows, weighed
+from jax_mixup._blending import checked_rows, mask_for, masked_product, partner_rows
 from jax_mixup._entry import public
 from jax_mixup.mix import Mix
 
@@ -48,8 +48,8 @@ def reweigh(
     mask = mask_for("reweigh", mix, amount).astype(jnp.float32)
     axes = tuple(range(1, amount.ndim))
     partners = partner_rows("reweigh", mix, "amount", amount, other)
-    own = weighed(mask, amount).sum(axes)
-    total = own + weighed(1 - mask, partners).sum(axes)
+    own = masked_product(mask, amount).sum(axes)
+    total = own + masked_product(1 - mask, partners).sum(axes)
     lam = jnp.where(total > 0, own / jnp.where(total > 0, total, 1.0), mix.lam)
     return dataclasses.replace(mix, lam=lam)
 

@@ -16,7 +16,7 @@ from jax_mixup._blending import (
     one_mix,
     partner_rows,
 )
-from jax_mixup._entry import public, settled
+from jax_mixup._entry import canonical_mix, public
 from jax_mixup.mix import M, Mix
 
 
@@ -134,7 +134,7 @@ def overlay(*mixes: Mix) -> tuple[Mix, ...]:
     if not mixes or not all(isinstance(mix, Mix) for mix in mixes):
         got = ", ".join(type(mix).__name__ for mix in mixes) or "no mixes"
         raise TypeError(f"overlay got {got}; it needs one Mix or more: unpack a list, *mixes.")
-    mixes = tuple(settled("overlay", mix) for mix in mixes)
+    mixes = tuple(canonical_mix("overlay", mix) for mix in mixes)
     batch = mixes[0].lam.shape[0]
     rank = max(mix.mask.ndim for mix in mixes)
     covered, seen, layers = None, jnp.ones(batch, jnp.float32), []

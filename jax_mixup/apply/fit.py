@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, Int, PyTree, Shaped
 
 from jax_mixup import _checks, _geometry
-from jax_mixup._blending import WIDE, checked_rows, mask_for, weighed
+from jax_mixup._blending import WIDE, checked_rows, mask_for, masked_product
 from jax_mixup._entry import public
 from jax_mixup.adjust.masks import resize_mix
 from jax_mixup.mix import Mix
@@ -123,7 +123,7 @@ def pool_given(mix: Mix, h: Shaped[ArrayLike, "b *dims"]) -> Float[Array, "b c"]
     h = checked_rows("pool_given", mix, "h", h)
     given = 1 - mask_for("pool_given", resize_mix(mix, h.shape[1:-1]), h).astype(jnp.float32)
     axes = tuple(range(1, h.ndim - 1))
-    total = weighed(given, h).sum(axes)
+    total = masked_product(given, h).sum(axes)
     count = jnp.broadcast_to(given, (*given.shape[:-1], 1)).sum(axes)
     return total / jnp.where(count > 0, count, 1.0)
 
@@ -138,7 +138,7 @@ def _box(given: Bool[Array, "n *spatial"]) -> Box:
         start = jnp.argmax(line, axis=1)
         ends.append((start, jnp.maximum(size - jnp.argmax(line[:, ::-1], axis=1), start + 1)))
     start, stop = (jnp.stack(e, axis=1).astype(jnp.int32) for e in zip(*ends, strict=True))
-    return _geometry.computed_once(start), _geometry.computed_once(stop)
+    return _geometry.fusion_barrier(start), _geometry.fusion_barrier(stop)
 
 
 def _places(

@@ -13,9 +13,9 @@ from jax_mixup._blending import (
     layered,
     layers_of,
     mask_for,
+    masked_product,
     one_mix,
     partner_rows,
-    weighed,
 )
 from jax_mixup._entry import calls_back, on_any_mesh, public
 from jax_mixup._geometry import padded
@@ -245,8 +245,8 @@ def decoupled_loss(
         return jnp.where(two, _cross_entropy(kept, target), 0.0)
 
     lam, weight = mix.lam, jnp.asarray(eta).astype(jnp.float32)
-    mixed = weighed(lam, _cross_entropy(logits, own))
-    mixed += weighed(1 - lam, _cross_entropy(logits, rest))
+    mixed = masked_product(lam, _cross_entropy(logits, own))
+    mixed += masked_product(1 - lam, _cross_entropy(logits, rest))
     lam = jnp.where(two, lam, 0.5)  # a root has no gradient at 0
     decoupled = lam**power * without(rest, own) + (1 - lam) ** power * without(own, rest)
     return mixed + weight * decoupled

@@ -32,7 +32,7 @@ class StaticPairing:
 Pairing = StaticPairing | Integer[ArrayLike, "b"]
 
 
-def bound(pairing: Pairing, rows: int) -> Pairing:
+def bind_to_batch(pairing: Pairing, rows: int) -> Pairing:
     """The pairing of a mix of this many rows, which a mix of another number cannot use."""
     if isinstance(pairing, StaticPairing):
         _check_groups(pairing, rows)
@@ -119,7 +119,7 @@ def _gather(x: Array, index: Int[Array, "b"]) -> Array:
     return x[index]
 
 
-def around(partner: Int[Array, "b"], missing: Bool[Array, "b"]) -> Int[Array, "b"]:
+def cut_from_cycles(partner: Int[Array, "b"], missing: Bool[Array, "b"]) -> Int[Array, "b"]:
     """The permutation with missing rows spliced out of its cycles: each is its own partner."""
     itself = jnp.arange(partner.shape[0], dtype=jnp.int32)
     follow = jnp.where(missing, partner, itself)

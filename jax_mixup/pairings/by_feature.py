@@ -5,12 +5,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
 
 from jax_mixup import _checks
-from jax_mixup._distances import by_differences, by_products, largest, whole_rows
+from jax_mixup._distances import by_differences, by_products, overflow_scale, whole_rows
 from jax_mixup._entry import public
 from jax_mixup._geometry import padded
 from jax_mixup._maps import checked_map, normalised, smoothed
 from jax_mixup.optimal_transport import sinkhorn
-from jax_mixup.pairings._rows import around
+from jax_mixup.pairings._rows import cut_from_cycles
 from jax_mixup.pairings.random import permutation
 
 
@@ -44,7 +44,7 @@ def nearest(
     if n == 1:
         return itself
     k = min(k, n - 1)
-    distances = by_differences(x / largest(x))
+    distances = by_differences(x / overflow_scale(x))
     others = jnp.where(jnp.eye(n, dtype=bool) | missing[None, :], jnp.inf, distances)
     _, candidates = jax.lax.top_k(-others, k)
     available = n - 1 - missing.sum(dtype=jnp.int32)  # to a row that is not missing itself
@@ -94,7 +94,7 @@ def transported(
     """
     k = _checks.whole("transported", "k", k, 1)
     flat, missing = whole_rows("transported", "features", features)
-    n, flat = flat.shape[0], flat / largest(flat)
+    n, flat = flat.shape[0], flat / overflow_scale(flat)
     k = max(1, min(k, n // 2))
     rows = permutation(key, n)
     others = jnp.roll(rows, -k)
@@ -107,7 +107,7 @@ def transported(
     partner = jnp.zeros(n, jnp.int32).at[rows[:full]].set(matched.reshape(-1))
     if full < n:
         partner = partner.at[rows[full:]].set(match(rows[full:], others[full:]))
-    return around(partner, missing)
+    return cut_from_cycles(partner, missing)
 
 
 def _assignment(cost: Float[Array, "k k"]) -> Int[Array, "k"]:
@@ -181,4 +181,4 @@ def salient_pairs(
     pairs = jnp.zeros(n, jnp.int32).at[first].set(second)
     visited = jnp.zeros(n, bool).at[first].set(True).at[second].set(True)
     pairs, _, last = jax.lax.fori_loop(0, n - 2, step, (pairs, visited, second))
-    return around(pairs.at[last].set(first), missing)
+    return cut_from_cycles(pairs.at[last].set(first), missing)

@@ -8,7 +8,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 from jax_mixup import _checks, _geometry
 from jax_mixup._draws import Law, law_and_uniforms
 from jax_mixup.mix import Mix
-from jax_mixup.pairings._rows import PER, Pairing, StaticPairing, bound, draws, tie
+from jax_mixup.pairings._rows import PER, Pairing, StaticPairing, bind_to_batch, draws, tie
 from jax_mixup.pairings.static import roll
 
 PER_SEVERAL = ("batch", "example")  # of samplers with several partners
@@ -83,7 +83,7 @@ def check_options(
     for name, value in alphas.items():
         _checks.alpha(function, name, value)
         _checks.each_draw(function, name, value, draws(per, batch), batch)
-    return bound(pairing, batch)
+    return bind_to_batch(pairing, batch)
 
 
 def check_shares(function: str, draw: Draw, **shares: ArrayLike) -> None:

@@ -65,5 +65,5 @@ def sample_attentive_cutmix(
     law = constant(1 - k / cells) if lam_law is None else lam_law
     share = 1 - drawn_from(law, key, batch)
     means = _geometry.area_average(move_rows(draw.pairing, s), grid)
-    mask = _geometry.enlarge(~_geometry.largest(means, share), spatial)
+    mask = _geometry.enlarge(~_geometry.mark_largest(means, share), spatial)
     return draw.mix(mask)

@@ -40,11 +40,11 @@ def sample_cowmix(
         traced; 0 turns mixing off. One number, or one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
+      sigma: the bounds of the blur's standard deviation, in positions: large ones make few blobs.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
-      sigma: the bounds of the blur's standard deviation, in positions: large ones make few blobs.
 
     Returns:
       A mix with a bool mask, [1, *spatial] or [B, *spatial].
@@ -72,4 +72,4 @@ def sample_cowmix(
     noise = jax.random.normal(key_noise, (draw.n, *spatial), jnp.float32)
     noise -= noise.mean(tuple(range(1, noise.ndim)), keepdims=True)  # it would take the digits
     blurred = _geometry.blur(draw.tie(noise), jnp.exp(low + (high - low) * u[:, 0]))
-    return draw.mix(_geometry.largest(blurred, lam))
+    return draw.mix(_geometry.mark_largest(blurred, lam))

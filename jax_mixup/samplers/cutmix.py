@@ -41,16 +41,16 @@ def sample_cutmix(
         traced; 0 turns mixing off. One number, or one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
-        examples of a pair, and needs a mutual pairing such as `reverse()`.
-      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
-        array i32[B] such as `jm.permutation(key, B)`.
       box: "clipped" centres the box anywhere and cuts off what lies beyond the border, as the
         paper's code does: at α = 1 in 2-D it pastes 77/240 = 32 % on average. "inside" places the
         whole box inside: it pastes ½. So does "corner", with the box at the far end of each axis
         that is cut: with axes=(1,) the row is seen above its partner, with (2,) to its left.
       axes: which axes of `shape` are cut, counted as an array's: 1 is the first after the batch.
         None is all.
+      per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
+        examples of a pair, and needs a mutual pairing such as `reverse()`.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
       A mix with a bool mask, [1, *spatial] or [B, *spatial].

@@ -37,11 +37,11 @@ def sample_fademix(
         traced; 0 turns mixing off. One number, or one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
+      axis: of `shape`, along which it fades: 1 is the first after the batch.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
-      axis: of `shape`, along which it fades: 1 is the first after the batch.
 
     Returns:
       A mix with a float32 mask, [1 or B, *spatial] up to `axis`, the same at every place after it.

@@ -39,12 +39,12 @@ def sample_fmix(
         traced; 0 turns mixing off. One number, or one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
+      decay: δ, how fast the spectrum falls with the frequency f: 0 is single positions, large ones
+        make few smooth blobs.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
-      decay: δ, how fast the spectrum falls with the frequency f: 0 is single positions, large ones
-        make few smooth blobs.
 
     Returns:
       A mix with a bool mask, [1, *spatial] or [B, *spatial].
@@ -73,4 +73,4 @@ def sample_fmix(
     square = _geometry.square_frequency(spatial) * max(spatial) ** 2  # 1 or more, or 0
     # The mean, f = 0, moves no rank: without it the other digits are kept.
     response = jnp.where(square > 0, jnp.maximum(square, 0.5) ** (-decay / 2), 0.0)
-    return draw.mix(_geometry.largest(_geometry.filtered(noise, response), lam))
+    return draw.mix(_geometry.mark_largest(_geometry.filtered(noise, response), lam))

@@ -39,10 +39,10 @@ def sample_grafting(
         alpha is one number, or one for each.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
-        array i32[B] such as `jm.permutation(key, B)`.
       grid: how many cells along each spatial axis.
       threshold: τ; 0 makes every cell a candidate.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
       A mix with a bool mask [B, *spatial]; `lam` as `reweigh` gives it.

@@ -41,15 +41,15 @@ def sample_gridmix(
         traced; 0 turns mixing off. One number, or one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
-        examples of a pair, and needs a mutual pairing such as `reverse()`.
-      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
-        array i32[B] such as `jm.permutation(key, B)`.
       grid: how many cells along each spatial axis; where they do not divide it, sizes differ by one
         position, and `lam` counts that.
       exact: keep the share λ of cells to the nearest whole cell, and draw only which ones: of few
         cells the number would scatter.
       jitter: how far the lines between cells move, uniformly, as a part of a cell: at most ½.
+      per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
+        examples of a pair, and needs a mutual pairing such as `reverse()`.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
       A mix with a bool mask, [1, *spatial] or [B, *spatial].
@@ -76,6 +76,6 @@ def sample_gridmix(
     number, lines = math.prod(cells), sum(cells) - len(cells)
     lam, u = draw.numbers(key, alpha, lam_law, number + lines if jitter else number)
     choice, moved = u[:, :number], jitter * (2 * u[:, number:] - 1) if jitter else None
-    mask = _geometry.largest(choice, lam) if exact else choice < lam[:, None]
+    mask = _geometry.mark_largest(choice, lam) if exact else choice < lam[:, None]
     mask = _geometry.enlarge(mask.reshape(-1, *cells), spatial, moved)
     return draw.mix(mask)

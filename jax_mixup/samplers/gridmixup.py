@@ -39,11 +39,11 @@ def sample_gridmixup(
         traced; 0 turns mixing off. One number, or one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
+      holes: the bounds n₁ and n₂, both inclusive.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
-      holes: the bounds n₁ and n₂, both inclusive.
 
     Returns:
       A mix with a bool mask, [1, *spatial] or [B, *spatial].
@@ -69,7 +69,7 @@ def sample_gridmixup(
     lam, u = draw.numbers(key, alpha, lam_law, 1 + len(spatial))
     number = low + jnp.minimum(jnp.floor(u[:, :1] * (high - low + 1)), high - low)
     side = (1 - jax.lax.stop_gradient(lam[:, None])) ** (1 / len(spatial))
-    number, side = _geometry.computed_once(jnp.stack([number, side]))
+    number, side = _geometry.fusion_barrier(jnp.stack([number, side]))
     hole = jnp.ones((1,) * len(shape), bool)
     for axis, size in enumerate(spatial, start=1):
         middle = (jnp.arange(size, dtype=jnp.float32)[None, :] + 0.5) / size

@@ -39,14 +39,14 @@ def sample_hmix(
         traced; 0 turns mixing off. One number, or one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
-        examples of a pair, and needs a mutual pairing such as `reverse()`.
-      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
-        array i32[B] such as `jm.permutation(key, B)`.
       ratio: r in [0, 1], how much of what the partner gives is in the box: 0 is mixup, 1 is CutMix
         but for what clipping takes; may be traced.
       box: where the box lies: "clipped" centres it anywhere and cuts it off at the border, as the
         paper's code does; "inside" places the whole box inside; "corner" at the end of each axis.
+      per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
+        examples of a pair, and needs a mutual pairing such as `reverse()`.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
       A mix with a float32 mask, [1, *spatial] or [B, *spatial].
@@ -74,6 +74,6 @@ def sample_hmix(
     kept = 1 - (1 - lam) * r
     outside, share = cut_box(kept, centre, spatial, box)
     weight = jnp.minimum(lam / jnp.where(share > 0, share, 1.0), 1.0)
-    weight, lam = _geometry.computed_once(jnp.stack([weight, weight * share]))
+    weight, lam = _geometry.fusion_barrier(jnp.stack([weight, weight * share]))
     mask = jnp.where(outside, weight.reshape((-1,) + (1,) * len(spatial)), 0.0)
     return draw.mix(mask, lam)

@@ -83,6 +83,6 @@ def sample_mixup_or_cutmix(
     # A mixup is a box of nothing, and λ outside: one choice a position.
     outside, share = cut_box(jnp.where(cut, lam, 1.0), centre, spatial, box)
     weights = jnp.stack([jnp.where(cut, 1.0, lam), jnp.where(cut, share, lam)])
-    weight, lam = _geometry.computed_once(weights)
+    weight, lam = _geometry.fusion_barrier(weights)
     mask = jnp.where(outside, weight.reshape((-1,) + (1,) * len(spatial)), 0.0)
     return draw.mix(mask, lam)

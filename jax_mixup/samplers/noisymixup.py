@@ -37,11 +37,11 @@ def sample_noisymixup(
         traced; 0 turns mixing off. One number, or one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
+      noise: s; where λ is 0 or 1 there is none.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
-      noise: s; where λ is 0 or 1 there is none.
 
     Returns:
       A mix with a float32 mask, [1, *spatial] or [B, *spatial].
@@ -65,5 +65,5 @@ def sample_noisymixup(
     lam = padded(lam, len(shape))
     offset = noise * draw.tie(jax.random.normal(key_noise, (draw.n, *spatial), jnp.float32))
     mask = jnp.clip(lam + jnp.where((lam > 0) & (lam < 1), offset, 0.0), 0, 1)
-    mask = _geometry.computed_once(mask)
+    mask = _geometry.fusion_barrier(mask)
     return draw.mix(mask, _geometry.mean(mask))

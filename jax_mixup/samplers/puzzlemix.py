@@ -50,14 +50,14 @@ def sample_puzzlemix(
         alpha is one number, or one for each.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
-        array i32[B] such as `jm.permutation(key, B)`.
       x: floats [B, *spatial, C] in [0, 1]: where their colours jump, borders cost more. None leaves
         the term of γ out.
       grid: how many cells along each spatial axis.
       labels: L, how many levels m has: 0, 1/(L-1), ..., 1.
       beta, gamma, eta: weights of smooth masks, smooth colours, and of the law of λ.
       iterations: gradient steps for each of the L-1 cuts.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
       A mix with a mask [B, *spatial]: float32, or bool for two labels.

@@ -36,11 +36,11 @@ def sample_specmix(
         traced; 0 turns mixing off. One number, or one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
+      bands: how many along each axis, all of one width; they may overlap.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
-      bands: how many along each axis, all of one width; they may overlap.
 
     Returns:
       A mix with a bool mask, [1, *spatial] or [B, *spatial].

@@ -42,10 +42,10 @@ def sample_span(
         alpha is one number, or one for each.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
-        array i32[B] such as `jm.permutation(key, B)`.
       saliency: f[B, T], how much each position matters: the row loses its least salient span and
         gets its partner's most salient one. None: both places are uniform.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
       The mix, with a bool mask [B, T], and the positions `source`, i32[B, T], that the partner's

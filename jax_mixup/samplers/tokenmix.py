@@ -46,13 +46,13 @@ def sample_tokenmix(
         traced; 0 turns mixing off. One number, or one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
+      grid: how many tokens along each spatial axis: (14, 14) for images of 224 in patches of 16.
+        None: each position is a token.
+      least: the fewest tokens a block aims at, while as many are missing.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
-      grid: how many tokens along each spatial axis: (14, 14) for images of 224 in patches of 16.
-        None: each position is a token.
-      least: the fewest tokens a block aims at, while as many are missing.
 
     Returns:
       A mix with a bool mask, [1, *spatial] or [B, *spatial].

@@ -41,12 +41,12 @@ def sample_vhmixup(
         traced; 0 turns mixing off. One number, or one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
+      checkered: in place of averaging keep what is in both concatenations or in neither: opposite
+        quadrants are the same row's.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
-      checkered: in place of averaging keep what is in both concatenations or in neither: opposite
-        quadrants are the same row's.
 
     Returns:
       A mix with a float32 mask, bool where `checkered`: [1, *spatial] or [B, *spatial].
@@ -69,7 +69,7 @@ def sample_vhmixup(
     law, _ = draw.law_and_uniforms(key, lam_law, 0, times=2 * rank - 1)
     each = jnp.repeat(jnp.asarray(alpha), 2 * rank - 1) if jnp.ndim(alpha) else alpha
     drawn = draw.tie(law(each).reshape(draw.n, 2 * rank - 1))
-    cuts, weights = drawn[:, :rank], _geometry.computed_once(drawn[:, rank:])
+    cuts, weights = drawn[:, :rank], _geometry.fusion_barrier(drawn[:, rank:])
     halves, shares = [], []
     for axis, size in enumerate(spatial, start=1):
         corners = _geometry.box_corners(cuts[:, axis - 1], cuts[:, :1], (size,), box="corner")

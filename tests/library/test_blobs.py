@@ -20,7 +20,7 @@ def test_the_largest_are_the_largest_and_of_equal_ones_the_first():
     x = np.random.default_rng(0).normal(size=(9, 4, 5)).round(1).astype(np.float32)
     x[1], x[2] = 0.0, -1.5
     lam = np.array([0, 0.11, 0.25, 0.31, 0.5, 0.66, 0.75, 0.97, 1], np.float32)
-    found = jax.jit(_geometry.largest)(jnp.asarray(x), jnp.asarray(lam))
+    found = jax.jit(_geometry.mark_largest)(jnp.asarray(x), jnp.asarray(lam))
     for values, share, mask in zip(x.reshape(9, -1), lam, np.asarray(found), strict=True):
         order = sorted(range(20), key=lambda i, v=values: (-v[i], i))
         kept = set(order[: round(20 * float(share))])

@@ -487,7 +487,7 @@ def test_around_is_exact_for_any_cycle():
                 while missing[j]:
                     j = cycle[j]
                 expected[i] = j
-            found = _rows.around(jnp.asarray(cycle, jnp.int32), jnp.asarray(missing))
+            found = _rows.cut_from_cycles(jnp.asarray(cycle, jnp.int32), jnp.asarray(missing))
             np.testing.assert_array_equal(found, expected)
 
 
