@@ -25,7 +25,9 @@ from rich.console import Console
 
 from experiments.ablation import variants
 from experiments.ablation.variants import ANY, MIXED, PARTNERS, one_label, variant
-from experiments.core import step as train
+from experiments.core import classify
+from experiments.core.seeds import epoch_trainer
+from experiments.core.step import Recipe
 from experiments.data.digits import digits
 from experiments.data.split import split
 from experiments.harness import cli, plots
@@ -98,8 +100,8 @@ class Config:
     """How long each network trains."""
 
 
-def recipe_of(dropout: float, method: Method) -> train.Recipe:
-    return train.Recipe(
+def recipe_of(dropout: float, method: Method) -> Recipe:
+    return classify.recipe(
         make_model=lambda rngs: variants.AnyLayerMLP(64, 128, 10, dropout=dropout, rngs=rngs),
         optimizer=optax.adamw(2e-3, weight_decay=method.weight_decay),
         draw=partial(variants.draw, method.variant),
@@ -114,13 +116,13 @@ def make_work(config: Config) -> Callable[..., list[dict]]:
     keys = jax.vmap(jax.random.key)(jnp.arange(config.seeds))
     half = lambda noise: lambda key: split(key, *digits(), train=898, noise=noise)
     data = {group: jax.vmap(half(noise))(keys) for group, noise in GROUPS.items()}
-    studies = {rate: sweep.seeds(partial(recipe_of, rate), batch=50) for rate in (0.0, 0.5)}
+    studies = {rate: epoch_trainer(partial(recipe_of, rate), batch=50) for rate in (0.0, 0.5)}
 
     def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
         given, method = data[job[0]], METHODS[job[1]]
         study = studies[method.dropout]  # dropout's draws would slow all other rows
         state, scores = study.fit(method, given, epochs=config.epochs, tick=tick)
-        missed = study.logits(method, state, given.x).argmax(-1) != given.y
+        missed = study.apply(method, state, given.x).argmax(-1) != given.y
         wrong = (missed & given.wrong).sum(1) / given.wrong.sum(1)  # NaN where none is
         return report.seed_results(scores, {"train_wrong": wrong})
 

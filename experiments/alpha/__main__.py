@@ -31,7 +31,10 @@ from rich.console import Console
 
 import jax_mixup as jm
 from experiments.alpha import rule as derive
-from experiments.core import step as train
+from experiments.core import classify
+from experiments.core.classify import by_shape
+from experiments.core.seeds import epoch_trainer
+from experiments.core.step import Recipe
 from experiments.data import digits, split
 from experiments.harness import cli, plots
 from experiments.harness import jobs as sweep
@@ -72,11 +75,11 @@ class Config:
     """Of both hidden layers."""
 
 
-def recipe_of(width: int, alpha: Array) -> train.Recipe:
-    return train.Recipe(
+def recipe_of(width: int, alpha: Array) -> Recipe:
+    return classify.recipe(
         make_model=lambda rngs: MLP(64, width, digits.NUM_CLASSES, rngs=rngs),
         optimizer=optax.adamw(2e-3, weight_decay=0.0),
-        draw=train.by_shape(partial(jm.sample_mixup, alpha=alpha)),
+        draw=by_shape(partial(jm.sample_mixup, alpha=alpha)),
     )
 
 
@@ -87,7 +90,7 @@ def make_work(config: Config, cells: dict[str, tuple[int, str]]) -> Callable[...
     take = lambda key, noise: split.split(key, x, y, train=len(y) // 2, noise=noise)
     halves = jax.jit(jax.vmap(take, in_axes=(0, None)))
     data = {rate: halves(keys, noise) for rate, noise in RATES.items()}
-    studies = {w: sweep.seeds(partial(recipe_of, w), batch=50) for w in config.widths}
+    studies = {w: epoch_trainer(partial(recipe_of, w), batch=50) for w in config.widths}
 
     def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
         (width, rate), alpha = cells[job[0]], METHODS[job[1]]

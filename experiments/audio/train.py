@@ -20,7 +20,8 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from matplotlib.figure import Figure
 
 import jax_mixup as jm
-from experiments.core import any_loss
+from experiments.core.seeds import SeedTrainer, batch_trainer
+from experiments.core.step import Metrics, Recipe, Task
 from experiments.data import spectrogram
 from experiments.data.spoken import NUM_CLASSES, RATE, Recordings
 from experiments.models.cnn import CNN
@@ -178,11 +179,11 @@ def logits(model: Any, x: Array, valid: Array, *, train: bool) -> Float[Array, "
     return model(x[..., None], train=train, tap=pooled)
 
 
-def recipe_of(pairs: bool, steps: int, width: int, method: Method) -> any_loss.Recipe:
+def recipe_of(pairs: bool, steps: int, width: int, method: Method) -> Recipe:
     """AdamW on a small CNN: cross-entropy to one digit, or BCE to those of two at once."""
     roads = list(ROADS.values())
 
-    def loss(task: any_loss.Task) -> tuple[Array, any_loss.Metrics]:
+    def loss(task: Task) -> tuple[Array, Metrics]:
         key_place, key_pair, key_on, key_mix, key_mask = jax.random.split(task.key, 5)
         clips = place(key_place, task.batch, method.augment)
         clips = overlap(key_pair, clips) if pairs else clips
@@ -194,7 +195,7 @@ def recipe_of(pairs: bool, steps: int, width: int, method: Method) -> any_loss.R
 
     rate = optax.cosine_decay_schedule(3e-3, steps)
     make_model = lambda rngs: CNN(NUM_CLASSES, channels=1, width=width, rngs=rngs)
-    return any_loss.Recipe(make_model, optax.adamw(rate, weight_decay=method.weight_decay), loss)
+    return Recipe(make_model, optax.adamw(rate, weight_decay=method.weight_decay), loss)
 
 
 def batch_of(size: int, key: PRNGKeyArray, data: tuple[Recordings, Recordings]) -> Recordings:
@@ -202,7 +203,7 @@ def batch_of(size: int, key: PRNGKeyArray, data: tuple[Recordings, Recordings]) 
     return Recordings(*(array[rows] for array in data[0]))
 
 
-def score(pairs: bool, model: nnx.Module, data: tuple[Recordings, Recordings]) -> any_loss.Metrics:
+def score(pairs: bool, model: nnx.Module, data: tuple[Recordings, Recordings]) -> Metrics:
     """The share of the test clips' digits that are not found."""
     key = jax.random.key(0)
     clips = place(key, data[1], 0.0)
@@ -214,10 +215,10 @@ def score(pairs: bool, model: nnx.Module, data: tuple[Recordings, Recordings]) -
     return {"error": 1 - hits.mean()}
 
 
-def study(pairs: bool, *, steps: int, batch: int, width: int) -> any_loss.Study:
+def study(pairs: bool, *, steps: int, batch: int, width: int) -> SeedTrainer:
     """What trains all seeds of a method, one after the other: the network is no small one."""
     recipe = partial(recipe_of, pairs, steps, width)
-    return any_loss.seeds(recipe, partial(batch_of, batch), partial(score, pairs), at_once=False)
+    return batch_trainer(recipe, partial(batch_of, batch), partial(score, pairs), at_once=False)
 
 
 SHOWN = ("own", "partner", "mixup waveforms", "BC+", "mixup log-mel", "SpecMix", "CutMix time")

@@ -13,8 +13,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import jax_mixup as jm
 from experiments.benchmarks.timing import Row, compiled
-from experiments.core import devices as scale
-from experiments.core.step import Metrics, State, by_shape
+from experiments.core import devices
+from experiments.core.classify import by_shape, with_draw
+from experiments.core.step import Metrics, State
 from experiments.imagenet import __main__ as imagenet
 
 SIZES = {  # shape, classes
@@ -190,18 +191,18 @@ def steps(rows: int, image: int) -> dict[str, Row]:
     """A train step of ResNet-50 in bfloat16 on one device, plain and with mixing in it."""
     config = imagenet.Config(batch=rows)
     mixup = imagenet.recipe(config, devices=1, num_classes=1000, epoch_steps=1000)
-    mesh = jax.make_mesh((1,), (scale.AXIS,), axis_types=(AxisType.Auto,))
+    mesh = jax.make_mesh((1,), (devices.AXIS,), axis_types=(AxisType.Auto,))
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.integers(0, 256, (rows, image, image, 3), np.uint8))
     ids = jnp.asarray(rng.integers(0, 1000, rows))
     either = by_shape(partial(jm.sample_mixup_or_cutmix, pairing=jm.pairing_for(rows)))
-    recipes = {"no mixing": mixup._replace(draw=None), "mixup": mixup}
-    recipes["mixup or CutMix"] = mixup._replace(draw=either)
+    recipes = {"no mixing": with_draw(mixup, None), "mixup": mixup}
+    recipes["mixup or CutMix"] = with_draw(mixup, either)
     found = {}
     for name, recipe in recipes.items():
-        program = scale.program(mesh, recipe)
-        state, key = program.init(), scale.key_on(mesh, 0)
-        lowered = program.train.lower(state, key, images, ids)
+        program = devices.program(mesh, recipe)
+        state, key = program.init(), devices.key_on(mesh, 0)
+        lowered = program.train.lower(state, key, (images, ids))
         start = time.perf_counter()
         train = lowered.compile()
         seconds = time.perf_counter() - start

@@ -1,7 +1,7 @@
 """How many images a second does training take, against the same model in PyTorch?
 
 PreAct ResNet-18 on 32 x 32 pictures that lie on the device, mixup in every step, bfloat16, SGD with
-momentum 0.9, no other augmentation. Ours: an epoch is one dispatch of `train.train_steps`.
+momentum 0.9, no other augmentation. Ours: an epoch is one dispatch of `train_steps`.
 PyTorch's: the loop of torch_preact.py, by torch.compile without and with CUDA graphs. Both in one
 process on one device: in each round an epoch of each, in random order, and a ratio. The pictures
 are random bytes: their content costs nothing.
@@ -33,7 +33,9 @@ from rich.table import Table
 
 import jax_mixup as jm
 from experiments.benchmarks import peers, timing
-from experiments.core import step as train
+from experiments.core import classify
+from experiments.core.epochs import train_steps
+from experiments.core.step import Metrics, State, init
 from experiments.harness import cli
 from experiments.harness import runs as report
 from experiments.models.preact import PreActResNet
@@ -64,21 +66,21 @@ def ours(config: Config, batch: int, x: np.ndarray, y: np.ndarray) -> tuple[timi
     """A row that trains for an epoch, and the number of parameters."""
     stages, width = TINY if config.smoke else FULL
     model = partial(PreActResNet, stages=stages, width=width, stem=width, last_norm=False)
-    recipe = train.Recipe(
+    recipe = classify.recipe(
         lambda rngs: model(10, dtype=jnp.bfloat16, rngs=rngs),
         optax.sgd(0.1, momentum=0.9),
         lambda key, x, y: jm.sample_mixup(key, x.shape[:-1], alpha=1.0),
         normalise=NORMALISE,
     )
-    state = jax.jit(partial(train.init, recipe))(jax.random.key(0))
+    state = jax.jit(partial(init, recipe))(jax.random.key(0))
     arrays, key = jax.device_put((x, y)), jax.random.key(1)
 
     @partial(jax.jit, donate_argnums=0)
-    def epoch(state: train.State, x: jax.Array, y: jax.Array) -> tuple[train.State, train.Metrics]:
+    def epoch(state: State, x: jax.Array, y: jax.Array) -> tuple[State, Metrics]:
         data: Any = SimpleNamespace(x=x, y=y)
-        return train.train_steps(recipe, state, key, data, batch=batch, steps=len(y) // batch)
+        return train_steps(recipe, state, key, data, batch=batch, steps=len(y) // batch)
 
-    def call() -> train.Metrics:
+    def call() -> Metrics:
         nonlocal state
         state, scores = epoch(state, *arrays)
         return scores

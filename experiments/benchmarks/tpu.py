@@ -34,8 +34,9 @@ from rich.table import Table
 
 import jax_mixup as jm
 from experiments.benchmarks import hlo
-from experiments.core import devices as scale
-from experiments.core import step as train
+from experiments.core import devices
+from experiments.core.classify import Sampler, with_draw
+from experiments.data import augment
 from experiments.harness import cli
 from experiments.harness import runs as report
 from experiments.imagenet import __main__ as imagenet
@@ -76,12 +77,12 @@ class Tiny(nnx.Module):
 def mesh_of(topology: str) -> Mesh:
     """A mesh of chips that are not there."""
     chips = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices
-    return Mesh(np.array(chips), (scale.AXIS,))
+    return Mesh(np.array(chips), (devices.AXIS,))
 
 
 def shapes(mesh: Mesh, rows: int, dtype: Any = jnp.uint8) -> tuple[Any, Any, Any]:
     """A key, pictures and ids for the whole mesh, as shapes."""
-    batch, everywhere = scale.rows(mesh), NamedSharding(mesh, PartitionSpec())
+    batch, everywhere = devices.rows(mesh), NamedSharding(mesh, PartitionSpec())
     key = jax.eval_shape(jax.random.key, 0)
     n = rows * mesh.size
     return (
@@ -108,12 +109,12 @@ def read(lower: Callable[[], Any]) -> dict[str, Any]:
     }
 
 
-def prepare(sampler: train.Sampler | None, key: Any, images: Any, ids: Any) -> Any:
+def prepare(sampler: Sampler | None, key: Any, images: Any, ids: Any) -> Any:
     """All that mixing is: draw, blend, normalise to bfloat16, dense labels."""
     if sampler is None:
-        return scale.normalise(images.astype(jnp.float32)), jax.nn.one_hot(ids, CLASSES)
+        return augment.normalise_imagenet(images.astype(jnp.float32)), jax.nn.one_hot(ids, CLASSES)
     mix = sampler(key, images.shape[:-1])
-    mixed = scale.normalise(jm.blend(mix, images, dtype=jnp.float32))
+    mixed = augment.normalise_imagenet(jm.blend(mix, images, dtype=jnp.float32))
     return mixed, jm.blend_labels(mix, ids, num_classes=CLASSES)
 
 
@@ -128,13 +129,13 @@ def by_permutation(key: Any, shape: tuple[int, ...]) -> jm.Mix:
 def mixes(mesh: Mesh, rows: int) -> dict[str, dict[str, Any]]:
     """Preparing a batch: without mixing, with ours, and by permutation."""
     pairing = jm.pairing_for(rows * mesh.size, shards=mesh.size, backend="tpu")
-    samplers: dict[str, train.Sampler | None] = {"no mixing": None}
+    samplers: dict[str, Sampler | None] = {"no mixing": None}
     for name in ("mixup", "cutmix", "mixup_or_cutmix"):
         for per in ("batch", "example"):
             sampler = getattr(jm, f"sample_{name}")
             samplers[f"{name}, per {per}"] = partial(sampler, per=per, pairing=pairing)
     samplers["by hand: permutation, beta"] = by_permutation
-    arrays, batch = shapes(mesh, rows), scale.rows(mesh)
+    arrays, batch = shapes(mesh, rows), devices.rows(mesh)
     return {
         name: read(jax.jit(partial(prepare, sampler), out_shardings=batch).trace(*arrays).lower)
         for name, sampler in samplers.items()
@@ -154,7 +155,7 @@ def pairings(mesh: Mesh) -> dict[str, dict[str, Any]]:
         }
         for name, pairing in kinds.items():
             sampler = pairing and partial(jm.sample_mixup, pairing=pairing)
-            step = jax.jit(partial(prepare, sampler), out_shardings=scale.rows(mesh))
+            step = jax.jit(partial(prepare, sampler), out_shardings=devices.rows(mesh))
             found[f"{rows} rows, {name}"] = read(step.trace(*arrays).lower)
     return found
 
@@ -169,11 +170,12 @@ def steps(mesh: Mesh, rows: int, model: str) -> dict[str, dict[str, Any]]:
             recipe = imagenet.recipe(
                 config, devices=mesh.size, num_classes=CLASSES, epoch_steps=1000, backend="tpu"
             )
-            recipe = recipe if mixing else recipe._replace(draw=None)
+            recipe = recipe if mixing else with_draw(recipe, None)
             recipe = recipe._replace(make_model=Tiny) if model == "tiny" else recipe
-            program = scale.program(mesh, recipe, fsdp=fsdp)
+            program = devices.program(mesh, recipe, fsdp=fsdp)
             name = f"{'FSDP' if fsdp else 'data-parallel'}, {'mixing' if mixing else 'no mixing'}"
-            step = program.train.trace(program.shapes, *shapes(mesh, rows))
+            key, *batch = shapes(mesh, rows)
+            step = program.train.trace(program.shapes, key, tuple(batch))
             found[name] = read(step.lower)
     return found
 

@@ -20,10 +20,10 @@ import optax
 from rich.console import Console
 
 from experiments import models
-from experiments.core import loop
-from experiments.core import step as train
-from experiments.core import trainer as resident
+from experiments.core import classify, loop
 from experiments.core.methods import Method
+from experiments.core.step import Recipe
+from experiments.core.trainer import Trainer
 from experiments.data import augment, images
 from experiments.data.digits import digits
 from experiments.data.split import Split, corrupt
@@ -108,7 +108,7 @@ def chosen(options: Options, data: images.Images, *, noise: float, seed: int) ->
 
 def recipe_of(
     options: Options, data: images.Images, model: str, dropout: float, method: Method
-) -> train.Recipe:
+) -> Recipe:
     """The recipe for one of experiments/models; not all of these have dropout."""
     epoch = (options.subset or len(data.y)) // options.batch
     steps = options.epochs * epoch
@@ -118,7 +118,7 @@ def recipe_of(
     size: dict[str, Any] = {"num_classes": len(data.class_names)}
     size |= {"dtype": jnp.bfloat16 if options.bf16 else jnp.float32}
     size |= {"dropout": dropout} if dropout else {}
-    return train.Recipe(
+    return classify.recipe(
         make_model=models.make(model, **size),
         optimizer=optax.chain(decay, optax.sgd(rates, momentum=0.9)),
         draw=method.draw,
@@ -145,8 +145,8 @@ def make_work(
     console = Console()
 
     @functools.cache
-    def trainer(model: str, dropout: float) -> resident.Trainer:
-        return resident.Trainer(
+    def trainer(model: str, dropout: float) -> Trainer:
+        return Trainer(
             partial(recipe_of, options, data, model, dropout),
             batch=options.batch,
             epochs=options.epochs,

@@ -1,4 +1,4 @@
-"""Contrastive losses for `learn.Recipe`, mixed by `pair_loss`, and the views they need.
+"""Contrastive losses for `Recipe`, mixed by `pair_loss`, and the views they need.
 
 Each example is a class of its own, with its place in the batch as its id: a view has to be found
 among the others' by the similarity of their projections. For a mixed view the ids are mixed as
@@ -16,8 +16,8 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 import jax_mixup as jm
-from experiments.core.any_loss import Task
-from experiments.core.step import Sampler
+from experiments.core.classify import Sampler
+from experiments.core.step import Task
 from experiments.data import augment
 
 Views = Callable[[PRNGKeyArray, Array], Array]

@@ -12,7 +12,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from experiments.contrastive import losses, probe
 from experiments.contrastive.losses import Encoder
-from experiments.core import any_loss
+from experiments.core.seeds import SeedTrainer, batch_trainer
+from experiments.core.step import Recipe, Task
 from experiments.data import few, semi
 from experiments.models.cnn import CNN
 from experiments.models.mlp import MLP
@@ -56,7 +57,7 @@ def batch(key: PRNGKeyArray, data: Data, *, pool: few.Pool) -> semi.Batch:
     return semi.Batch(semi.inputs(pool, own), pool.y[own], semi.inputs(pool, some))
 
 
-def recipe_of(pool: few.Pool, task: str, numbers: Candidate) -> any_loss.Recipe:
+def recipe_of(pool: few.Pool, task: str, numbers: Candidate) -> Recipe:
     """AdamW on an MLP for digits, on a small CNN for pictures."""
     pictures, supervised = pool.x.dtype == jnp.uint8, task == "supervised"
     views = losses.picture_views if pictures else losses.digit_views
@@ -68,7 +69,7 @@ def recipe_of(pool: few.Pool, task: str, numbers: Candidate) -> any_loss.Recipe:
         body = cnn(rngs=rngs) if pictures else mlp(rngs=rngs)
         return Encoder(body, FEATURES, outputs, rngs=rngs)
 
-    def loss(given: any_loss.Task) -> Any:
+    def loss(given: Task) -> Any:
         key_views, key_model = jax.random.split(given.key)
         if supervised:
             logits = given.student(views(key_views, given.batch.x), train=True, key=key_model)
@@ -79,7 +80,7 @@ def recipe_of(pool: few.Pool, task: str, numbers: Candidate) -> any_loss.Recipe:
         )
         return losses.contrast(given, views=views, method=method, temperature=numbers.temperature)
 
-    return any_loss.Recipe(make_model, optax.adamw(numbers.rate, weight_decay=numbers.decay), loss)
+    return Recipe(make_model, optax.adamw(numbers.rate, weight_decay=numbers.decay), loss)
 
 
 def learner(pool: few.Pool, *, seeds: int, steps: int) -> Callable[[Candidate, int, int], Learned]:
@@ -89,12 +90,12 @@ def learner(pool: few.Pool, *, seeds: int, steps: int) -> Callable[[Candidate, i
     """
 
     @cache
-    def study(task: str) -> any_loss.Study:
+    def study(task: str) -> SeedTrainer:
         look = lambda model, x: (model.body(x, train=False), model(x, train=False).argmax(-1))
         take, score = partial(batch, pool=pool), lambda model, data: {}
         small = pool.x.dtype != jnp.uint8  # else one seed after the other, which spares memory
         recipe = partial(recipe_of, pool, task)
-        return any_loss.seeds(recipe, take, score, look=look, at_once=small)
+        return batch_trainer(recipe, take, score, look=look, at_once=small)
 
     @cache
     def learned(how: Candidate, labels: int, first: int) -> Learned:

@@ -1,4 +1,4 @@
-"""`train.train_step` on any number of devices: data-parallel or FSDP under jit, or under pmap.
+"""`step.train_step` on any number of devices: data-parallel or FSDP under jit, or under pmap.
 
 The mix is drawn inside the step, and rows meet only rows of their own device, if the pairing keeps
 them there as `jm.pairing_for(rows, shards=mesh.size)` does: then mixing adds no collective. Arrays
@@ -11,42 +11,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, PRNGKeyArray
 
-from experiments.core import step as train
-from experiments.core.step import Metrics, Recipe, State
+from experiments.core.classify import eval_step
+from experiments.core.step import Metrics, Recipe, State, init, train_step
 
 AXIS = "data"
-# ImageNet's, of pixels from 0 to 255.
-MEAN = 255 * np.array([0.485, 0.456, 0.406], np.float32)
-STD = 255 * np.array([0.229, 0.224, 0.225], np.float32)
-
-Batch = dict[str, np.ndarray]  # {"image": u8[b, h, w, 3], "label": i32[b]}
-
-
-def normalise(images: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
-    """Pixels from 0 to 255 in the models' units: bfloat16, from float32, which costs no bytes."""
-    return ((images - MEAN) * (1 / STD)).astype(jnp.bfloat16)
-
-
-def eval_step(
-    recipe: Recipe, state: State, images: UInt8[Array, "b h w 3"], labels: Int[Array, "b"]
-) -> Metrics:
-    """Sums over the rows that are real: those whose label is not -1.
-
-    Returns:
-      "loss", "correct" and "count", each f32[].
-    """
-    logits, real = train.logits(recipe, state, images), labels >= 0
-    losses = train.cross_entropy(logits, jnp.maximum(labels, 0))
-    return {
-        "loss": jnp.where(real, losses, 0).sum(),
-        "correct": (real & (logits.argmax(-1) == labels)).sum(dtype=jnp.float32),
-        "count": real.sum(dtype=jnp.float32),
-    }
+Rows = dict[str, np.ndarray]  # {"image": u8[b, h, w, 3], "label": i32[b]}
 
 
 def shardings(mesh: Mesh, shapes: Any, *, fsdp: bool = False, smallest: int = 2**16) -> Any:
@@ -86,11 +59,11 @@ def key_on(mesh: Mesh, seed: int) -> PRNGKeyArray:
 
 
 def jit_step(step: Callable[..., tuple[State, Metrics]], mesh: Mesh, state_shardings: Any) -> Any:
-    """Compile `step(state, key, images, labels)` for a mesh; the state is donated, batches not."""
-    everywhere, batch = NamedSharding(mesh, PartitionSpec()), rows(mesh)
+    """Compile `step(state, key, batch)` for a mesh; the state is donated, batches are not."""
+    everywhere = NamedSharding(mesh, PartitionSpec())
     return jax.jit(
         step,
-        in_shardings=(state_shardings, everywhere, batch, batch),
+        in_shardings=(state_shardings, everywhere, rows(mesh)),
         out_shardings=(state_shardings, everywhere),
         donate_argnums=0,
     )
@@ -98,7 +71,7 @@ def jit_step(step: Callable[..., tuple[State, Metrics]], mesh: Mesh, state_shard
 
 def pmap_step(step: Callable[..., tuple[State, Metrics]]) -> Any:
     """The same under pmap: all but the key has a leading axis of devices. Give the step AXIS."""
-    return jax.pmap(step, axis_name=AXIS, in_axes=(0, None, 0, 0), donate_argnums=0)
+    return jax.pmap(step, axis_name=AXIS, in_axes=(0, None, 0), donate_argnums=0)
 
 
 def copies(state: State) -> State:
@@ -118,17 +91,17 @@ class Program(NamedTuple):
     shardings: State
     batch: NamedSharding
     init: Any  # () -> state
-    train: Any  # (state, key, images, labels) -> state, metrics
+    train: Any  # (state, key, batch) -> state, metrics
     evaluate: Any  # (state, images, labels) -> sums
 
 
 def program(mesh: Mesh, recipe: Recipe, *, seed: int = 0, fsdp: bool = False) -> Program:
     """The steps of a recipe on a mesh."""
-    start = lambda: train.init(recipe, jax.random.key(seed))
+    start = lambda: init(recipe, jax.random.key(seed))
     shapes = jax.eval_shape(start)
     placed, batch = shardings(mesh, shapes, fsdp=fsdp), rows(mesh)
     everywhere = NamedSharding(mesh, PartitionSpec())
-    step = partial(train.train_step, recipe, gathered=everywhere if fsdp else None)
+    step = partial(train_step, recipe, gathered=everywhere if fsdp else None)
     evaluate = jax.jit(
         partial(eval_step, recipe), in_shardings=(placed, batch, batch), out_shardings=everywhere
     )
@@ -136,7 +109,7 @@ def program(mesh: Mesh, recipe: Recipe, *, seed: int = 0, fsdp: bool = False) ->
     return Program(shapes, placed, batch, begin, jit_step(step, mesh, placed), evaluate)
 
 
-def on_devices(batch: Batch, sharding: NamedSharding) -> tuple[Array, Array]:
+def on_devices(batch: Rows, sharding: NamedSharding) -> tuple[Array, Array]:
     """One process's rows as its part of the whole batch."""
     put = partial(jax.make_array_from_process_local_data, sharding)
     return put(batch["image"]), put(batch["label"])

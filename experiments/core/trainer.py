@@ -17,9 +17,10 @@ from jax.sharding import SingleDeviceSharding
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 from rich.console import Console
 
-from experiments.core import hosts, log, loop, metrics
-from experiments.core import step as train
+from experiments.core import classify, hosts, log, loop, metrics
 from experiments.core.checkpoint import Checkpoints
+from experiments.core.epochs import Data, train_steps
+from experiments.core.step import Metrics, Recipe, State, init
 
 CHUNK = 1000  # examples that are evaluated at a time
 
@@ -47,7 +48,7 @@ class Trainer:
 
     def __init__(
         self,
-        recipe_of: Callable[[Any], train.Recipe],
+        recipe_of: Callable[[Any], Recipe],
         *,
         batch: int,
         epochs: int,
@@ -57,7 +58,7 @@ class Trainer:
     ):
         self._recipe_of, self._batch, self._epochs = recipe_of, batch, epochs
         self._dispatches, self._save_every, self._console = dispatches, save_every, console
-        self._start = jax.jit(lambda numbers, key: train.init(recipe_of(numbers), key))
+        self._start = jax.jit(lambda numbers, key: init(recipe_of(numbers), key))
         self._train = jax.jit(self._steps, static_argnames="steps", donate_argnums=1)
         self._score = jax.jit(metrics.classification)
         self.logits = jax.jit(self._logits)  # (numbers, state, x) -> f32[n, k]
@@ -65,13 +66,13 @@ class Trainer:
     def fit(
         self,
         numbers: Any,
-        data: train.Data,
+        data: Data,
         *,
         seed: int,
         folder: Path,
         settings: dict[str, Any],
         tick: Callable[[int], None] = lambda n: None,
-    ) -> tuple[train.State, dict[str, np.ndarray]]:
+    ) -> tuple[State, dict[str, np.ndarray]]:
         """Train from the newest checkpoint in `folder`, or from the start, to the end.
 
         Args:
@@ -129,29 +130,29 @@ class Trainer:
         most = max(1, epoch // self._dispatches)
         return epoch, max(n for n in range(1, most + 1) if epoch % n == 0)
 
-    def _restored(self, checkpoints: Checkpoints, numbers: Any, key: PRNGKeyArray) -> train.State:
+    def _restored(self, checkpoints: Checkpoints, numbers: Any, key: PRNGKeyArray) -> State:
         shapes, device = jax.eval_shape(self._start, numbers, key), jax.devices()[0]
         placed = jax.tree.map(lambda _: SingleDeviceSharding(device), shapes)
         state = checkpoints.restore(shapes, placed)
         return self._start(numbers, key) if state is None else state
 
     def _steps(
-        self, numbers: Any, state: train.State, key: PRNGKeyArray, data: Arrays, *, steps: int
-    ) -> tuple[train.State, train.Metrics]:
+        self, numbers: Any, state: State, key: PRNGKeyArray, data: Arrays, *, steps: int
+    ) -> tuple[State, Metrics]:
         recipe = self._recipe_of(numbers)
-        return train.train_steps(recipe, state, key, data, batch=self._batch, steps=steps)
+        return train_steps(recipe, state, key, data, batch=self._batch, steps=steps)
 
-    def _logits(self, numbers: Any, state: train.State, x: Array) -> Float[Array, "n k"]:
+    def _logits(self, numbers: Any, state: State, x: Array) -> Float[Array, "n k"]:
         """In chunks, so that a large set needs little memory; the last one is filled up."""
         n = x.shape[0]
         chunks = -(-n // CHUNK)
         rows = -(-n // chunks)
         padded = jnp.pad(x, [(0, chunks * rows - n)] + [(0, 0)] * (x.ndim - 1))
-        one = partial(train.logits, self._recipe_of(numbers), state)
+        one = partial(classify.logits, self._recipe_of(numbers), state)
         out = jax.lax.map(one, padded.reshape(chunks, rows, *x.shape[1:]))
         return out.reshape(chunks * rows, -1)[:n]
 
-    def _test(self, numbers: Any, data: Arrays, state: train.State) -> loop.Scores:
+    def _test(self, numbers: Any, data: Arrays, state: State) -> loop.Scores:
         scores = self._score(self.logits(numbers, state, data.x_test), data.y_test)
         return {name: float(value) for name, value in scores.items()}
 

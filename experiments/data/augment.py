@@ -1,4 +1,4 @@
-"""Random crops, flips and shifts inside the training step, and channels of mean 0."""
+"""Random crops, flips and shifts inside the training step, and channels in the models' units."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped, UInt8
+
+# ImageNet's, of pixels from 0 to 255.
+MEAN = 255 * np.array([0.485, 0.456, 0.406], np.float32)
+STD = 255 * np.array([0.229, 0.224, 0.225], np.float32)
+
+
+def normalise_imagenet(images: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
+    """Pixels from 0 to 255 in the models' units: bfloat16, from float32, which costs no bytes."""
+    return ((images - MEAN) * (1 / STD)).astype(jnp.bfloat16)
 
 
 def crop_flip(

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 import jax_mixup as jm
-from experiments.core import any_loss
-from experiments.core.step import Metrics
+from experiments.core.seeds import SeedTrainer, batch_trainer
+from experiments.core.step import Metrics, Recipe, Task
 from experiments.data.scenes import Found, Scenes
 from experiments.models import detector
 from experiments.models.detector import Detector
@@ -118,7 +118,7 @@ def padded(scenes: Scenes, most: int) -> Scenes:
     return Scenes(images, *map(room, lists))
 
 
-def loss(method: Method, task: any_loss.Task) -> tuple[Float[Array, ""], Metrics]:
+def loss(method: Method, task: Task) -> tuple[Float[Array, ""], Metrics]:
     """The detector's, on a batch that is jittered and then mixed."""
     key_jitter, key_mix = jax.random.split(task.key)
     scenes = jittered(key_jitter, task.batch, method.jitter)
@@ -131,14 +131,14 @@ def loss(method: Method, task: any_loss.Task) -> tuple[Float[Array, ""], Metrics
 
 
 @functools.cache
-def study_of(setting: Setting) -> any_loss.Study:
+def study_of(setting: Setting) -> SeedTrainer:
     """What trains all seeds of a method; `.apply` gives what is found on the test scenes."""
 
-    def recipe_of(method: Method) -> any_loss.Recipe:
+    def recipe_of(method: Method) -> Recipe:
         make_model = lambda rngs: Detector(setting.num_classes, rngs=rngs)
         rates = optax.cosine_decay_schedule(setting.rate, setting.steps)
         optimizer = optax.adamw(rates, weight_decay=method.weight_decay)
-        return any_loss.Recipe(make_model, optimizer, partial(loss, method))
+        return Recipe(make_model, optimizer, partial(loss, method))
 
     def batch_of(key: PRNGKeyArray, data: Data) -> Scenes:
         rows = jax.random.randint(key, (setting.batch,), 0, len(data.train.images))
@@ -151,7 +151,7 @@ def study_of(setting: Setting) -> any_loss.Study:
     def look(model: Any, data: Data) -> Found:
         return Found(*detector.detect(model(data.test.images)))
 
-    return any_loss.seeds(recipe_of, batch_of, score, look=look)
+    return batch_trainer(recipe_of, batch_of, score, look=look)
 
 
 def picture(path: Path, title: str, data: Data, found: dict[str, list], rows: list[Row]) -> None:

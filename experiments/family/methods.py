@@ -1,6 +1,6 @@
 """The methods that `experiments.family` compares: for each its loss in a train step, in one line.
 
-A loss gets the `learn.Task`, pictures and class ids; models are those of `models/family.py`. The
+A loss gets the `Task`, pictures and class ids; models are those of `models/family.py`. The
 options are those that the papers give for small pictures, where they do, or the defaults.
 """
 
@@ -14,12 +14,12 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import jax_mixup as jm
-from experiments.core import any_loss
+from experiments.core.step import Task
 from jax_mixup import learned
 
 Pictures = Float[Array, "b h w c"]
 Ids = Int[Array, "b"]
-Loss = Callable[[any_loss.Task, Pictures, Ids], Float[Array, ""]]
+Loss = Callable[[Task, Pictures, Ids], Float[Array, ""]]
 HIDDEN = 2  # after this layer features are mixed, where a method mixes features at one place
 PLAIN = "plain"
 
@@ -28,12 +28,12 @@ def cross_entropy(logits: Float[Array, "b k"], y: Ids) -> Float[Array, "b"]:
     return optax.softmax_cross_entropy_with_integer_labels(logits, y)
 
 
-def trained(task: any_loss.Task, x: Pictures, **options: Any) -> Float[Array, "b k"]:
+def trained(task: Task, x: Pictures, **options: Any) -> Float[Array, "b k"]:
     return task.student(x, train=True, key=task.key, **options)
 
 
 def on(
-    task: any_loss.Task, mix: Any, x: Pictures, y: Ids, *, other: Any = None, **options: Any
+    task: Task, mix: Any, x: Pictures, y: Ids, *, other: Any = None, **options: Any
 ) -> Float[Array, ""]:
     """The loss on pictures blended by a mix."""
     logits = trained(task, jm.blend(mix, x, other=other), **options)
@@ -41,7 +41,7 @@ def on(
 
 
 def in_features(
-    task: any_loss.Task, mix: Any, x: Pictures, y: Ids, change: Callable[[Array], Array]
+    task: Task, mix: Any, x: Pictures, y: Ids, change: Callable[[Array], Array]
 ) -> Float[Array, ""]:
     """The loss where `change` is made to hidden features."""
     logits = trained(task, x, tap=lambda i, h: change(h) if i == HIDDEN else h)
@@ -55,19 +55,19 @@ def features(model: Any, x: Pictures, layer: int) -> Array:
     return jax.lax.stop_gradient(kept[layer])
 
 
-def spectral(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, "b h w"]:
+def spectral(task: Task, x: Pictures, y: Ids) -> Float[Array, "b h w"]:
     return jm.spectral_residual(x, size=min(x.shape[1], 64), blur=1.0)
 
 
-def gradient(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, "b h w"]:
+def gradient(task: Task, x: Pictures, y: Ids) -> Float[Array, "b h w"]:
     return jm.gradient_saliency(lambda x: cross_entropy(task.teacher(x, train=False), y), x)
 
 
-def plain(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+def plain(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     return cross_entropy(trained(task, x), y).mean()
 
 
-def smoothed(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+def smoothed(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     target = optax.smooth_labels(jax.nn.one_hot(y, 10), 0.1)
     return optax.softmax_cross_entropy(trained(task, x), target).mean()
 
@@ -77,7 +77,7 @@ def by_shape(sampler: Callable) -> Loss:
 
 
 def by_recipe(recipe: Callable) -> Loss:
-    def loss(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+    def loss(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
         x, soft = recipe(task.key, x, y, num_classes=10)
         return optax.softmax_cross_entropy(trained(task, x), soft).mean()
 
@@ -87,7 +87,7 @@ def by_recipe(recipe: Callable) -> Loss:
 def by_partner(partner: Callable) -> Loss:
     """Mixup with partners `partner(key, x, y)`."""
 
-    def loss(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+    def loss(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
         key_pair, key = jax.random.split(task.key)
         return on(task, jm.sample_mixup(key, y.shape, pairing=partner(key_pair, x, y)), x, y)
 
@@ -101,7 +101,7 @@ def by_saliency(sampler: Callable, of: Callable) -> Loss:
 def in_block(change: Callable[[jm.Mix, Array], Array], sampler: Callable) -> Loss:
     """Hidden features changed by `change(mix, h)`."""
 
-    def loss(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+    def loss(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
         shape = jax.eval_shape(lambda: features(task.teacher, x, HIDDEN)).shape
         mix = sampler(task.key, shape[:-1])
         return in_features(task, mix, x, y, partial(change, mix))
@@ -109,20 +109,20 @@ def in_block(change: Callable[[jm.Mix, Array], Array], sampler: Callable) -> Los
     return loss
 
 
-def local(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+def local(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     mix = jm.sample_mixup(task.key, y.shape)
     distance = jnp.sqrt(jnp.square(x - jm.take_partner(mix, x)).sum((1, 2, 3)))
     return on(task, jm.keep_local(mix, x, radius=jnp.median(distance)), x, y)
 
 
-def guided(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+def guided(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     saliency = spectral(task, x, y)
     pairs = jm.salient_pairs(saliency, blur=1.0)
     mix = jm.sample_guidedmixup(task.key, saliency, blur=1.0, pairing=pairs)
     return on(task, mix, x, y)
 
 
-def snapmix(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+def snapmix(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     """Class activation: the last features weighed by the head's row of the label."""
     last = features(task.teacher, x, 4)
     cam = jnp.einsum("bhwc,cb->bhw", last, task.teacher.net.head.kernel[...][:, y])
@@ -132,14 +132,14 @@ def snapmix(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     return (total * jm.pair_loss(mix, cross_entropy, logits, y)).mean()
 
 
-def manifold(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+def manifold(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     key_layer, key = jax.random.split(task.key)
     mix, layer = jm.sample_mixup(key, y.shape, alpha=2.0), jax.random.randint(key_layer, (), 0, 3)
     logits = trained(task, x, tap=lambda i, h: jm.blend_at(mix, h, layer=layer, at=i))
     return jm.pair_loss(mix, cross_entropy, logits, y).mean()
 
 
-def noisy_features(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+def noisy_features(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     key_layer, key_noise, key = jax.random.split(task.key, 3)
     mix, layer = jm.sample_mixup(key, y.shape), jax.random.randint(key_layer, (), 0, 3)
 
@@ -151,36 +151,36 @@ def noisy_features(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]
     return jm.pair_loss(mix, cross_entropy, logits, y).mean()
 
 
-def regmixup(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+def regmixup(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     mix = jm.sample_mixup(task.key, y.shape, alpha=20.0)
     logits = trained(task, jnp.concatenate([x, jm.blend(mix, x)]))
     return jm.regmixup_loss(mix, cross_entropy, logits, y).mean() / 2
 
 
-def decoupled(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+def decoupled(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     mix = jm.sample_mixup(task.key, y.shape)
     return jm.decoupled_loss(mix, trained(task, jm.blend(mix, x)), y).mean()
 
 
-def mixupe(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+def mixupe(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     mix = jm.sample_mixup(task.key, y.shape, alpha=2.0)
     own, mixed = jnp.split(trained(task, jnp.concatenate([x, jm.blend(mix, x)])), 2)
     loss = jm.pair_loss(mix, cross_entropy, mixed, y).mean()
     return loss + 0.001 * jm.mixupe_penalty(own, y, alpha=2.0).mean()
 
 
-def hesitant(steps: int, task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+def hesitant(steps: int, task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     prob = jm.hesitation(task.step, steps=steps, turn=max(1, steps // 20))
     return on(task, jm.sometimes(jm.sample_mixup, prob)(task.key, y.shape), x, y)
 
 
-def aligned(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+def aligned(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     mix = jm.sample_mixup(task.key, y.shape, alpha=2.0)
     change = lambda h: jm.blend(mix, h, other=jm.align_partner(mix, h, iterations=20))
     return in_features(task, mix, x, y, change)
 
 
-def automix(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+def automix(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     z = features(task.teacher, x, 3)
     mix = learned.sample_automix(task.key, task.student.block, z, x.shape[1:-1])
     judged = task.teacher(jm.blend(mix, x), train=False)
@@ -188,7 +188,7 @@ def automix(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     return on(task, jax.lax.stop_gradient(mix), x, y) + generated
 
 
-def adautomix(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+def adautomix(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     z = features(task.teacher, x, 3)
     mixes = learned.sample_adautomix(task.key, task.student.block, z, x.shape[1:-1])
     judged = task.teacher(jm.blend(mixes, x), train=False)
@@ -199,7 +199,7 @@ def adautomix(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     return on(task, jax.lax.stop_gradient(mixes), x, y) + adversary
 
 
-def adamixup(task: any_loss.Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+def adamixup(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     student: Any = task.student
     mix = learned.sample_adamixup(task.key, student.region, x)
     kept = {}

@@ -9,8 +9,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from experiments.core import any_loss, metrics
-from experiments.core import step as train
+from experiments.core import metrics
+from experiments.core.seeds import batch_trainer
+from experiments.core.step import Metrics, Recipe
 from experiments.data import augment, digits, images, split
 from experiments.family import methods
 from experiments.family.methods import PLAIN
@@ -59,23 +60,23 @@ def make_work(pool: Pool, seeds: int) -> Callable[..., list[dict]]:
         x = scaled(data.x[rows])
         return augment.crop_flip(key_move, x) if pool.moved else x, data.y[rows]
 
-    def score(model: Any, data: split.Split) -> train.Metrics:
+    def score(model: Any, data: split.Split) -> Metrics:
         return metrics.classification(model(scaled(data.x_test), train=False), data.y_test)
 
     def work(name: str, tick: Callable[[int], None]) -> list[dict]:
         loss = losses[PLAIN if name in DECAYS else name]
         policy = WithPolicy if name == "AdaMixUp" else Classifier
 
-        def recipe_of(weight_decay: Array) -> any_loss.Recipe:
+        def recipe_of(weight_decay: Array) -> Recipe:
             rate = optax.cosine_decay_schedule(3e-3, pool.steps)
-            return any_loss.Recipe(
+            return Recipe(
                 lambda rngs: policy(channels, rngs=rngs),
                 optax.adamw(rate, weight_decay=weight_decay),
                 lambda task: (loss(task, *task.batch), {}),
                 ema=0.99 if "Auto" in name else None,
             )
 
-        study = any_loss.seeds(recipe_of, batch_of, score)
+        study = batch_trainer(recipe_of, batch_of, score)
         decay, every = DECAYS.get(name, 1e-2), pool.steps // CHECKS
         sizes = {"steps": pool.steps, "every": every}
         _, scores = study.fit(decay, data, **sizes, tick=lambda _: tick(1))

@@ -29,12 +29,12 @@ from jaxtyping import Array
 from rich.console import Console
 
 from experiments.alpha import rule
-from experiments.core import loop
-from experiments.core import step as train
+from experiments.core import classify, loop
 from experiments.core.methods import Method
+from experiments.core.seeds import epoch_trainer
+from experiments.core.step import Recipe
 from experiments.data import augment, few
 from experiments.harness import choose, cli, plots
-from experiments.harness import jobs as sweep
 from experiments.harness import runs as report
 from experiments.models.cnn import CNN
 from experiments.models.mlp import MLP
@@ -78,13 +78,13 @@ class Config:
     """How long each network trains; an epoch has as many steps for each n, those of the largest."""
 
 
-def recipe_of(pool: few.Pool, numbers: tuple[Method, Array]) -> train.Recipe:
+def recipe_of(pool: few.Pool, numbers: tuple[Method, Array]) -> Recipe:
     """An MLP for the digits; a small CNN, and bytes that are scaled after mixing, for pictures."""
     (method, augmented), k, channels = numbers, pool.num_classes, pool.x.shape[-1]
     pictures = pool.x.dtype == jnp.uint8
     move = augment.crop_flip if pictures else augment.shift
     mlp, cnn = partial(MLP, 64, 64, k), partial(CNN, k, channels=channels)
-    return train.Recipe(
+    return classify.recipe(
         make_model=lambda rngs: cnn(rngs=rngs) if pictures else mlp(rngs=rngs),
         optimizer=optax.adamw(2e-3, weight_decay=method.weight_decay),
         draw=method.draw,
@@ -96,7 +96,7 @@ def recipe_of(pool: few.Pool, numbers: tuple[Method, Array]) -> train.Recipe:
 
 def make_work(config: Config, pool: few.Pool, groups: dict[str, tuple[int, float]]) -> Any:
     """The function that trains all seeds of one candidate at one n."""
-    study = sweep.seeds(partial(recipe_of, pool), batch=50)
+    study = epoch_trainer(partial(recipe_of, pool), batch=50)
     draw = jax.jit(jax.vmap(partial(few.draw, pool=pool), in_axes=(0, None)))
 
     def work(group: str, numbers: Method, first: int, tick: choose.Tick) -> Any:

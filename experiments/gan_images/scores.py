@@ -13,7 +13,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 from matplotlib.figure import Figure
 
-from experiments.core import step as train
+from experiments.core import classify
+from experiments.core.epochs import train_epochs
+from experiments.core.step import graph, init
 from experiments.data import digits, split
 from experiments.harness import runs as report
 from experiments.models.mlp import MLP
@@ -57,17 +59,17 @@ def data() -> split.Split:
 @functools.cache
 def scorer() -> Scorer:
     """Train the classifier, on what the GANs learn from."""
-    recipe = train.Recipe(
+    recipe = classify.recipe(
         lambda rngs: MLP(64, 32, digits.NUM_CLASSES, rngs=rngs),
         optax.adamw(2e-3, weight_decay=0.1),
     )
     part, (key_init, key_run) = data(), jax.random.split(jax.random.key(1))
-    fit = jax.jit(partial(train.train_epochs, recipe, batch=50, epochs=60))
-    state, _ = fit(train.init(recipe, key_init), key_run, part)
+    fit = jax.jit(partial(train_epochs, recipe, batch=50, epochs=60))
+    state, _ = fit(init(recipe, key_init), key_run, part)
 
     @jax.jit
     def look(x: Array) -> tuple[Array, Array]:
-        model = nnx.merge(train.graph(recipe), state.params, state.stats)
+        model = nnx.merge(graph(recipe.make_model), state.params, state.stats)
         kept = []
 
         def tap(layer: int, features: Array) -> Array:

@@ -14,8 +14,11 @@ from jaxtyping import Array, ArrayLike, PRNGKeyArray
 from rich.console import Console
 
 import jax_mixup as jm
-from experiments.core import step as train
+from experiments.core import classify
+from experiments.core.classify import Pair
 from experiments.core.methods import Method
+from experiments.core.seeds import SeedTrainer, epoch_trainer
+from experiments.core.step import Recipe
 from experiments.data import digits, split
 from experiments.harness import choose, cli
 from experiments.harness import jobs as sweep
@@ -46,14 +49,14 @@ class Config:
     """How long each network trains."""
 
 
-def recipe_of(dropout: float, regmixup: bool, method: Method) -> train.Recipe:
+def recipe_of(dropout: float, regmixup: bool, method: Method) -> Recipe:
     """AdamW on a network of two hidden layers, 128 wide."""
 
-    def prepare(key: PRNGKeyArray, x: Array, y: Array) -> train.Pair:
+    def prepare(key: PRNGKeyArray, x: Array, y: Array) -> Pair:
         x = x + method.noise * jax.random.normal(key, x.shape)
         return twice(x, y) if regmixup else (x, y)
 
-    return train.Recipe(
+    return classify.recipe(
         make_model=lambda rngs: MLP(64, 128, digits.NUM_CLASSES, dropout=dropout, rngs=rngs),
         optimizer=optax.adamw(2e-3, weight_decay=method.weight_decay),
         draw=partial(mix_second, method.alpha) if regmixup else method.draw,
@@ -62,7 +65,7 @@ def recipe_of(dropout: float, regmixup: bool, method: Method) -> train.Recipe:
     )
 
 
-def twice(x: Array, y: Array) -> train.Pair:
+def twice(x: Array, y: Array) -> Pair:
     """RegMixup's batch (Pinto et al. 2022, arXiv:2206.14502): the batch, and it once more."""
     return jnp.concatenate([x, x]), jnp.concatenate([y, y])
 
@@ -73,14 +76,14 @@ def mix_second(alpha: ArrayLike, key: PRNGKeyArray, x: Array, y: Array) -> jm.Mi
     return jm.keep(mix, jnp.arange(len(y)) >= len(y) // 2)
 
 
-def study_of(dropout: float = 0.0, regmixup: bool = False) -> sweep.Study:
+def study_of(dropout: float = 0.0, regmixup: bool = False) -> SeedTrainer:
     """What trains all seeds of a method; the same one for all methods with the same arguments."""
     return _study_of(dropout, regmixup)
 
 
 @functools.cache  # which would tell a default from the same number given
-def _study_of(dropout: float, regmixup: bool) -> sweep.Study:
-    return sweep.seeds(partial(recipe_of, dropout, regmixup), batch=50)
+def _study_of(dropout: float, regmixup: bool) -> SeedTrainer:
+    return epoch_trainer(partial(recipe_of, dropout, regmixup), batch=50)
 
 
 @partial(jax.jit, static_argnames="seeds")

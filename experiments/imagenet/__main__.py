@@ -28,9 +28,10 @@ from jax.sharding import AxisType
 from rich.console import Console
 
 import jax_mixup as jm
-from experiments.core import checkpoint, hosts, log, loop
-from experiments.core import devices as scale
-from experiments.core.step import Recipe, by_shape
+from experiments.core import checkpoint, classify, devices, hosts, log, loop
+from experiments.core.classify import by_shape
+from experiments.core.step import Recipe
+from experiments.data import augment
 from experiments.data import imagenet as data
 from experiments.harness import cli
 from experiments.models.resnet import ResNet, resnet50
@@ -106,7 +107,8 @@ def recipe(
         sampler, smoothing = partial(jm.sample_mixup_or_cutmix, **options), 0.1
     make_model = lambda rngs: make(num_classes, dtype=jnp.bfloat16, rngs=rngs)
     draw = by_shape(sampler)
-    return Recipe(make_model, optimizer, draw, normalise=scale.normalise, smoothing=smoothing)
+    options = {"normalise": augment.normalise_imagenet, "smoothing": smoothing}
+    return classify.recipe(make_model, optimizer, draw, **options)
 
 
 def epochs(config: Config) -> int:
@@ -132,11 +134,11 @@ def main(config: Config) -> int:
 
 def run(config: Config) -> int:
     """Train from the newest checkpoint, or from the start, to the end."""
-    index, count, devices = jax.process_index(), jax.process_count(), jax.device_count()
-    if config.batch % devices or config.batch < 2 * devices:
+    index, count, device_count = jax.process_index(), jax.process_count(), jax.device_count()
+    if config.batch % device_count or config.batch < 2 * device_count:
         raise loop.Stop(
-            f"The batch of {config.batch} does not give each of {devices} devices the same number "
-            "of rows, two or more: give another --batch."
+            f"The batch of {config.batch} does not give each of {device_count} devices the same "
+            "number of rows, two or more: give another --batch."
         )
     if config.smoke and index == 0 and not config.data.exists():
         parts = config.data.with_name("data.part")
@@ -155,22 +157,22 @@ def run(config: Config) -> int:
         raise loop.Stop(str(error)) from error
     epoch_steps = info.splits["train"].num_examples // config.batch
     classes, steps = info.features["label"].num_classes, epochs(config) * epoch_steps
-    chosen = recipe(config, devices=devices, num_classes=classes, epoch_steps=epoch_steps)
-    mesh = jax.make_mesh((devices,), (scale.AXIS,), axis_types=(AxisType.Auto,))
-    program = scale.program(mesh, chosen, seed=config.seed, fsdp=config.fsdp)
+    chosen = recipe(config, devices=device_count, num_classes=classes, epoch_steps=epoch_steps)
+    mesh = jax.make_mesh((device_count,), (devices.AXIS,), axis_types=(AxisType.Auto,))
+    program = devices.program(mesh, chosen, seed=config.seed, fsdp=config.fsdp)
 
-    settings = {"epochs": epochs(config), "devices": devices, "processes": count}
+    settings = {"epochs": epochs(config), "devices": device_count, "processes": count}
     settings |= {name: getattr(config, name) for name in DEFINING}
     checkpoints = checkpoint.Checkpoints(config.out, settings)
     state = checkpoints.restore(program.shapes, program.shardings, source)
     state = program.init() if state is None else state
     print(f"From step {int(state.step)} to {steps}.", flush=True)
-    key = scale.key_on(mesh, config.seed + 1)
-    put = partial(scale.on_devices, sharding=program.batch)
+    key = devices.key_on(mesh, config.seed + 1)
+    put = partial(devices.on_devices, sharding=program.batch)
     shown = {"total": steps, "every": config.log_every, "console": Console()}
     with log.Log(config.out, **shown) as logged, hosts.stop_asked() as stopped:
         state = loop.fit(
-            lambda state: program.train(state, key, *put(next(source))), state,
+            lambda state: program.train(state, key, put(next(source))), state,
             loop.Hooks(logged, partial(checkpoints.save, data=source), stopped), steps=steps,
             evaluate=lambda state: loop.score(
                 program.evaluate(state, *put(rows)) for rows in batches("validation", train=False)

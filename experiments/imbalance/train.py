@@ -10,8 +10,8 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import jax_mixup as jm
-from experiments.core import any_loss
-from experiments.core import step as train
+from experiments.core.seeds import SeedTrainer, batch_trainer
+from experiments.core.step import Metrics, Recipe, Task
 from experiments.data.longtail import Data, Pool
 from experiments.models.cnn import CNN
 from experiments.models.mlp import MLP
@@ -34,8 +34,8 @@ class Method(NamedTuple):
 
 
 def loss(
-    counts: Int[np.ndarray, "k"], steps: int, method: Method, task: any_loss.Task
-) -> tuple[Float[Array, ""], train.Metrics]:
+    counts: Int[np.ndarray, "k"], steps: int, method: Method, task: Task
+) -> tuple[Float[Array, ""], Metrics]:
     """Cross-entropy to the mixed labels, in which each label weighs as its class does."""
     (x, y), (x_even, y_even) = task.batch
     x, y = (jnp.where(method.even_rows > 0, *pair) for pair in ((x_even, x), (y_even, y)))
@@ -67,7 +67,7 @@ def batch_of(counts: Int[np.ndarray, "k"], size: int, key: PRNGKeyArray, data: D
     return (data.x[rows], data.y[rows]), (data.x[even], data.y[even])
 
 
-def score(k: int, model: Any, data: Data) -> train.Metrics:
+def score(k: int, model: Any, data: Data) -> Metrics:
     """The error over classes, of which there are as many examples each, and by frequency."""
     missed = model(data.x_test, train=False).argmax(-1) != data.y_test
     share = lambda rows: (missed & rows).sum() / rows.sum()
@@ -77,18 +77,16 @@ def score(k: int, model: Any, data: Data) -> train.Metrics:
     return {"error": missed.mean(dtype=jnp.float32), **errors}
 
 
-def study_of(pool: Pool, counts: Int[np.ndarray, "k"], steps: int) -> any_loss.Study:
+def study_of(pool: Pool, counts: Int[np.ndarray, "k"], steps: int) -> SeedTrainer:
     """What trains all seeds of a method: an MLP on digits, a small CNN on larger pictures."""
     small, k = pool.x.shape[1] < 16, pool.num_classes
     mlp, cnn = partial(MLP, pool.x[0].size, 128, k), partial(CNN, k, channels=pool.x.shape[-1])
 
-    def recipe_of(method: Method) -> any_loss.Recipe:
-        return any_loss.Recipe(
+    def recipe_of(method: Method) -> Recipe:
+        return Recipe(
             make_model=lambda rngs: mlp(rngs=rngs) if small else cnn(rngs=rngs),
             optimizer=optax.adamw(2e-3, weight_decay=method.weight_decay),
             loss=partial(loss, counts, steps, method),
         )
 
-    return any_loss.seeds(
-        recipe_of, partial(batch_of, counts, 50), partial(score, k), at_once=small
-    )
+    return batch_trainer(recipe_of, partial(batch_of, counts, 50), partial(score, k), at_once=small)

@@ -27,7 +27,9 @@ from jaxtyping import Array, PRNGKeyArray
 from rich.console import Console
 
 import jax_mixup as jm
-from experiments.core import step as train
+from experiments.core import classify
+from experiments.core.seeds import epoch_trainer
+from experiments.core.step import Recipe
 from experiments.data.split import Split
 from experiments.harness import cli
 from experiments.harness import jobs as sweep
@@ -102,9 +104,9 @@ def draw(method: Method, key: PRNGKeyArray, x: Array, y: Array) -> jm.Mix:
     return jm.sample_mixup(key_lam, y.shape, alpha=method.alpha, pairing=partner)
 
 
-def recipe_of(method: Method) -> train.Recipe:
+def recipe_of(method: Method) -> Recipe:
     make_model = lambda rngs: MLP(2, 64, 3, rngs=rngs)
-    return train.Recipe(make_model, optax.adamw(3e-3, weight_decay=0.0), partial(draw, method))
+    return classify.recipe(make_model, optax.adamw(3e-3, weight_decay=0.0), partial(draw, method))
 
 
 def main(config: Config) -> int:
@@ -113,12 +115,12 @@ def main(config: Config) -> int:
         config = cli.smoke(config, epochs=2, seeds=2)
     keys = jax.vmap(jax.random.key)(jnp.arange(config.seeds))
     data = {name: jax.vmap(partial(points, *group))(keys) for name, group in GROUPS.items()}
-    study, console = sweep.seeds(recipe_of, batch=50), Console()
+    study, console = epoch_trainer(recipe_of, batch=50), Console()
 
     def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
         method, given = METHODS[job[1]], data[job[0]]
         state, scores = study.fit(method, given, epochs=config.epochs, tick=tick)
-        missed = study.logits(method, state, given.x_test).argmax(-1) != given.y_test
+        missed = study.apply(method, state, given.x_test).argmax(-1) != given.y_test
         outer, middle = missed[:, :400].mean(axis=1), missed[:, 400:].mean(axis=1)
         return report.seed_results(scores, {"outer_error": outer, "middle_error": middle})
 

@@ -10,8 +10,8 @@ from jaxtyping import Int
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from experiments.core.seeds import SeedTrainer
 from experiments.data.split import Split
-from experiments.harness import jobs as sweep
 from experiments.harness import runs as report
 
 Decided = Int[np.ndarray, "height width"]
@@ -19,11 +19,11 @@ X, Y = np.linspace(-1.6, 1.6, 161), np.linspace(-0.7, 0.7, 71)
 COLOURS = {"cmap": ListedColormap(("#0072B2", "#E69F00", "#009E73")), "vmin": 0, "vmax": 2}
 
 
-def decide(study: sweep.Study, numbers: Any, data: Split, epochs: int) -> Decided:
+def decide(study: SeedTrainer, numbers: Any, data: Split, epochs: int) -> Decided:
     """Train all seeds of a method, and ask the first for the class of each place."""
     state, _ = study.fit(numbers, data, epochs=epochs, tick=lambda n: None)
     grid = np.stack(np.meshgrid(X, Y), axis=-1).reshape(-1, 2).astype(np.float32)
-    logits = study.logits(numbers, state, jnp.broadcast_to(grid, (len(data.y), *grid.shape)))
+    logits = study.apply(numbers, state, jnp.broadcast_to(grid, (len(data.y), *grid.shape)))
     return np.asarray(logits[0].argmax(-1)).reshape(len(Y), len(X))
 
 

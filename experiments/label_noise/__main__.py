@@ -86,7 +86,7 @@ def make_work(config: Config, methods: dict, rates: dict, settled: dict) -> Call
             digits_mlp.study_of(method.dropout),
         )
         state, scores = study.fit(method, data, epochs=config.epochs, tick=tick)
-        missed = study.logits(method, state, data.x).argmax(-1) != data.y
+        missed = study.apply(method, state, data.x).argmax(-1) != data.y
         share = lambda rows: (missed & rows).sum(1) / rows.sum(1)  # NaN where no label is wrong
         final = {"train_right": share(~data.wrong), "train_wrong": share(data.wrong)}
         return report.seed_results(scores, final)

@@ -2,7 +2,7 @@
 
 DivideMix (Li et al. 2020, arXiv:2002.07394) and M-correction (Arazo et al. 2019, arXiv:1904.11238)
 as pure functions; every array keeps its shape, so that all seeds train by one vmap. Each of one or
-two networks has an axis of its own on `train.State`. A row that is taken for wrong stays in the
+two networks has an axis of its own on `State`. A row that is taken for wrong stays in the
 batch: it gets another target and another loss, and no batch changes its size.
 """
 
@@ -18,8 +18,9 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 import jax_mixup as jm
-from experiments.core import any_loss, metrics
-from experiments.core import step as train
+from experiments.core import metrics
+from experiments.core.seeds import fit_in_pieces, pieces
+from experiments.core.step import Metrics, Recipe, State, Task, init, scored_model, train_step
 from experiments.data import augment, images
 from experiments.data.split import Split, split
 from experiments.harness import digits_mlp
@@ -116,7 +117,7 @@ def bootstrap(
     return weight * labels + (1 - weight) * hard, jnp.ones_like(right, jnp.bool_)
 
 
-def loss(kind: Kind, method: Method, task: any_loss.Task) -> tuple[Float[Array, ""], train.Metrics]:
+def loss(kind: Kind, method: Method, task: Task) -> tuple[Float[Array, ""], Metrics]:
     """Cross-entropy on labelled rows, squared error on guessed ones: both to the mixed targets.
 
     λ is folded: the row itself stays the larger part, so that its kind of loss is the right one.
@@ -140,20 +141,18 @@ def loss(kind: Kind, method: Method, task: any_loss.Task) -> tuple[Float[Array, 
     return mean(entropy, labelled) + guessed * squared + prior, {}
 
 
-def recipe_of(kind: Kind, make_model: Callable[..., nnx.Module], method: Method) -> any_loss.Recipe:
+def recipe_of(kind: Kind, make_model: Callable[..., nnx.Module], method: Method) -> Recipe:
     dropout = method.dropout if kind.dropout else 0.0
-    return any_loss.Recipe(
+    return Recipe(
         make_model=lambda rngs: make_model(dropout=dropout, rngs=rngs),
         optimizer=optax.adamw(2e-3, weight_decay=method.weight_decay),
         loss=partial(loss, kind, method),
     )
 
 
-def probabilities(
-    recipe: any_loss.Recipe, states: train.State, x: Array
-) -> Float[Array, "nets n k"]:
+def probabilities(recipe: Recipe, states: State, x: Array) -> Float[Array, "nets n k"]:
     """What each network says."""
-    return jax.nn.softmax(jax.vmap(lambda s: any_loss.model(recipe, s)(x, train=False))(states))
+    return jax.nn.softmax(jax.vmap(lambda s: scored_model(recipe, s)(x, train=False))(states))
 
 
 def rightness(
@@ -168,15 +167,15 @@ def rightness(
 
 def epoch(
     kind: Kind,
-    recipe: any_loss.Recipe,
+    recipe: Recipe,
     warmup: Array,
-    states: train.State,
+    states: State,
     key: PRNGKeyArray,
     data: Split,
     *,
     batch: int,
     prepare: Callable[[PRNGKeyArray, Array], Array],
-) -> train.State:
+) -> State:
     """One pass of each network over the data, in an order of its own."""
     n, k = data.y.shape[0], probabilities(recipe, states, data.x[:1]).shape[-1]
     number, nets = states.step[0] // (n // batch), jnp.arange(kind.nets)
@@ -191,7 +190,7 @@ def epoch(
         found = rightness(kind, probabilities(recipe, states, data.x), data.y)
         right = jnp.where(number >= warmup, found, right)
 
-    def step(states: train.State, rows: Int[Array, "nets b"]) -> tuple[train.State, None]:
+    def step(states: State, rows: Int[Array, "nets b"]) -> tuple[State, None]:
         labels = jax.nn.one_hot(data.y[rows], k)
         x = prepare(jax.random.fold_in(key_x, states.step[0]), data.x[rows.reshape(-1)])
         target, labelled = labels, jnp.ones_like(rows, jnp.bool_)
@@ -201,13 +200,13 @@ def epoch(
             corrected = {"divide": divide, "bootstrap": bootstrap}[kind.correct]
             target, labelled = corrected(share, labels, said)
         batches = x.reshape(*rows.shape, *x.shape[1:]), target, labelled
-        one = lambda s, key, batch: any_loss.step(recipe, s, key, (*batch, number))[0]
+        one = lambda s, key, batch: train_step(recipe, s, key, (*batch, number))[0]
         return jax.vmap(one)(states, fold(key_steps, nets), batches), None
 
     return jax.lax.scan(step, states, rows)[0]
 
 
-def score(recipe: any_loss.Recipe, states: train.State, data: Split) -> train.Metrics:
+def score(recipe: Recipe, states: State, data: Split) -> Metrics:
     """Of the networks' mean prediction on the test set; of the first one; and what is memorised."""
     said = probabilities(recipe, states, data.x_test)
     found = metrics.classification(jnp.log(said.mean(0)), data.y_test)
@@ -218,10 +217,10 @@ def score(recipe: any_loss.Recipe, states: train.State, data: Split) -> train.Me
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def start(kind: Kind, make_model: Callable[..., nnx.Module], method: Any, keys: Any) -> train.State:
+def start(kind: Kind, make_model: Callable[..., nnx.Module], method: Any, keys: Any) -> State:
     """Fresh networks for each seed's key; the first is the same however many there are."""
     recipe: Any = recipe_of(kind, make_model, method)
-    one = lambda key: lambda net: train.init(recipe, jax.random.fold_in(key, net))
+    one = lambda key: lambda net: init(recipe, jax.random.fold_in(key, net))
     # Not by vmap, of which XLA takes several times as long to compile the random numbers.
     return jax.lax.map(lambda key: jax.lax.map(one(key), jnp.arange(kind.nets)), keys)
 
@@ -252,8 +251,8 @@ def seeds(
         recipe = recipe_of(kind, make_model, method)
         an_epoch = partial(epoch, kind, recipe, method.warmup, batch=batch, prepare=prepare)
 
-        def one(states: train.State, key: PRNGKeyArray, data: Split) -> Any:
-            def go_on(states: train.State, _: None) -> tuple[train.State, train.Metrics]:
+        def one(states: State, key: PRNGKeyArray, data: Split) -> Any:
+            def go_on(states: State, _: None) -> tuple[State, Metrics]:
                 states = an_epoch(states, key, data)
                 return states, score(recipe, states, data)
 
@@ -261,21 +260,13 @@ def seeds(
 
         return over(one)(states, keys, data)
 
+    # Kinds that differ only in how labels are corrected share the program of the start.
+    begin = partial(start, kind._replace(correct="no"), make_model)
+
     def fit(
         method: Method, data: Split, *, epochs: int, tick: Callable[[int], None]
     ) -> dict[str, np.ndarray]:
-        method = jax.tree.map(jnp.float32, method)
-        keys = jax.vmap(jax.random.key)(jnp.arange(len(data.y)))
-        # Not the first two, which the data's own split may have taken from the same key.
-        _, _, key_init, key_run = jax.vmap(partial(jax.random.split, num=4), out_axes=1)(keys)
-        states, kept = start(kind._replace(correct="no"), make_model, method, key_init), []
-        chunk = max(1, epochs // 8)  # so that a bar can move
-        for first in range(0, epochs, chunk):
-            n = min(chunk, epochs - first)
-            states, scores = some(method, states, key_run, data, epochs=n)
-            kept.append(jax.tree.map(np.asarray, scores))
-            tick(n)
-        return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *kept)
+        return fit_in_pieces(begin, some, method, data, pieces(epochs), tick)[1]
 
     return fit
 

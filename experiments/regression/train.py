@@ -11,8 +11,8 @@ import optax
 from jaxtyping import Array, Float, Int32, PRNGKeyArray
 
 import jax_mixup as jm
-from experiments.core import any_loss
-from experiments.core import step as train
+from experiments.core.seeds import SeedTrainer, batch_trainer
+from experiments.core.step import Metrics, Recipe, Task
 from experiments.data.regression_tables import Data, Table
 from experiments.models.mlp import MLP
 
@@ -31,8 +31,8 @@ class Method(NamedTuple):
 
 
 def loss(
-    column: Int32[np.ndarray, "d"], method: Method, task: any_loss.Task
-) -> tuple[Float[Array, ""], train.Metrics]:
+    column: Int32[np.ndarray, "d"], method: Method, task: Task
+) -> tuple[Float[Array, ""], Metrics]:
     """Squared error to the mixed targets."""
     (x, y), (key_pair, key_mix) = task.batch, jax.random.split(task.key)
     pairings = (  # in the order of RANDOM, KERNEL, NEAREST
@@ -53,11 +53,11 @@ def loss(
     return jnp.square(said - target).mean(), {}
 
 
-def study_of(table: Table) -> any_loss.Study:
+def study_of(table: Table) -> SeedTrainer:
     """What trains all seeds of a method on a table's splits."""
 
-    def recipe_of(method: Method) -> any_loss.Recipe:
-        return any_loss.Recipe(
+    def recipe_of(method: Method) -> Recipe:
+        return Recipe(
             make_model=lambda rngs: MLP(table.x.shape[1], 64, 1, rngs=rngs),
             optimizer=optax.adamw(2e-3, weight_decay=method.weight_decay),
             loss=partial(loss, table.column, method),
@@ -67,8 +67,8 @@ def study_of(table: Table) -> any_loss.Study:
         rows = jax.random.randint(key, (32,), 0, len(data.y))
         return data.x[rows], data.y[rows]
 
-    def score(model: Any, data: Data) -> train.Metrics:
+    def score(model: Any, data: Data) -> Metrics:
         missed = model(data.x_test, train=False)[:, 0] - data.y_test
         return {"error": jnp.sqrt(jnp.square(missed).mean())}
 
-    return any_loss.seeds(recipe_of, batch_of, score)
+    return batch_trainer(recipe_of, batch_of, score)

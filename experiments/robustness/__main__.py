@@ -28,7 +28,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 from rich.console import Console
 
-from experiments.core import step as train
+from experiments.core import classify
 from experiments.core.methods import Method
 from experiments.harness import cli, diagrams, digits_mlp
 from experiments.harness import jobs as sweep
@@ -79,7 +79,7 @@ def errors(
 ) -> dict[str, Array]:
     """One seed's errors in each group: one, or for each ε, or for each kind of corruption."""
     recipe = digits_mlp.recipe_of(0.0, False, method)
-    own, other = (partial(train.logits, recipe, given) for given in (state, stranger))
+    own, other = (partial(classify.logits, recipe, given) for given in (state, stranger))
     error = lambda x: (own(x).argmax(-1) != y).mean()
     moved = lambda epsilon: jax.tree.map(error, attacked(key, own, other, x, y, epsilon))
     spoil = partial(corruptions.corrupt, key, x, severity=3.0)

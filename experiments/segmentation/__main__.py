@@ -22,7 +22,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from experiments.core import any_loss, loop
+from experiments.core import loop
+from experiments.core.seeds import SeedTrainer
 from experiments.data import camvid
 from experiments.harness import choose, cli, plots
 from experiments.harness import jobs as sweep
@@ -97,7 +98,7 @@ def make_work(config: Config, scenes: camvid.Scenes, methods: tuple[str, ...]) -
     every = config.steps // CHECKS
 
     @cache
-    def study(teacher: bool) -> any_loss.Study:
+    def study(teacher: bool) -> SeedTrainer:
         sizes = {"widths": config.widths, "steps": config.steps, "batch": config.batch}
         return training.study(methods, teacher=teacher, crop=crop, **sizes)
 

@@ -15,7 +15,8 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 import jax_mixup as jm
-from experiments.core import any_loss
+from experiments.core.seeds import SeedTrainer, batch_trainer
+from experiments.core.step import Recipe, Task
 from experiments.data import camvid
 from experiments.data.camvid import CLASSES, VOID
 from experiments.harness import runs as report
@@ -109,7 +110,7 @@ def mixed_loss(
     return total / jnp.maximum(jm.pair_loss(mix, valid, logits, ids, by="mask").sum(), 1)
 
 
-def supervised(mix_of: Callable, task: any_loss.Task) -> tuple[Array, dict[str, Array]]:
+def supervised(mix_of: Callable, task: Task) -> tuple[Array, dict[str, Array]]:
     """The loss on labelled frames alone, mixed."""
     batch: Batch = task.batch
     mix = mix_of(task.key, batch.masks)
@@ -117,7 +118,7 @@ def supervised(mix_of: Callable, task: any_loss.Task) -> tuple[Array, dict[str, 
     return mixed_loss(mix, task.student(inputs, train=True), batch.masks), {}
 
 
-def taught(mix_of: Callable, task: any_loss.Task) -> tuple[Array, dict[str, Array]]:
+def taught(mix_of: Callable, task: Task) -> tuple[Array, dict[str, Array]]:
     """The loss on labelled frames as they are, and on mixed ones that the teacher labels.
 
     The student sees other brightness and contrast than the teacher, mixed or not: without any
@@ -198,19 +199,19 @@ def study(
     steps: int,
     batch: int,
     crop: tuple[int, int],
-) -> any_loss.Study:
+) -> SeedTrainer:
     """What trains all seeds of a method."""
     known, loss = (TEACHER_SAMPLERS, taught) if teacher else (SAMPLERS, supervised)
     samplers = [known[method] for method in methods]
 
-    def recipe_of(numbers: Any) -> any_loss.Recipe:
+    def recipe_of(numbers: Any) -> Recipe:
         mix_of = partial(chosen, samplers, numbers.mixing)
         rates = optax.polynomial_schedule(RATE, 0.0, power=0.9, transition_steps=steps)
         optimizer = optax.adamw(rates, weight_decay=numbers.weight_decay)
         make_model = lambda rngs: UNet(len(CLASSES), widths=widths, rngs=rngs)
-        return any_loss.Recipe(make_model, optimizer, partial(loss, mix_of), ema=0.99)
+        return Recipe(make_model, optimizer, partial(loss, mix_of), ema=0.99)
 
-    return any_loss.seeds(recipe_of, partial(batch_of, batch=batch, crop=crop), score)
+    return batch_trainer(recipe_of, partial(batch_of, batch=batch, crop=crop), score)
 
 
 def data_of(scenes: camvid.Scenes, test: camvid.Frames, seeds: range, labelled: int) -> Data:

@@ -1,4 +1,4 @@
-"""Losses on a few labelled and many unlabelled examples, each for `learn.Recipe`.
+"""Losses on a few labelled and many unlabelled examples, each for `Recipe`.
 
 A loss is called as `loss(task, *, augment, numbers)`. `task.batch` is a `semi.Batch`; `augment` is
 `(key, x) -> x`, other at each call. The weight of what is learnt from unlabelled examples rises
@@ -14,8 +14,7 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 import jax_mixup as jm
-from experiments.core.any_loss import Task
-from experiments.core.step import Metrics
+from experiments.core.step import Metrics, Task
 
 Augment = Callable[[PRNGKeyArray, Array], Array]
 Loss = tuple[Float[Array, ""], Metrics]

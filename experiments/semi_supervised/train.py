@@ -13,7 +13,9 @@ from jaxtyping import Array, PRNGKeyArray
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from experiments.core import any_loss, loop, metrics
+from experiments.core import loop, metrics
+from experiments.core.seeds import SeedTrainer, batch_trainer
+from experiments.core.step import Metrics, Recipe
 from experiments.data import augment, few, semi
 from experiments.models.cnn import CNN
 from experiments.models.mlp import MLP
@@ -25,7 +27,7 @@ X, Y = np.linspace(-2.0, 2.0, 121), np.linspace(-1.3, 1.3, 81)
 COLOURS = {"cmap": ListedColormap(("#0072B2", "#E69F00")), "vmin": 0, "vmax": 1}
 
 
-def recipe_of(pool: few.Pool, loss: Any, numbers: Numbers) -> any_loss.Recipe:
+def recipe_of(pool: few.Pool, loss: Any, numbers: Numbers) -> Recipe:
     """An MLP for points and digits, a small CNN for pictures; the averaged weights are scored."""
     k, shape = pool.num_classes, pool.x.shape[1:]
     pictures = pool.x.dtype == jnp.uint8
@@ -39,7 +41,7 @@ def recipe_of(pool: few.Pool, loss: Any, numbers: Numbers) -> any_loss.Recipe:
         return jnp.where(numbers.augmented, moved + noise, x)
 
     mlp, cnn = partial(MLP, int(np.prod(shape)), 64, k), partial(CNN, k, channels=shape[-1])
-    return any_loss.Recipe(
+    return Recipe(
         make_model=lambda rngs: cnn(rngs=rngs) if pictures else mlp(rngs=rngs),
         optimizer=optax.adamw(2e-3, weight_decay=numbers.weight_decay),
         loss=partial(loss, augment=augmented, numbers=numbers),
@@ -58,17 +60,17 @@ def groups_of(data: str | None) -> Groups:
     return {f"{pool.title}, 250 labels": (pool, 250)}
 
 
-def study_of(pool: few.Pool, loss: Any) -> any_loss.Study:
+def study_of(pool: few.Pool, loss: Any) -> SeedTrainer:
     """What trains all seeds by one loss, and tells the second class's probability anywhere."""
 
-    def score(model: Any, rows: semi.Rows) -> any_loss.Metrics:
+    def score(model: Any, rows: semi.Rows) -> Metrics:
         logits = model(semi.inputs(pool, rows.test), train=False)
         return metrics.classification(logits, pool.y[rows.test])
 
     look = lambda model, x: jax.nn.softmax(model(x, train=False))[:, 1]
     take = partial(semi.batch, pool=pool, size=50)
     small = pool.x.dtype != jnp.uint8  # else one seed after the other, which spares memory
-    return any_loss.seeds(partial(recipe_of, pool, loss), take, score, look=look, at_once=small)
+    return batch_trainer(partial(recipe_of, pool, loss), take, score, look=look, at_once=small)
 
 
 class Fitted(NamedTuple):

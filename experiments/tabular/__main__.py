@@ -28,12 +28,13 @@ from jaxtyping import Array, PRNGKeyArray
 from rich.console import Console
 
 import jax_mixup as jm
-from experiments.core import loop
-from experiments.core import step as train
+from experiments.core import classify, loop
+from experiments.core.classify import by_shape
 from experiments.core.methods import Method
+from experiments.core.seeds import epoch_trainer
+from experiments.core.step import Recipe
 from experiments.data import split, tables
 from experiments.harness import choose, cli, plots
-from experiments.harness import jobs as sweep
 from experiments.harness import runs as report
 from experiments.models.mlp import MLP
 
@@ -78,12 +79,12 @@ class Config:
     """For training, at most."""
 
 
-def recipe_of(table: tables.Table, numbers: Method) -> train.Recipe:
+def recipe_of(table: tables.Table, numbers: Method) -> Recipe:
     shape = table.x.shape[1], 128, table.num_classes
-    return train.Recipe(
+    return classify.recipe(
         make_model=lambda rngs: MLP(*shape, rngs=rngs),
         optimizer=optax.adamw(1e-3, weight_decay=numbers.weight_decay),
-        draw=train.by_shape(partial(jm.sample_mixup, alpha=numbers.alpha)),
+        draw=by_shape(partial(jm.sample_mixup, alpha=numbers.alpha)),
         smoothing=numbers.smoothing,
     )
 
@@ -97,7 +98,7 @@ def draw_data(key: PRNGKeyArray, x: Array, y: Array, *, rows: int) -> split.Spli
 
 def make_work(config: Config, table: tables.Table) -> Callable[..., choose.Results]:
     """The function that trains all seeds of one candidate on a table."""
-    study = sweep.seeds(partial(recipe_of, table), batch=min(16, len(table.y) // 2))
+    study = epoch_trainer(partial(recipe_of, table), batch=min(16, len(table.y) // 2))
     drawn = jax.jit(jax.vmap(partial(draw_data, rows=config.rows), in_axes=(0, None, None)))
 
     def work(numbers: Method, first: int, tick: choose.Tick) -> choose.Results:

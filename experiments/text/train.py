@@ -12,8 +12,10 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 import jax_mixup as jm
-from experiments.core import any_loss, metrics
-from experiments.core.step import Metrics, cross_entropy
+from experiments.core import metrics
+from experiments.core.classify import cross_entropy
+from experiments.core.seeds import SeedTrainer, batch_trainer
+from experiments.core.step import Metrics, Recipe, Task
 from experiments.data.sentences import UNKNOWN, Encoded
 from experiments.models import transformer
 from experiments.models.transformer import TextEncoder
@@ -97,7 +99,7 @@ def partners(key: PRNGKeyArray, lengths: Int[Array, "b"], matched: float | Array
     return jnp.where(matched > 0, near, jm.partner_index(jm.reverse(), lengths.shape[0]))
 
 
-def loss(method: Method, task: any_loss.Task) -> tuple[Float[Array, ""], Metrics]:
+def loss(method: Method, task: Task) -> tuple[Float[Array, ""], Metrics]:
     """The cross-entropy to both rows' labels."""
     batch: Batch = task.batch
     key_pair, key_mix, key_layer, key_words, key_model = jax.random.split(task.key, 5)
@@ -116,16 +118,16 @@ def loss(method: Method, task: any_loss.Task) -> tuple[Float[Array, ""], Metrics
 
 
 @functools.cache
-def study_of(setting: Setting) -> any_loss.Study:
+def study_of(setting: Setting) -> SeedTrainer:
     """What trains all seeds of a method."""
 
-    def recipe_of(method: Method) -> any_loss.Recipe:
+    def recipe_of(method: Method) -> Recipe:
         def make_model(rngs: Any) -> TextEncoder:
             sizes = setting.vocabulary, setting.length, setting.num_classes
             return TextEncoder(*sizes, depth=DEPTH, dropout=method.dropout, rngs=rngs)
 
         optimizer = optax.adamw(setting.rate, weight_decay=method.weight_decay)
-        return any_loss.Recipe(make_model, optimizer, partial(loss, method))
+        return Recipe(make_model, optimizer, partial(loss, method))
 
     def batch_of(key: PRNGKeyArray, data: Encoded) -> Batch:
         rows = jax.random.randint(key, (setting.batch,), 0, data.labels.shape[0])
@@ -136,4 +138,4 @@ def study_of(setting: Setting) -> any_loss.Study:
         found = metrics.classification(model(data.tokens_test, attend), data.labels_test)
         return {name: found[name] for name in ("error", "nll", "ece", "gap")}
 
-    return any_loss.seeds(recipe_of, batch_of, score)
+    return batch_trainer(recipe_of, batch_of, score)

@@ -11,7 +11,8 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import jax_mixup as jm
-from experiments.core import any_loss
+from experiments.core.seeds import SeedTrainer, batch_trainer
+from experiments.core.step import Metrics, Recipe, Task
 from experiments.data import moving_digits
 from experiments.data.moving_digits import DIGITS, MOTIONS, Clips
 from experiments.models.cnn3d import CNN3D
@@ -71,10 +72,10 @@ def mixed(which: Int[Array, ""], key: PRNGKeyArray, clips: Clips) -> tuple[Array
     return jax.lax.switch(which, [partial(road, sampler) for sampler in SAMPLERS.values()], key)
 
 
-def recipe_of(steps: int, width: int, method: Method) -> any_loss.Recipe:
+def recipe_of(steps: int, width: int, method: Method) -> Recipe:
     """AdamW on the sum of two cross-entropies, to the digit and to the motion."""
 
-    def loss(task: any_loss.Task) -> tuple[Array, any_loss.Metrics]:
+    def loss(task: Task) -> tuple[Array, Metrics]:
         key_crop, key_on, key_mix = jax.random.split(task.key, 3)
         cropped = moving_digits.window(key_crop, task.batch.x, WINDOW)
         middle = moving_digits.window(None, task.batch.x, WINDOW)
@@ -87,7 +88,7 @@ def recipe_of(steps: int, width: int, method: Method) -> any_loss.Recipe:
 
     rate = optax.cosine_decay_schedule(5e-3, steps)
     make_model = lambda rngs: CNN3D(DIGITS + len(MOTIONS), width=width, rngs=rngs)
-    return any_loss.Recipe(make_model, optax.adamw(rate, weight_decay=method.weight_decay), loss)
+    return Recipe(make_model, optax.adamw(rate, weight_decay=method.weight_decay), loss)
 
 
 def heads(outputs: Float[Array, "b k"]) -> tuple[Array, Array]:
@@ -100,7 +101,7 @@ def batch_of(size: int, key: PRNGKeyArray, data: tuple[Clips, Clips]) -> Clips:
     return Clips(*(array[rows] for array in data[0]))
 
 
-def score(model: nnx.Module, data: tuple[Clips, Clips]) -> any_loss.Metrics:
+def score(model: nnx.Module, data: tuple[Clips, Clips]) -> Metrics:
     """Test errors: of the digit, of the motion, and of the two together."""
     test = data[1]
     outputs = heads(model(moving_digits.window(None, test.x, WINDOW), train=False))
@@ -110,7 +111,7 @@ def score(model: nnx.Module, data: tuple[Clips, Clips]) -> any_loss.Metrics:
     return {name: wrong.mean(dtype=jnp.float32) for name, wrong in errors.items()}
 
 
-def study(*, steps: int, batch: int, width: int) -> any_loss.Study:
+def study(*, steps: int, batch: int, width: int) -> SeedTrainer:
     """What trains all seeds of a method, one after the other: the network is no small one."""
     recipe = partial(recipe_of, steps, width)
-    return any_loss.seeds(recipe, partial(batch_of, batch), score, at_once=False)
+    return batch_trainer(recipe, partial(batch_of, batch), score, at_once=False)

@@ -9,7 +9,6 @@ import jax_mixup as jm
 from experiments.ablation import __main__ as ablation
 from experiments.ablation import variants
 from experiments.ablation.variants import ANY, LAMS, MIXED, PARTNERS, variant
-from experiments.core import step as train
 from experiments.harness import runs as report
 
 KEY = jax.random.key(0)

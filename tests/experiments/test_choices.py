@@ -10,9 +10,9 @@ from rich.console import Console
 
 from experiments.alpha import __main__ as alpha
 from experiments.alpha import rule as derive
-from experiments.core import loop
-from experiments.core import step as train
+from experiments.core import classify, loop
 from experiments.core.methods import Method
+from experiments.core.step import init
 from experiments.data import few
 from experiments.few_labels import __main__ as few_labels
 from experiments.harness import choose
@@ -127,7 +127,7 @@ def test_pictures_are_moved_as_bytes_and_scaled_after_mixing():
     recipe = few_labels.recipe_of(pool, (Method(), 0.0))
     still, _ = jax.jit(recipe.prepare)(KEY, x, pool.y)
     np.testing.assert_array_equal(still, x)
-    said = jax.eval_shape(lambda key: train.logits(recipe, train.init(recipe, key), x), KEY)
+    said = jax.eval_shape(lambda key: classify.logits(recipe, init(recipe, key), x), KEY)
     assert said.shape == (4, 4)
 
 

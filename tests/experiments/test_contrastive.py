@@ -14,9 +14,8 @@ from experiments.contrastive import losses as contrastive_losses
 from experiments.contrastive import probe
 from experiments.contrastive import train as contrastive_train
 from experiments.contrastive.losses import METHODS, Method
-from experiments.core import any_loss as learn
 from experiments.core import loop
-from experiments.core import step as train
+from experiments.core.step import Task, init, train_step
 from experiments.data import few, semi
 from tests.pages import block, run
 
@@ -48,7 +47,7 @@ def two_views():
 
 
 def contrast(method, x=X, w=W):
-    task = learn.Task(Linear(w), None, KEY, jnp.int32(0), x)
+    task = Task(Linear(w), None, KEY, jnp.int32(0), x)
     return contrastive_losses.contrast(task, views=two_views(), method=method, temperature=TAU)
 
 
@@ -206,7 +205,7 @@ def test_labels_reach_only_the_supervised():
     assert len(seen) > 200
     recipe = contrastive_train.recipe_of(pool, "i-Mix", contrastive_train.Candidate())
     given = batches[0]._replace(x=batches[0].x * jnp.nan)
-    _, scores = jax.jit(partial(learn.step, recipe))(train.init(recipe, KEY), KEY, given)
+    _, scores = jax.jit(partial(train_step, recipe))(init(recipe, KEY), KEY, given)
     assert np.isfinite(scores["loss"])
 
 

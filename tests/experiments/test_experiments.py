@@ -17,7 +17,8 @@ import pytest
 
 import jax_mixup as jm
 from experiments import __main__ as listing
-from experiments.core import step as train
+from experiments.core import classify
+from experiments.core.seeds import epoch_trainer
 from experiments.data import digits
 from experiments.data.split import split
 from experiments.gallery import __main__ as gallery
@@ -86,16 +87,16 @@ def test_a_seed_is_the_same_run_whatever_is_beside_it():
     def recipe_of(alpha):
         traced.append(alpha)
         draw = lambda key, x, y: jm.sample_mixup(key, y.shape, alpha=alpha)
-        return train.Recipe(lambda rngs: MLP(64, 8, 10, rngs=rngs), optax.adam(1e-2), draw)
+        return classify.recipe(lambda rngs: MLP(64, 8, 10, rngs=rngs), optax.adam(1e-2), draw)
 
-    study = sweep.seeds(recipe_of, batch=50)
+    study = epoch_trainer(recipe_of, batch=50)
     data, ticks = take(jax.vmap(jax.random.key)(jnp.arange(3))), []
     _, scores = study.fit(1.0, data, epochs=4, tick=ticks.append, calls=2)
     count = len(traced)
     state, other = study.fit(0.0, data, epochs=4, tick=ticks.append, calls=2)
     assert len(traced) == count and sum(ticks) == 8
     assert scores["error"].shape == (3, 4) and (scores["nll"] != other["nll"]).any()
-    out = study.logits(0.0, state, data.x_test)
+    out = study.apply(0.0, state, data.x_test)
     error = (out.argmax(-1) != data.y_test).mean(axis=1)
     np.testing.assert_allclose(error, other["error"][:, -1], rtol=1e-5)
     assert len(set(other["nll"][:, -1].tolist())) == 3  # seeds differ

@@ -7,9 +7,8 @@ import optax
 import pytest
 
 from experiments.benchmarks import costs
-from experiments.core import any_loss as learn
 from experiments.core import loop
-from experiments.core import step as train
+from experiments.core.step import Recipe, init, train_step
 from experiments.data import digits
 from experiments.family import __main__ as family
 from experiments.family import methods as family_methods
@@ -52,7 +51,7 @@ def test_unknown_methods_are_refused(tmp_path):
 def step_of(name, x, y):
     policy = WithPolicy if name == "AdaMixUp" else Classifier
     loss = family_methods.table(100)[name]
-    recipe = learn.Recipe(
+    recipe = Recipe(
         lambda rngs: policy(x.shape[-1], rngs=rngs),
         optax.adamw(1e-3),
         lambda task: (loss(task, *task.batch), {}),
@@ -60,8 +59,8 @@ def step_of(name, x, y):
     )
 
     def step(key):
-        state = train.init(recipe, key)
-        return state, *learn.step(recipe, state, key, (x, y))
+        state = init(recipe, key)
+        return state, *train_step(recipe, state, key, (x, y))
 
     return step
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import jax_mixup as jm
-from experiments.core import any_loss as learn
 from experiments.core import loop
+from experiments.core.step import Task
 from experiments.data import digits, longtail
 from experiments.harness import runs as report
 from experiments.imbalance import __main__ as imbalance
@@ -118,7 +118,7 @@ def compiled():
             seen.append(x)
             return x[:, :3]
 
-        task = learn.Task(model, model, KEY, step, batch)
+        task = Task(model, model, KEY, step, batch)
         loss, _ = imbalance_train.loss(COUNTS, 100, method, task)
         return loss, seen[0]
 

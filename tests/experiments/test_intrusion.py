@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.harness import jobs as sweep
+from experiments.core.seeds import epoch_trainer
 from experiments.harness import runs as report
 from experiments.intrusion import __main__ as intrusion
 from experiments.intrusion import figures as regions
@@ -57,7 +57,7 @@ def test_a_method_is_who_is_mixed_with_whom():
 
 
 def test_decisions_are_those_of_the_first_seed():
-    study = sweep.seeds(intrusion.recipe_of, batch=50)
+    study = epoch_trainer(intrusion.recipe_of, batch=50)
     keys = jax.vmap(jax.random.key)(jnp.arange(2))
     data = jax.vmap(partial(intrusion.points, 1.0, 3))(keys)
     decided = regions.decide(study, intrusion.Method(), data, 8)

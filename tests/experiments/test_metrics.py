@@ -9,9 +9,10 @@ from sklearn.metrics import roc_auc_score
 
 import jax_mixup as jm
 from experiments.calibration import __main__ as calibration
-from experiments.core import metrics
-from experiments.core import step as train
+from experiments.core import classify, metrics
+from experiments.core.classify import cross_entropy
 from experiments.core.methods import Method
+from experiments.core.step import init, train_step
 from experiments.data import digits, strange
 from experiments.harness import digits_mlp as contenders
 from experiments.harness import runs as report
@@ -163,7 +164,7 @@ def test_strange_pictures():
 def test_regmixup_is_half_of_each_loss():
     """As the paper's code has it, by hand: ½ (CE of the batch + CE of its mixup)."""
     recipe = contenders.recipe_of(0.0, True, Method(alpha=10.0, regmixup=True))
-    state = train.init(recipe, KEY)
+    state = init(recipe, KEY)
     x, y = (jnp.asarray(a[:6]) for a in digits.digits())
     double = contenders.twice(x, y)
     mix = contenders.mix_second(10.0, KEY, *double)
@@ -175,8 +176,8 @@ def test_regmixup_is_half_of_each_loss():
     np.testing.assert_allclose(mixed[6:], lam[0] * x + (1 - lam[0]) * x[::-1], atol=1e-6)
 
     # The step draws its own λ, so it is looked for: no other λ gives this loss.
-    _, scores = train.train_step(recipe, state, KEY, x, y)
-    ce = lambda x, y: train.cross_entropy(train.logits(recipe, state, x), y).mean()
+    _, scores = train_step(recipe, state, KEY, (x, y))
+    ce = lambda x, y: cross_entropy(classify.logits(recipe, state, x), y).mean()
 
     def loss(lam):
         mixed = lam * x + (1 - lam) * x[::-1]
@@ -190,10 +191,10 @@ def test_a_method_s_numbers_reach_its_recipe():
     x, y = (jnp.asarray(a[:6]) for a in digits.digits())
     for name, method in calibration.METHODS.items():
         recipe = contenders.recipe_of(method.dropout, method.regmixup, method)
-        given, _ = recipe.prepare(KEY, x, y)
+        given, _ = recipe.loss.keywords["prepare"](KEY, x, y)
         assert len(given) == (12 if "RegMixup" in name else 6)
         np.testing.assert_array_equal(given[:6], x)
-        mix = recipe.draw(KEY, given, jnp.concatenate([y, y])[: len(given)])
+        mix = recipe.loss.keywords["draw"](KEY, given, jnp.concatenate([y, y])[: len(given)])
         if "Mix" not in name and "mix" not in name:
             assert (mix.lam == 1).all() and (mix.mask == 1).all()
         elif "CutMix" in name:
@@ -201,7 +202,7 @@ def test_a_method_s_numbers_reach_its_recipe():
         else:
             assert 0 < mix.lam[-1] < 1
     noisy = contenders.recipe_of(0.0, False, Method(noise=0.5))
-    moved, _ = noisy.prepare(KEY, x, y)
+    moved, _ = noisy.loss.keywords["prepare"](KEY, x, y)
     assert abs(float((moved - x).std()) - 0.5) < 0.06
 
 

@@ -21,8 +21,7 @@ import numpy as np
 import pytest
 
 import jax_mixup as jm
-from experiments.core import devices as scale
-from experiments.core import loop
+from experiments.core import devices, loop
 
 ROOT = Path(__file__).parents[2]
 LONG = 480  # seconds; only a bound, for machines that do much else
@@ -35,17 +34,19 @@ def plain_promotion():
         yield
 
 
-def launch(role, count, devices, *arguments, die=(-1, 0)):
+def launch(role, count, local_devices, *arguments, die=(-1, 0)):
     """The processes of a run; process die[0] kills itself at its batch number die[1]."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
-    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
+    flags = (
+        f"--xla_force_host_platform_device_count={local_devices} --xla_backend_optimization_level=0"
+    )
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     # A run that goes on, or the next of the processes, compiles nothing again.
     environment |= {"JAX_COMPILATION_CACHE_DIR": str(arguments[0].parent / "cache")}
     environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    command = [sys.executable, "-m", "tests.test_multihost", role, address, str(count)]
+    command = [sys.executable, "-m", "tests.experiments.test_multihost", role, address, str(count)]
     return [
         subprocess.Popen(
             [*command, str(i), str(die[1] if die[0] == i else 0), *map(str, arguments)],
@@ -97,7 +98,7 @@ def imagenet(address, count, index, die, out):
     """A process of the real script, which may kill itself at a batch."""
     from experiments.imagenet import __main__ as imagenet
 
-    put, seen = scale.on_devices, []
+    put, seen = devices.on_devices, []
 
     def on_devices(*arguments, **options):
         seen.append(0)
@@ -108,7 +109,7 @@ def imagenet(address, count, index, die, out):
             os.kill(os.getpid(), signal.SIGKILL)
         return put(*arguments, **options)
 
-    scale.on_devices = on_devices
+    devices.on_devices = on_devices
     config = imagenet.Config(smoke=True, out=Path(out), epochs=2, patience=6.0)
     cluster = {"coordinator": address, "processes": count, "process": index}
     sys.exit(imagenet.main(dataclasses.replace(config, **cluster)))
@@ -196,7 +197,7 @@ class Run:
         rows = {"image": test_scale.IMAGES, "label": test_scale.LABELS}
         pick = lambda i: {name: array[(i + np.arange(16)) % 16] for name, array in rows.items()}
         recipe = test_scale.recipe_of(test_scale.PLAIN, jm.sample_mixup)
-        self.program = scale.program(test_scale.mesh_of(1), recipe)
+        self.program = devices.program(test_scale.mesh_of(1), recipe)
         self.data = iter(grain.MapDataset.range(9).map(pick).repeat().to_iter_dataset())
         padded = rows | {"label": np.where(np.arange(16) < 11, test_scale.LABELS, -1)}
         self.validation = [rows, padded]
@@ -205,7 +206,7 @@ class Run:
 
     def go(self, steps, stop_at=None):
         p, key = self.program, jax.random.key(1)
-        put = partial(scale.on_devices, sharding=p.batch)
+        put = partial(devices.on_devices, sharding=p.batch)
         state = self.checkpoints.restore(p.shapes, p.shardings, self.data)
         self.first = 0 if state is None else int(state.step)
         hooks = loop.Hooks(
@@ -215,7 +216,7 @@ class Run:
         )
         try:
             return loop.fit(
-                lambda state: p.train(state, key, *put(next(self.data))),
+                lambda state: p.train(state, key, put(next(self.data))),
                 p.init() if state is None else state,
                 hooks,
                 steps=steps,

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 import jax_mixup as jm
-from experiments.core import any_loss as learn
 from experiments.core import loop
+from experiments.core.step import Task
 from experiments.harness import runs as report
 from experiments.models.mlp import MLP
 from experiments.noisy_labels import __main__ as noisy_labels
@@ -134,7 +134,7 @@ def test_a_guess_costs_squared_error_and_grows_after_the_warm_up():
     def loss_at(epoch, guessed):
         model = lambda x, train, key: jnp.broadcast_to(jnp.array([1.0, 0, 0, 0]), (2, 4))
         batch = (x, labels, labelled, jnp.int32(epoch))
-        task = learn.Task(model, model, KEY, jnp.int32(0), batch)
+        task = Task(model, model, KEY, jnp.int32(0), batch)
         method = Method(alpha=0.0, warmup=10.0, guessed=guessed)
         return float(dividemix.loss(Kind(2, "divide"), method, task)[0])
 

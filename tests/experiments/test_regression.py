@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import jax_mixup as jm
-from experiments.core import any_loss as learn
 from experiments.core import loop
+from experiments.core.step import Task
 from experiments.data import regression_tables
 from experiments.harness import runs as report
 from experiments.regression import __main__ as regression
@@ -187,7 +187,7 @@ def test_each_method_by_hand():
             seen.append(tap(0, x))
             return tap(1, 2 * seen[0])
 
-        task = learn.Task(model, model, KEY, jnp.int32(0), (x, y))
+        task = Task(model, model, KEY, jnp.int32(0), (x, y))
         return regression_train.loss(column, method, task)[0], seen[0]
 
     def run(**numbers):

@@ -23,9 +23,10 @@ import pytest
 from rich.console import Console
 
 import jax_mixup as jm
-from experiments.core import hosts, log, loop
-from experiments.core import step as train
-from experiments.core import trainer as resident
+from experiments.core import classify, hosts, log, loop
+from experiments.core.classify import by_shape
+from experiments.core.step import State
+from experiments.core.trainer import Trainer
 from experiments.models.mlp import MLP
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,15 @@ def cifar(out, number=0, at=-1):
     """Run the script in a process that gets signal `number` before the dispatch after step `at`."""
     environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(out.parent / "cache")}
     environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    command = [sys.executable, "-m", "tests.test_resume", str(number), str(at), *CIFAR, str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.experiments.test_resume",
+        str(number),
+        str(at),
+        *CIFAR,
+        str(out),
+    ]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
@@ -118,13 +127,13 @@ DATA = SimpleNamespace(
 
 def recipe_of(rate):
     make_model = lambda rngs: MLP(6, 8, 3, rngs=rngs)
-    return train.Recipe(make_model, optax.sgd(rate, momentum=0.9), train.by_shape(jm.sample_mixup))
+    return classify.recipe(make_model, optax.sgd(rate, momentum=0.9), by_shape(jm.sample_mixup))
 
 
 @pytest.fixture(scope="module")
 def trainer():
     """10 steps an epoch, 5 a dispatch, 30 in all."""
-    return resident.Trainer(recipe_of, batch=4, epochs=3, dispatches=2)
+    return Trainer(recipe_of, batch=4, epochs=3, dispatches=2)
 
 
 def fit(trainer, folder, rate=0.1, **settings):
@@ -157,19 +166,19 @@ def test_a_damaged_checkpoint_falls_back_and_another_run_is_refused(trainer, tmp
 
 def test_all_test_examples_count_and_the_scores_are_theirs(trainer, tmp_path, monkeypatch):
     state, curves = fit(trainer, tmp_path, width=8)
-    out = train.logits(recipe_of(0.1), state, DATA.x_test)
+    out = classify.logits(recipe_of(0.1), state, DATA.x_test)
     error = (out.argmax(-1) != DATA.y_test).mean()
     np.testing.assert_allclose(curves["error"][-1], error, rtol=1e-5)
-    monkeypatch.setattr(resident, "CHUNK", 4)  # 3 chunks of 4, with one row too many
-    small = resident.Trainer(recipe_of, batch=4, epochs=3)
+    monkeypatch.setattr("experiments.core.trainer.CHUNK", 4)  # 3 chunks of 4, with one row too many
+    small = Trainer(recipe_of, batch=4, epochs=3)
     np.testing.assert_allclose(small.logits(0.1, state, DATA.x_test), out, rtol=1e-5)
     with pytest.raises(loop.Stop, match="42 training examples are less than a batch of 64: give"):
-        fit(resident.Trainer(recipe_of, batch=64, epochs=3), tmp_path / "other")
+        fit(Trainer(recipe_of, batch=64, epochs=3), tmp_path / "other")
 
 
 def test_a_loss_that_is_not_finite_names_its_step_and_is_not_saved(tmp_path):
     rates = lambda step: np.nan * (step == 16) + 0.1  # the seventh step of the third dispatch
-    trainer = resident.Trainer(lambda _: recipe_of(rates), batch=4, epochs=3, dispatches=1)
+    trainer = Trainer(lambda _: recipe_of(rates), batch=4, epochs=3, dispatches=1)
     with pytest.raises(loop.Stop, match=r"At step 18 \w+ is nan: .* lower rate"):
         trainer.fit(0.0, DATA, seed=0, folder=tmp_path, settings={})
     assert {path.name for path in (tmp_path / "checkpoints").glob("*")} == {"10"}
@@ -188,7 +197,7 @@ def test_a_dispatch_evaluates_and_saves_where_it_passes_a_multiple():
         metrics = {"loss": np.arange(3) + float(state.step)}
         return state._replace(step=state.step + 3), metrics
 
-    state = train.State(np.int32(0), None, None, None, None)
+    state = State(np.int32(0), None, None, None, None)
     run = partial(loop.fit, dispatch, hooks=hooks, evaluate=lambda state: {"error": 0.0})
     assert run(state, steps=30, evaluate_every=4, save_every=5).step == 9
     evaluated = [step for step, name in calls if name == "error"]

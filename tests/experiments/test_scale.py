@@ -13,8 +13,10 @@ from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jax_mixup as jm
-from experiments.core import devices as scale
-from experiments.core import step as train
+from experiments.core import classify, devices
+from experiments.core.classify import by_shape, cross_entropy
+from experiments.core.step import init, train_step
+from experiments.data import augment
 from experiments.models.resnet import ResNet
 from experiments.models.vit import ViT
 
@@ -48,7 +50,7 @@ class Net(nnx.Module):
 
     def __call__(self, x, *, train, key):
         if train:
-            self.seen[...] = x * scale.STD + scale.MEAN
+            self.seen[...] = x * augment.STD + augment.MEAN
             self.drawn[...] = jax.random.uniform(key)
         x = self.wide(x.reshape(x.shape[0], -1))
         if self.norm is not None:
@@ -64,19 +66,19 @@ def mesh_of(n):
 
 
 def recipe_of(make_model, sampler=None, optimizer=OPTIMIZER):
-    draw = sampler and train.by_shape(sampler)
-    normalise = lambda x: (x - scale.MEAN) / scale.STD
-    return train.Recipe(make_model, optimizer, draw, normalise=normalise, smoothing=0.1)
+    draw = sampler and by_shape(sampler)
+    normalise = lambda x: (x - augment.MEAN) / augment.STD
+    return classify.recipe(make_model, optimizer, draw, normalise=normalise, smoothing=0.1)
 
 
 def step_of(make_model, sampler, **options):
-    return partial(train.train_step, recipe_of(make_model, sampler), **options)
+    return partial(train_step, recipe_of(make_model, sampler), **options)
 
 
 @functools.cache
 def start(make_model):
     """On the host, since a step gives the arrays it gets away."""
-    return jax.device_get(jax.jit(partial(train.init, recipe_of(make_model)))(jax.random.key(0)))
+    return jax.device_get(jax.jit(partial(init, recipe_of(make_model)))(jax.random.key(0)))
 
 
 def local_rows(*arrays):
@@ -88,19 +90,19 @@ def run(make_model, mesh, *, fsdp=False, per="batch", groups=8, steps=2):
     """A few steps under jit: the state and the metrics of each step."""
     state = start(make_model)
     sampler = partial(jm.sample_mixup, per=per, pairing=jm.reverse(groups=groups))
-    placed = scale.shardings(mesh, state, fsdp=fsdp, smallest=4096)
+    placed = devices.shardings(mesh, state, fsdp=fsdp, smallest=4096)
     everywhere = NamedSharding(mesh, PartitionSpec())
     step = step_of(make_model, sampler, gathered=everywhere if fsdp else None)
-    step = scale.jit_step(step, mesh, placed)
-    state, key = jax.device_put(state, placed), scale.key_on(mesh, SEED)
+    step = devices.jit_step(step, mesh, placed)
+    state, key = jax.device_put(state, placed), devices.key_on(mesh, SEED)
     images, labels = local_rows(IMAGES, LABELS)
-    batch = scale.on_devices({"image": images, "label": labels}, scale.rows(mesh))
-    step = step.lower(state, key, *batch).compile()
+    batch = devices.on_devices({"image": images, "label": labels}, devices.rows(mesh))
+    step = step.lower(state, key, batch).compile()
     # Rows stay where they are, under FSDP too, where parameters are gathered.
     assert not re.findall(r"\b(all-to-all|collective-permute)(?:-start)?\(", step.as_text())
     metrics = []
     for _ in range(steps):  # one program for all: it refuses a state of other shapes or shardings
-        state, scores = step(state, key, *batch)
+        state, scores = step(state, key, batch)
         metrics.append(jax.device_get(scores))
     return state, metrics
 
@@ -112,9 +114,9 @@ def run_mapped(per="batch", steps=2):
     """
     n, here = jax.device_count(), jax.local_device_count()
     make_model, sampler = partial(Net, 16 // n, False), partial(jm.sample_mixup, per=per)
-    step = scale.pmap_step(step_of(make_model, sampler, axis_name=scale.AXIS))
-    state = scale.copies(start(make_model))
-    batch = [a.reshape(here, -1, *a.shape[1:]) for a in local_rows(IMAGES, LABELS)]
+    step = devices.pmap_step(step_of(make_model, sampler, axis_name=devices.AXIS))
+    state = devices.copies(start(make_model))
+    batch = tuple(a.reshape(here, -1, *a.shape[1:]) for a in local_rows(IMAGES, LABELS))
     mean, metrics = jax.lax.pmean, []
 
     def pmean(tree, axis):
@@ -124,7 +126,7 @@ def run_mapped(per="batch", steps=2):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jax.lax, "pmean", pmean)
         for _ in range(steps):
-            state, scores = step(state, KEY, *batch)
+            state, scores = step(state, KEY, batch)
             metrics.append(jax.tree.map(lambda a: np.asarray(a)[0], scores))
     return jax.device_get(state), metrics
 
@@ -186,10 +188,10 @@ def test_pmap_draws_for_each_shard_where_it_draws_for_each_row_or_pair():
 
 
 def test_fsdp_shards_what_is_large_moments_too():
-    init = partial(train.init, recipe_of(NORMED, optimizer=optax.adamw(0.01)))
-    shapes = jax.eval_shape(init, KEY)
-    placed = scale.shardings(mesh_of(8), shapes, fsdp=True, smallest=4096)
-    state = jax.jit(init, out_shardings=placed)(KEY)
+    begin = partial(init, recipe_of(NORMED, optimizer=optax.adamw(0.01)))
+    shapes = jax.eval_shape(begin, KEY)
+    placed = devices.shardings(mesh_of(8), shapes, fsdp=True, smallest=4096)
+    state = jax.jit(begin, out_shardings=placed)(KEY)
     arrays = jax.tree.leaves(state)
     cut = [a for a in arrays if a.addressable_shards[0].data.shape != a.shape]
     assert [a.shape for a in cut] == [(192, 64)] * 3  # a kernel and its two moments
@@ -197,15 +199,15 @@ def test_fsdp_shards_what_is_large_moments_too():
     shapes = jax.eval_shape(
         lambda: {"cut": jnp.zeros((3, 3, 64, 128)), "odd": jnp.zeros(2**16 + 1)}
     )
-    specs = jax.tree.map(lambda s: s.spec, scale.shardings(mesh_of(8), shapes, fsdp=True))
+    specs = jax.tree.map(lambda s: s.spec, devices.shardings(mesh_of(8), shapes, fsdp=True))
     assert specs == {"cut": PartitionSpec(None, None, None, "data"), "odd": PartitionSpec(None)}
 
 
 def test_each_step_draws_anew():
     state, step = start(PLAIN), jax.jit(step_of(PLAIN, jm.sample_mixup))
-    first, _ = step(state, KEY, IMAGES, LABELS)
-    second, _ = step(first, KEY, IMAGES, LABELS)
-    again, _ = step(state, KEY, IMAGES, LABELS)
+    first, _ = step(state, KEY, (IMAGES, LABELS))
+    second, _ = step(first, KEY, (IMAGES, LABELS))
+    again, _ = step(state, KEY, (IMAGES, LABELS))
     lam = [lam_of(state, np.arange(16), 1)[0] for state in (first, second, again)]
     assert lam[0] == lam[2] and abs(lam[1] - lam[0]) > 1e-3
     assert first.stats["drawn"][...] != second.stats["drawn"][...]
@@ -215,7 +217,7 @@ def test_smoothing_is_that_of_dense_labels():
     logits = 3 * jax.random.normal(KEY, (16, 5))
     mix = jm.sample_mixup(KEY, (16,), per="example")
     for smoothing in (0.0, 0.1, 1.0):
-        loss = partial(train.cross_entropy, smoothing=smoothing)
+        loss = partial(cross_entropy, smoothing=smoothing)
         dense = jm.blend_labels(mix, jnp.asarray(LABELS), num_classes=5, smoothing=smoothing)
         np.testing.assert_allclose(
             jm.pair_loss(mix, loss, logits, jnp.asarray(LABELS)),
@@ -226,7 +228,7 @@ def test_smoothing_is_that_of_dense_labels():
 
 def test_evaluation_counts_real_rows():
     state = start(NORMED)
-    step = jax.jit(partial(scale.eval_step, recipe_of(NORMED)))
+    step = jax.jit(partial(classify.eval_step, recipe_of(NORMED)))
     padded = np.where(np.arange(16) < 11, LABELS, -1)
     found = step(state, IMAGES, padded)
     assert found["count"] == 11
@@ -242,9 +244,9 @@ VIT = partial(
 @pytest.mark.parametrize("model", [RESNET, VIT], ids=["resnet", "vit"])
 def test_the_models_compute_in_bfloat16_and_stay_float32(model):
     make_model = lambda rngs: model(rngs=rngs)
-    state = jax.eval_shape(partial(train.init, recipe_of(make_model)), KEY)
-    step = partial(train.train_step, recipe_of(make_model, jm.sample_mixup))
-    new, metrics = jax.eval_shape(step, state, KEY, IMAGES, LABELS)
+    state = jax.eval_shape(partial(init, recipe_of(make_model)), KEY)
+    step = partial(train_step, recipe_of(make_model, jm.sample_mixup))
+    new, metrics = jax.eval_shape(step, state, KEY, (IMAGES, LABELS))
     described = lambda tree: jax.tree.map(lambda a: (a.shape, a.dtype), tree)
     assert described(new) == described(state)  # nothing that is cast, so nothing compiles twice
     assert {a.dtype for a in jax.tree.leaves(metrics)} == {np.dtype("float32")}

@@ -12,8 +12,8 @@ from flax import nnx
 from PIL import Image
 
 import jax_mixup as jm
-from experiments.core import any_loss as learn
 from experiments.core import loop
+from experiments.core.step import Task
 from experiments.data import camvid
 from experiments.data.camvid import CLASSES, VOID
 from experiments.models.unet import UNet
@@ -202,7 +202,7 @@ def test_the_teachers_loss_by_hand():
 
     batch = training.Batch(frames[0], ids, frames[1])
     teacher = lambda x, train: jnp.asarray(weak)
-    task = learn.Task(student, teacher, KEY, jnp.int32(0), batch)
+    task = Task(student, teacher, KEY, jnp.int32(0), batch)
     loss, scores = training.taught(mix_of, task)
     labelled, n = by_hand(said[:2], ids)
     guess = weak.argmax(-1)

@@ -12,9 +12,8 @@ import pytest
 from flax import nnx
 
 import jax_mixup as jm
-from experiments.core import any_loss as learn
 from experiments.core import loop
-from experiments.core import step as train
+from experiments.core.step import Recipe, Task, init, train_step
 from experiments.data import few, semi
 from experiments.models.mlp import MLP
 from experiments.semi_supervised import __main__ as semi_supervised
@@ -62,7 +61,7 @@ def traced_loss(
     weights=(STUDENT.w[...], TEACHER.w[...]),
     **options,
 ):
-    task = learn.Task(*map(Linear, weights), KEY, jnp.asarray(step), batch)
+    task = Task(*map(Linear, weights), KEY, jnp.asarray(step), batch)
     return getattr(semi_losses, name)(task, augment=augment, numbers=numbers, **options)
 
 
@@ -152,7 +151,7 @@ def test_mixmatch_by_hand(mixed):
 def test_mixmatchs_rows_stay_mostly_what_they_are():
     """Where labels tell λ: one-hot rows beside guesses that are nearly uniform."""
     flat = Linear(np.zeros((3, 3)))
-    task = learn.Task(flat, flat, KEY, jnp.int32(0), BATCH)
+    task = Task(flat, flat, KEY, jnp.int32(0), BATCH)
     build = jax.jit(partial(semi_losses.mixmatch_batch, task, augment=AS_IT_IS, alpha=0.75))
     own = np.stack([build(jax.random.key(i))[1][:4] for i in range(20)])
     share = own[:, np.arange(4), np.asarray(BATCH.y)]
@@ -196,7 +195,7 @@ def test_no_gradient_through_mixmatchs_guess():
     @jax.jit
     @jax.grad
     def through(w):
-        task = learn.Task(Linear(w), TEACHER, KEY, jnp.int32(0), BATCH)
+        task = Task(Linear(w), TEACHER, KEY, jnp.int32(0), BATCH)
         return semi_losses.mixmatch_batch(task, KEY, augment=AS_IT_IS, alpha=0.75)[1].std()
 
     assert not through(STUDENT.w[...]).any()
@@ -249,14 +248,14 @@ def test_what_cannot_be_learnt_from_is_one_clear_error(name):
 def test_the_teacher_is_the_average_of_what_was_learnt():
     """Two steps on ICT: the teacher follows by its decay, the student by gradients."""
     numbers = Numbers(alpha=1.0, weight=5.0, ramp=1.0)
-    recipe = learn.Recipe(
+    recipe = Recipe(
         lambda rngs: MLP(3, 4, 3, rngs=rngs),
         optax.sgd(0.5),
         partial(semi_losses.ict, augment=AS_IT_IS, numbers=numbers),
         ema=0.75,
     )
-    states = [train.init(recipe, KEY)]
-    step = jax.jit(partial(learn.step, recipe))
+    states = [init(recipe, KEY)]
+    step = jax.jit(partial(train_step, recipe))
     for _ in range(2):
         states.append(step(states[-1], KEY, BATCH)[0])
     for before, after in itertools.pairwise(states):
@@ -328,7 +327,7 @@ def test_pictures_are_learnt_by_the_small_cnn():
         numbers = Numbers(alpha=0.75, weight=1.0)
         recipe = semi_train.recipe_of(pool, semi_losses.mixmatch, numbers)
         model = recipe.make_model(nnx.Rngs(0))
-        return recipe.loss(learn.Task(model, model, KEY, step, batch))
+        return recipe.loss(Task(model, model, KEY, step, batch))
 
     loss, parts = losses(300)
     np.testing.assert_allclose(loss, parts["labelled"] + parts["unlabelled"], rtol=1e-5)

@@ -9,8 +9,8 @@ import pytest
 from flax import nnx
 
 import jax_mixup as jm
-from experiments.core import any_loss as learn
 from experiments.core import loop
+from experiments.core.step import Task
 from experiments.data import sentences
 from experiments.models import transformer
 from experiments.text import __main__ as text
@@ -234,7 +234,7 @@ def test_a_method_s_loss_by_hand(method):
         tap(i, jnp.arange(4.0)[:, None], ATTEND)[0] != jnp.arange(4)[:, None]
     ).any()
     batch = Batch(IDS, LENGTHS, LABELS)
-    task = learn.Task(student, student, KEY, jnp.int32(0), batch)
+    task = Task(student, student, KEY, jnp.int32(0), batch)
     got, _ = text_train.loss(method, task)
     right, wrong = (np.log(np.exp(2) + 2) - x for x in (2, 0))
     assert seen["layers"] == ([3] if method.last else [])

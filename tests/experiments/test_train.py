@@ -11,7 +11,9 @@ import optax
 import pytest
 
 import jax_mixup as jm
-from experiments.core import step as train
+from experiments.core import classify
+from experiments.core.epochs import train_steps
+from experiments.core.step import init, train_step
 from experiments.models.mlp import MLP
 
 KEY = jax.random.key(0)
@@ -33,8 +35,8 @@ def quarter(key, x, y, **options):
 
 
 def step_of(recipe, x=X, y=Y, state=None):
-    state = train.init(recipe, KEY) if state is None else state
-    return jax.jit(partial(train.train_step, recipe))(state, KEY, x, y)
+    state = init(recipe, KEY) if state is None else state
+    return jax.jit(partial(train_step, recipe))(state, KEY, (x, y))
 
 
 def assert_close(some, others, **tolerance):
@@ -52,7 +54,7 @@ def by_hand(params_of, x, target):
     recipe, state = params_of
 
     def loss_fn(params):
-        out = train.logits(recipe, state._replace(params=params), x)
+        out = classify.logits(recipe, state._replace(params=params), x)
         return -(target * jax.nn.log_softmax(out)).sum(1).mean()
 
     return jax.value_and_grad(loss_fn)(state.params)
@@ -60,8 +62,8 @@ def by_hand(params_of, x, target):
 
 def test_one_step_is_pinned():
     """A step's loss and parameters by hand; and the step compiles from shapes."""
-    recipe = train.Recipe(MODEL, SGD, quarter, smoothing=0.1)
-    start = train.init(recipe, KEY)
+    recipe = classify.recipe(MODEL, SGD, quarter, smoothing=0.1)
+    start = init(recipe, KEY)
     target = 0.9 * jnp.eye(10)[Y] + 0.01
     target = 0.25 * target + 0.75 * target[::-1]
     loss, grads = by_hand((recipe, start), 0.25 * X + 0.75 * X[::-1], target)
@@ -72,16 +74,16 @@ def test_one_step_is_pinned():
     expected = jax.tree.map(lambda p, g: p - 0.1 * g, start.params, grads)
     assert_close(state.params, expected, rtol=1e-4, atol=1e-7)
     assert int(state.step) == 1
-    shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), (start, KEY, X, Y))
-    assert jax.jit(partial(train.train_step, recipe)).lower(*shapes).compile()
+    shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), (start, KEY, (X, Y)))
+    assert jax.jit(partial(train_step, recipe)).lower(*shapes).compile()
 
 
 def test_bytes_are_mixed_before_they_are_normalised():
     pixels = jnp.round(255 * X).astype(jnp.uint8)
-    recipe = train.Recipe(MODEL, SGD, quarter, normalise=lambda x: (x - 100) / 50)
+    recipe = classify.recipe(MODEL, SGD, quarter, normalise=lambda x: (x - 100) / 50)
     mixed = 0.25 * pixels.astype(jnp.float32) + 0.75 * pixels[::-1].astype(jnp.float32)
     target = 0.25 * jnp.eye(10)[Y] + 0.75 * jnp.eye(10)[Y][::-1]
-    start = train.init(recipe, KEY)
+    start = init(recipe, KEY)
     loss, _ = by_hand((recipe._replace(normalise=lambda x: x), start), (mixed - 100) / 50, target)
     np.testing.assert_allclose(step_of(recipe, pixels)[1]["loss"], loss, rtol=1e-5)
 
@@ -97,25 +99,25 @@ def test_prepare_comes_before_mixing_and_may_change_the_batch():
         mix = quarter(key, x, y, pairing=pairing)
         return jm.keep(mix, jnp.arange(16) >= 8)
 
-    recipe = train.Recipe(MODEL, SGD, half, twice)
-    clean = step_of(train.Recipe(MODEL, SGD))[1]["loss"]
-    mixed = step_of(train.Recipe(MODEL, SGD, quarter))[1]["loss"]
+    recipe = classify.recipe(MODEL, SGD, half, twice)
+    clean = step_of(classify.recipe(MODEL, SGD))[1]["loss"]
+    mixed = step_of(classify.recipe(MODEL, SGD, quarter))[1]["loss"]
     np.testing.assert_allclose(step_of(recipe)[1]["loss"], (clean + mixed) / 2, rtol=1e-5)
 
 
 def test_a_traced_layer_mixes_there_and_only_there():
-    inputs, _ = step_of(train.Recipe(MODEL, SGD, quarter))
+    inputs, _ = step_of(classify.recipe(MODEL, SGD, quarter))
     compiled = []
 
     @jax.jit
     def at(layer):
         compiled.append(layer)
-        recipe = train.Recipe(MODEL, SGD, quarter, layer=layer)
-        return train.train_step(recipe, train.init(recipe, KEY), KEY, X, Y)[0].params
+        recipe = classify.recipe(MODEL, SGD, quarter, layer=layer)
+        return train_step(recipe, init(recipe, KEY), KEY, (X, Y))[0].params
 
     assert_close(at(0), inputs.params, rtol=1e-5, atol=1e-7)
     assert differs(at(1), at(2)) and differs(at(0), at(1)) and len(compiled) == 1
-    start = train.init(train.Recipe(MODEL, SGD), KEY).params  # by hand, after the first layer
+    start = init(classify.recipe(MODEL, SGD), KEY).params  # by hand, after the first layer
     bare = {"kernel": start["first"]["kernel"][...], "bias": start["first"]["bias"][...]}
     hidden = jax.nn.relu(X.reshape(8, -1) @ bare["kernel"] + bare["bias"])
     hidden = 0.25 * hidden + 0.75 * hidden[::-1]
@@ -124,17 +126,17 @@ def test_a_traced_layer_mixes_there_and_only_there():
     out = out @ last["kernel"][...] + last["bias"][...]
     target = 0.25 * jnp.eye(10)[Y] + 0.75 * jnp.eye(10)[Y][::-1]
     loss = -(target * jax.nn.log_softmax(out)).sum(1).mean()
-    _, scores = step_of(train.Recipe(MODEL, SGD, quarter, layer=1))
+    _, scores = step_of(classify.recipe(MODEL, SGD, quarter, layer=1))
     np.testing.assert_allclose(scores["loss"], loss, rtol=1e-5)
 
 
 def test_parts_of_a_batch_give_the_gradient_of_the_whole():
-    whole, parts = (train.Recipe(MODEL, SGD, accumulate=n) for n in (1, 4))
+    whole, parts = (classify.recipe(MODEL, SGD, accumulate=n) for n in (1, 4))
     assert_close(step_of(parts)[0], step_of(whole)[0], rtol=1e-5, atol=1e-7)
     # Rows j and j + 4 make part j, reversed they meet each other.
     partner = jnp.array([4, 5, 6, 7, 0, 1, 2, 3])
-    whole = train.Recipe(MODEL, SGD, partial(quarter, pairing=partner))
-    parts = train.Recipe(MODEL, SGD, quarter, accumulate=4)
+    whole = classify.recipe(MODEL, SGD, partial(quarter, pairing=partner))
+    parts = classify.recipe(MODEL, SGD, quarter, accumulate=4)
     assert_close(step_of(parts), step_of(whole), rtol=1e-5, atol=1e-7)
     drawn = []
 
@@ -143,11 +145,11 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole():
         jax.debug.callback(lambda lam: drawn.append(float(lam)), mix.lam[0])
         return mix
 
-    jax.block_until_ready(step_of(train.Recipe(MODEL, SGD, draw, accumulate=4)))
+    jax.block_until_ready(step_of(classify.recipe(MODEL, SGD, draw, accumulate=4)))
     jax.effects_barrier()
     assert len(set(drawn)) == 4  # each part mixes by a draw of its own
     with pytest.raises(ValueError, match="accumulate=3 does not divide the batch of 8"):
-        step_of(train.Recipe(MODEL, SGD, accumulate=3))
+        step_of(classify.recipe(MODEL, SGD, accumulate=3))
 
 
 def test_mixing_is_scheduled_by_one_program():
@@ -156,16 +158,16 @@ def test_mixing_is_scheduled_by_one_program():
     @jax.jit
     def steps(state, prob):
         compiled.append(prob)
-        recipe = train.Recipe(MODEL, SGD, quarter, mix_prob=lambda step: prob * (step >= 1))
-        state, _ = train.train_step(recipe, state, KEY, X, Y)
-        return state, train.train_step(recipe, state, KEY, X, Y)[0]
+        recipe = classify.recipe(MODEL, SGD, quarter, mix_prob=lambda step: prob * (step >= 1))
+        state, _ = train_step(recipe, state, KEY, (X, Y))
+        return state, train_step(recipe, state, KEY, (X, Y))[0]
 
-    plain, start = train.Recipe(MODEL, SGD), train.init(train.Recipe(MODEL, SGD), KEY)
+    plain, start = classify.recipe(MODEL, SGD), init(classify.recipe(MODEL, SGD), KEY)
     first, second = steps(start, 1.0)
     expected, _ = step_of(plain)
     assert_close(first.params, expected.params, rtol=1e-5, atol=1e-7)  # off in step 0
     off, _ = step_of(plain, state=first)
-    on, _ = step_of(train.Recipe(MODEL, SGD, quarter), state=first)
+    on, _ = step_of(classify.recipe(MODEL, SGD, quarter), state=first)
     assert_close(second.params, on.params, rtol=1e-5, atol=1e-7)
     assert differs(on.params, off.params)
     assert_close(steps(start, 0.0)[1].params, off.params, rtol=1e-5, atol=1e-7)
@@ -173,15 +175,15 @@ def test_mixing_is_scheduled_by_one_program():
 
 
 def test_weights_are_averaged_and_scored():
-    recipe = train.Recipe(MODEL, SGD, ema=0.75)
-    start = train.init(recipe, KEY)
+    recipe = classify.recipe(MODEL, SGD, ema=0.75)
+    start = init(recipe, KEY)
     state, _ = step_of(recipe)
     expected = jax.tree.map(lambda a, b: 0.75 * a + 0.25 * b, start.params, state.params)
     assert_close(state.ema[0], expected, rtol=1e-6)
     averaged = state._replace(params=state.ema[0], ema=None)
-    out = train.logits(recipe, state, X)
-    np.testing.assert_array_equal(out, train.logits(recipe, averaged, X))
-    assert differs(out, train.logits(recipe, state._replace(ema=None), X))
+    out = classify.logits(recipe, state, X)
+    np.testing.assert_array_equal(out, classify.logits(recipe, averaged, X))
+    assert differs(out, classify.logits(recipe, state._replace(ema=None), X))
 
 
 @dataclasses.dataclass
@@ -199,13 +201,13 @@ def test_an_epoch_visits_each_example_once_in_an_order_of_its_own():
         jax.debug.callback(lambda y: seen.append(y.tolist()), y, ordered=True)
         return x, y % 10
 
-    recipe = train.Recipe(MODEL, SGD, prepare=record)
+    recipe = classify.recipe(MODEL, SGD, prepare=record)
     data = SimpleNamespace(x=jnp.ones((26, 8, 8, 1)), y=jnp.arange(26))
 
     def run(steps, dispatches, state=None):
         seen.clear()
-        many = jax.jit(partial(train.train_steps, recipe, batch=4, steps=steps, data=data))
-        state = train.init(recipe, KEY) if state is None else state
+        many = jax.jit(partial(train_steps, recipe, batch=4, steps=steps, data=data))
+        state = init(recipe, KEY) if state is None else state
         for _ in range(dispatches):
             state, scores = many(state, KEY)
             assert scores["loss"].shape == (steps,)
@@ -225,4 +227,4 @@ def test_an_epoch_visits_each_example_once_in_an_order_of_its_own():
     with pytest.raises(ValueError, match="divide the 6 of an epoch"):
         run(4, 1)
     with pytest.raises(ValueError, match="at least one batch"):
-        train.train_steps(recipe, state, KEY, data, batch=27, steps=1)
+        train_steps(recipe, state, KEY, data, batch=27, steps=1)
