@@ -94,7 +94,7 @@ def make_work(config: Config, settled: dict) -> Callable[..., list[dict]]:
         study = digits_mlp.study_of(method.dropout, method.regmixup)
         epochs = settled[rate, name].epochs if name == "stopped early" else config.epochs
         state, _ = study.fit(method, data, epochs=epochs, tick=lambda n: None)
-        logits = partial(study.logits, method, state)
+        logits = partial(study.apply, method, state)
         odd = {name: logits(jax.vmap(kind)(data.x_test)) for name, kind in strange.KINDS.items()}
         return logits(data.x_test), odd, data.y_test
 
