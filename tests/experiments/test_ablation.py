@@ -10,6 +10,7 @@ from experiments.ablation import __main__ as ablation
 from experiments.ablation import variants
 from experiments.ablation.variants import ANY, LAMS, MIXED, PARTNERS, variant
 from experiments.harness import runs as report
+from tests.experiments import pinned
 
 KEY = jax.random.key(0)
 KEYS = jax.random.split(KEY, 40)
@@ -159,6 +160,7 @@ def test_features_are_mixed_where_the_layer_says_with_one_program():
 @pytest.mark.slow
 def test_smoke(tmp_path):
     assert ablation.main(ablation.Config(smoke=True, out=tmp_path)) == 0
+    pinned.check("ablation", tmp_path / "smoke")
     rows = [name for name in ablation.METHODS if name != "dropout 0.5"]
     settings = {"experiment": "ablation", "epochs": 2}
     runs, others = report.read_runs(tmp_path / "smoke" / "runs.jsonl", settings)

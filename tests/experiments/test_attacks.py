@@ -12,6 +12,7 @@ import pytest
 from experiments.data import digits
 from experiments.robustness import __main__ as robustness
 from experiments.robustness import attacks, corruptions
+from tests.experiments import pinned
 
 KEY = jax.random.key(0)
 WEIGHTS = jax.random.normal(KEY, (64, 10))
@@ -202,6 +203,7 @@ def test_the_verdict_on_robustness():
 @pytest.mark.slow
 def test_robustness_smoke(tmp_path):
     assert robustness.main(robustness.Config(out=tmp_path, smoke=True)) == 0
+    pinned.check("robustness", tmp_path / "smoke")
     lines = (tmp_path / "smoke" / "runs.jsonl").read_text().splitlines()
     groups = ("clean", *robustness.ATTACKS, "corruptions")
     assert len(lines) == 2 * len(groups) * len(robustness.METHODS)

@@ -14,6 +14,7 @@ from experiments.audio import train as audio_train
 from experiments.audio.train import Clips
 from experiments.core.loop import Stop
 from experiments.data import spectrogram, spoken
+from tests.experiments import pinned
 from tests.pages import block, run
 
 KEY = jax.random.key(0)
@@ -239,6 +240,7 @@ def test_folds_leave_each_speaker_out_equally_often():
 @pytest.mark.slow
 def test_smoke(tmp_path):
     assert audio.main(audio.Config(out=tmp_path, smoke=True)) == 0
+    pinned.check("audio", tmp_path / "smoke")
     out = tmp_path / "smoke"
     assert {path.name for path in out.iterdir()} == {
         "runs.jsonl", "table.md", "plot.png", "spectra.png", "mixes.wav",

@@ -17,6 +17,7 @@ from experiments.data import few
 from experiments.few_labels import __main__ as few_labels
 from experiments.harness import choose
 from experiments.tabular import __main__ as tabular
+from tests.experiments import pinned
 
 KEY = jax.random.key(0)
 
@@ -143,6 +144,7 @@ def test_too_few_pictures(tmp_path):
 @pytest.mark.slow
 def test_smoke(script, tmp_path, capsys):
     assert script.main(script.Config(out=tmp_path, smoke=True)) == 0
+    pinned.check(script.__name__.split(".")[1], tmp_path / "smoke")
     [out] = tmp_path.iterdir()
     table = (out / "table.md").read_text()
     assert out.name == "smoke" and "Pass rule" in table and "Pass rule" in capsys.readouterr().out

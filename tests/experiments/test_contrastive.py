@@ -17,6 +17,7 @@ from experiments.contrastive.losses import METHODS, Method
 from experiments.core import loop
 from experiments.core.step import Task, init, train_step
 from experiments.data import few, semi
+from tests.experiments import pinned
 from tests.pages import block, run
 
 KEY = jax.random.key(0)
@@ -225,6 +226,7 @@ def test_readme_block():
 @pytest.mark.slow
 def test_smoke_writes_runs_table_and_picture(tmp_path):
     assert contrastive.main(contrastive.Config(smoke=True, out=tmp_path)) == 0
+    pinned.check("contrastive", tmp_path / "smoke")
     out = tmp_path / "smoke"
     found = {path.name for path in out.iterdir()}
     assert found == {"runs.jsonl", "choose.jsonl", "table.md", "plot.png"}

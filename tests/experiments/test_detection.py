@@ -12,6 +12,7 @@ from experiments.data.scenes import Found, Scenes
 from experiments.detection import __main__ as detection
 from experiments.detection import train as detection_train
 from experiments.models import detector
+from tests.experiments import pinned
 from tests.pages import block, run
 
 KEY = jax.random.key(0)
@@ -281,6 +282,7 @@ def test_the_readme_s_block():
 @pytest.mark.slow
 def test_smoke(tmp_path):
     assert detection.main(detection.Config(smoke=True, out=tmp_path)) == 0
+    pinned.check("detection", tmp_path / "smoke")
     out = tmp_path / "smoke"
     assert {path.name for path in out.iterdir()} == {"runs.jsonl", "table.md", "plot.png"}
     written = (out / "table.md").read_text()

@@ -28,6 +28,7 @@ from experiments.harness import jobs as sweep
 from experiments.harness import runs as report
 from experiments.label_noise import __main__ as label_noise
 from experiments.models.mlp import MLP
+from tests.experiments import pinned
 
 ROOT = Path(__file__).parents[2]
 KEY = jax.random.key(0)
@@ -125,6 +126,7 @@ def test_smoke_prints_writes_and_goes_on(tmp_path):
     process = command(*arguments)
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 0, printed
+    pinned.check("label_noise", tmp_path / "smoke")
     assert [path.name for path in tmp_path.iterdir()] == ["smoke"]  # real results stay
     out = tmp_path / "smoke"
     for word in ("mixup α=8", "0 % noise", "40 % noise", "gain", "ECE"):

@@ -13,6 +13,7 @@ from experiments.data import digits
 from experiments.family import __main__ as family
 from experiments.family import methods as family_methods
 from experiments.models.family import Classifier, WithPolicy
+from tests.experiments import pinned
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +92,7 @@ def test_every_loss_traces_on_digits_and_on_pictures(name):
 @pytest.mark.slow
 def test_smoke(tmp_path):
     assert family.main(family.Config(out=tmp_path, smoke=True, methods=("mixup",))) == 0
+    pinned.check("family", tmp_path / "smoke")
     assert (tmp_path / "smoke/table.md").exists() and (tmp_path / "smoke/plot.png").exists()
     lines = (tmp_path / "smoke/runs.jsonl").read_text().splitlines()
     assert len(lines) == 4  # plain and mixup, two seeds

@@ -14,6 +14,7 @@ from experiments.core import loop
 from experiments.gan import __main__ as gan
 from experiments.gan import mixtures as toys
 from experiments.gan import step as gan_train
+from tests.experiments import pinned
 
 KEY = jax.random.key(0)
 RING, GRID = toys.ring(), toys.grid()
@@ -234,6 +235,7 @@ def test_results_are_of_the_last_and_of_the_best_check():
 @pytest.mark.slow
 def test_smoke_prints_writes_and_goes_on(tmp_path, capsys):
     assert gan.main(gan.Config(out=tmp_path, smoke=True)) == 0
+    pinned.check("gan", tmp_path / "smoke")
     printed = capsys.readouterr().out
     for word in ("mixup α=0.2", "real samples", "ring", "grid", "Pass rule"):
         assert word in printed

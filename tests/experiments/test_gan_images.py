@@ -15,6 +15,7 @@ from experiments.gan import step as gan_train
 from experiments.gan_images import __main__ as gan_images
 from experiments.gan_images import scores as gan_digits
 from experiments.models import dcgan
+from tests.experiments import pinned
 from tests.pages import block, run
 
 KEY = jax.random.key(0)
@@ -168,6 +169,7 @@ def test_samples_are_tiled_in_rows():
 @pytest.mark.slow
 def test_smoke_prints_writes_and_goes_on(tmp_path, capsys):
     assert gan_images.main(gan_images.Config(out=tmp_path, smoke=True)) == 0
+    pinned.check("gan_images", tmp_path / "smoke")
     printed = capsys.readouterr().out
     for word in (*gan_images.METHODS, gan_images.FLOOR, "Pass rule"):
         assert word in printed

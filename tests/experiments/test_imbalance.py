@@ -17,6 +17,7 @@ from experiments.imbalance import __main__ as imbalance
 from experiments.imbalance import train as imbalance_train
 from experiments.imbalance.train import DEFERRED, MAMIX, MIXUP, REMIX, Method
 from tests import pages
+from tests.experiments import pinned
 
 KEY = jax.random.key(0)
 COUNTS = np.array([50, 10, 2], np.int32)
@@ -183,6 +184,7 @@ def test_errors_by_frequency():
 @pytest.mark.slow
 def test_smoke(tmp_path):
     assert imbalance.main(imbalance.Config(smoke=True, out=tmp_path)) == 0
+    pinned.check("imbalance", tmp_path / "smoke")
     settings = {"experiment": "imbalance", "data": "Digits", "steps": 50}
     runs, others = report.read_runs(tmp_path / "smoke" / "runs.jsonl", settings)
     assert not others and len(runs) == 2 * len(imbalance.METHODS)

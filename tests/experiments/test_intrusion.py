@@ -11,6 +11,7 @@ from experiments.core.seeds import epoch_trainer
 from experiments.harness import runs as report
 from experiments.intrusion import __main__ as intrusion
 from experiments.intrusion import figures as regions
+from tests.experiments import pinned
 
 KEY = jax.random.key(0)
 
@@ -69,6 +70,7 @@ def test_decisions_are_those_of_the_first_seed():
 @pytest.mark.slow
 def test_smoke(tmp_path):
     assert intrusion.main(intrusion.Config(smoke=True, out=tmp_path)) == 0
+    pinned.check("intrusion", tmp_path / "smoke")
     settings = {"experiment": "intrusion", "epochs": 2}
     runs, others = report.read_runs(tmp_path / "smoke" / "runs.jsonl", settings)
     assert not others and len(runs) == 3 * 2 * len(intrusion.METHODS)

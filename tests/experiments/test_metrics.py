@@ -16,6 +16,7 @@ from experiments.core.step import init, train_step
 from experiments.data import digits, strange
 from experiments.harness import digits_mlp as contenders
 from experiments.harness import runs as report
+from tests.experiments import pinned
 
 KEY = jax.random.key(0)
 
@@ -247,6 +248,7 @@ def test_the_verdict_on_calibration():
 @pytest.mark.slow
 def test_calibration_smoke(tmp_path):
     assert calibration.main(calibration.Config(out=tmp_path, smoke=True)) == 0
+    pinned.check("calibration", tmp_path / "smoke")
     out = tmp_path / "smoke"
     lines = (out / "runs.jsonl").read_text().splitlines()
     assert len(lines) == 2 * 4 * len(calibration.METHODS)

@@ -17,6 +17,7 @@ from experiments.noisy_labels import __main__ as noisy_labels
 from experiments.noisy_labels import dividemix
 from experiments.noisy_labels.dividemix import Kind, Method
 from tests import pages
+from tests.experiments import pinned
 
 KEY = jax.random.key(0)
 
@@ -168,6 +169,7 @@ def test_pictures_in_place_of_digits(pictures):
 
 def test_smoke(tmp_path):
     assert noisy_labels.main(noisy_labels.Config(smoke=True, out=tmp_path)) == 0
+    pinned.check("noisy_labels", tmp_path / "smoke")
     settings = {"experiment": "noisy_labels", "data": "Digits", "epochs": 2}
     runs, others = report.read_runs(tmp_path / "smoke" / "runs.jsonl", settings)
     assert not others and len(runs) == 4

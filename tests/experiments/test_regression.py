@@ -17,6 +17,7 @@ from experiments.regression import __main__ as regression
 from experiments.regression import train as regression_train
 from experiments.regression.train import KERNEL, NEAREST, SWAPPED, Method
 from tests import pages
+from tests.experiments import pinned
 
 KEY = jax.random.key(0)
 
@@ -218,6 +219,7 @@ def test_each_method_by_hand():
 
 def test_smoke(tmp_path):
     assert regression.main(regression.Config(smoke=True, out=tmp_path)) == 0
+    pinned.check("regression", tmp_path / "smoke")
     lines = (tmp_path / "smoke" / "runs.jsonl").read_text()
     assert str(tmp_path) not in lines
     settings = report.json.loads(lines.splitlines()[0])["settings"]

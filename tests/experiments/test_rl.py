@@ -17,6 +17,7 @@ from experiments.core import loop
 from experiments.rl import __main__ as rl
 from experiments.rl import levels as rl_train
 from experiments.rl import ppo
+from tests.experiments import pinned
 from tests.pages import block, run
 
 KEY = jax.random.key(0)
@@ -274,6 +275,7 @@ def test_without_gymnax_it_says_what_to_install(monkeypatch):
 @pytest.mark.slow
 def test_smoke_prints_writes_and_goes_on(tmp_path, capsys):
     assert rl.main(rl.Config(out=tmp_path, smoke=True)) == 0
+    pinned.check("rl", tmp_path / "smoke")
     printed = capsys.readouterr().out
     for word in (*rl.METHODS, "unseen", "Pass rule"):
         assert word in printed

@@ -20,6 +20,7 @@ from experiments.models.unet import UNet
 from experiments.segmentation import __main__ as segmentation
 from experiments.segmentation import figures as pictures
 from experiments.segmentation import train as training
+from tests.experiments import pinned
 from tests.pages import block, run
 
 KEY = jax.random.key(0)
@@ -317,6 +318,7 @@ def test_what_the_command_refuses(tmp_path):
 @pytest.mark.slow
 def test_smoke_writes_runs_a_table_and_pictures(tmp_path):
     assert segmentation.main(segmentation.Config(out=tmp_path, smoke=True)) == 0
+    pinned.check("segmentation", tmp_path / "smoke")
     out = tmp_path / "smoke"
     files = {path.name for path in out.iterdir()}
     assert files == {"runs.jsonl", "table.md", "plot.png", "predictions.png", "mixes.png"}

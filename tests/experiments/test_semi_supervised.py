@@ -20,6 +20,7 @@ from experiments.semi_supervised import __main__ as semi_supervised
 from experiments.semi_supervised import losses as semi_losses
 from experiments.semi_supervised import train as semi_train
 from experiments.semi_supervised.losses import Numbers
+from tests.experiments import pinned
 from tests.pages import block, run
 
 KEY = jax.random.key(0)
@@ -354,6 +355,7 @@ def test_readme_block():
 
 def test_smoke_writes_runs_tables_and_pictures(tmp_path):
     assert semi_supervised.main(semi_supervised.Config(smoke=True, out=tmp_path)) == 0
+    pinned.check("semi_supervised", tmp_path / "smoke")
     out = tmp_path / "smoke"
     found = {path.name for path in out.iterdir()}
     assert found == {"runs.jsonl", "choose.jsonl", "table.md", "plot.png", "moons.png"}

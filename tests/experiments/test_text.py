@@ -16,6 +16,7 @@ from experiments.models import transformer
 from experiments.text import __main__ as text
 from experiments.text import train as text_train
 from experiments.text.train import Batch, Method
+from tests.experiments import pinned
 from tests.pages import block, run
 
 KEY = jax.random.key(0)
@@ -275,6 +276,7 @@ def test_the_readme_s_block():
 @pytest.mark.slow
 def test_smoke(tmp_path):
     assert text.main(text.Config(smoke=True, out=tmp_path)) == 0
+    pinned.check("text", tmp_path / "smoke")
     out = tmp_path / "smoke"
     assert {path.name for path in out.iterdir()} == {"runs.jsonl", "table.md", "plot.png"}
     written = (out / "table.md").read_text()

@@ -13,6 +13,7 @@ from experiments.data import moving_digits
 from experiments.models.cnn3d import CNN3D, Layer
 from experiments.video import __main__ as video
 from experiments.video import train as video_train
+from tests.experiments import pinned
 from tests.pages import block, run
 
 KEY = jax.random.key(0)
@@ -159,6 +160,7 @@ def test_one_frame_is_a_clip():
 
 def test_smoke(tmp_path):
     assert video.main(video.Config(out=tmp_path, smoke=True)) == 0
+    pinned.check("video", tmp_path / "smoke")
     out = tmp_path / "smoke"
     assert {path.name for path in out.iterdir()} == {"runs.jsonl", "table.md", "plot.png"}
     runs = [json.loads(line) for line in (out / "runs.jsonl").read_text().splitlines()]
