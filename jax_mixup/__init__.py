@@ -52,9 +52,9 @@ from jax_mixup.apply.losses import pair_loss as pair_loss
 from jax_mixup.apply.losses import regmixup_loss as regmixup_loss
 from jax_mixup.apply.losses import decoupled_loss as decoupled_loss
 from jax_mixup.apply.losses import mixupe_penalty as mixupe_penalty
-from jax_mixup.apply.losses import intrusion_loss as intrusion_loss
-from jax_mixup.apply.losses import mask_loss as mask_loss
-from jax_mixup.apply.losses import adautomix_loss as adautomix_loss
+from jax_mixup.apply.mask_losses import intrusion_loss as intrusion_loss
+from jax_mixup.apply.mask_losses import mask_loss as mask_loss
+from jax_mixup.apply.mask_losses import adautomix_loss as adautomix_loss
 from jax_mixup.apply.metrics import mixed_accuracy as mixed_accuracy
 from jax_mixup.apply.features import blend_at as blend_at
 from jax_mixup.apply.features import add_noise as add_noise

@@ -1,12 +1,13 @@
-"""The `Mix` value and the verbs that apply it.
+"""The `Mix` value.
 
-A mix is drawn once and then applied to all that belongs to the batch: inputs, labels, dense maps,
-hidden features, losses, metrics. In every verb the mix comes first, then arrays or PyTrees of
-arrays with the batch first. Row i is mixed with row p = partner[i]. The verbs for labels, losses
-and metrics are in `labels`, those that change a mix in `adjust`.
+A mix is drawn once and then applied to everything that belongs to the batch: inputs, labels, dense
+maps, hidden features, losses, metrics. In every verb the mix comes first, then arrays or PyTrees of
+arrays with the batch first. Example i is mixed with example p = partner[i]. The verbs that apply a
+mix are in `apply`, those that change one in `adjust`.
 
-Where more than two rows are mixed, a tuple of mixes says so: each layer blends what the layers
-before it gave with one more partner's row (`overlay`). Verbs take `Mixes`, a mix or such a tuple.
+Where more than two examples are mixed, the mix is a tuple of mixes: each layer blends the result of
+the layers before it with one more partner (`overlay`). Verbs take `Mixes`, which is one mix or such
+a tuple.
 """
 
 import dataclasses
@@ -21,21 +22,24 @@ from jax_mixup.pairings._rows import StaticPairing
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Mix:
-    """What is mixed with what, and in which shares: a PyTree of arrays.
+    """Which examples are mixed, and with which weights: a PyTree of arrays.
 
         x̃ᵢ = mᵢ ⊙ xᵢ + (1 - mᵢ) ⊙ xₚ,  ỹᵢ = λᵢ yᵢ + (1 - λᵢ) yₚ
 
-    Samplers draw one. It can be made by hand, logged, returned from jit, scanned and vmapped;
-    `dataclasses.replace(mix, lam=...)` gives another label weight, say one from attention. It is of
-    all rows of its batch: a part of them has other partners, and draws a mix of its own.
+    Samplers draw a mix. You can also make one by hand, log it, return it from jit, scan it and vmap
+    it; `dataclasses.replace(mix, lam=...)` gives it another label weight, such as one from
+    attention. A mix belongs to its whole batch: in a part of the batch examples have other
+    partners, so draw a mix of its own for each part.
 
     Attributes:
-      partner: i32[B], or a static pairing: the row p that each row is mixed with.
-      mask: the share m of the row's own input at each position, `[B or 1]` or `[B or 1, *spatial]`;
-        float32 in [0, 1], or bool where the method is hard, so that ids can follow it. The
-        positions come right after the batch, as in arrays with channels last.
-      lam: f32[B] in [0, 1]: the share λ of the row's own label. For geometric methods it is the
-        share of positions that were taken from the row.
+      partner: i32[B], or a static pairing: the index p of the example that each example is mixed
+        with.
+      mask: the weight m of the example's own input at each position, `[B or 1]` or
+        `[B or 1, *spatial]`. It is float32 in [0, 1], or bool where the method is hard, so that ids
+        can be selected by it. The positions come right after the batch, as in arrays with channels
+        last.
+      lam: f32[B] in [0, 1]: the weight λ of the example's own label. For geometric methods it is
+        the fraction of positions that come from the example itself.
 
     Example:
       >>> mix = jm.Mix(jm.reverse(), mask=jnp.array([0.75]), lam=jnp.array([0.75, 0.75]))
@@ -51,4 +55,4 @@ class Mix:
 Mixes = Mix | tuple[Mix, ...]
 
 
-M = TypeVar("M", Mix, tuple[Mix, ...])  # what changes a mix gives the same kind
+M = TypeVar("M", Mix, tuple[Mix, ...])  # a changed mix is of the kind that it was

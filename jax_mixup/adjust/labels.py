@@ -1,4 +1,4 @@
-"""Change the label weights of a mix: by what was taken, or by how rare each class is."""
+"""Change the label weights of a mix: by the content that was taken, or by how rare each class is."""
 
 import dataclasses
 
@@ -15,23 +15,26 @@ from jax_mixup.mix import Mix
 def reweigh(
     mix: Mix, amount: Shaped[ArrayLike, "b ..."], *, other: Shaped[ArrayLike, "b ..."] | None = None
 ) -> Mix:
-    """Weigh labels by how much of something was really taken: valid samples, saliency, attention.
+    """Weigh labels by the content that was taken: valid samples, saliency, attention.
 
         λᵢ = Σ m aᵢ / (Σ m aᵢ + Σ (1 - m) aₚ)
 
-    Where rows have padding, a mask's area counts positions that hold nothing; this does not.
+    Where examples have padding, the area of a mask also counts positions without content; this does
+    not.
 
     Args:
-      mix: a mix of B rows.
-      amount: a >= 0, f or bool [B, *spatial], with the mask's positions first. What the mask hides
-        has no influence, not even NaN.
-      other: amounts of what is blended in place of the partners, as of a second batch.
+      mix: a mix of B examples.
+      amount: a >= 0, f or bool [B, *spatial], with the mask's positions first. Hidden values have
+        no influence, not even NaN.
+      other: the amounts of what is blended in place of the partners, for example of a second batch;
+        of the same shape and dtype as `amount`.
 
     Returns:
-      The mix with this `lam`; where nothing was taken from either row it stays as it was.
+      The mix with this `lam`. Where nothing was taken from either example, λ stays as it was.
 
     Raises:
-      ValueError: for another B, or a mask that does not fit.
+      ValueError: If `amount` has another B, if the mask does not fit it, or if `other` has another
+        shape or dtype.
 
     Example:
       >>> mask = jnp.array([[True, True, False, False]])
@@ -40,9 +43,9 @@ def reweigh(
       >>> [round(float(lam), 3) for lam in jm.reweigh(mix, valid).lam]
       [0.667, 0.5]
 
-    With a teacher's map of each unmixed row, divided by its own sum: TokenMix, Liu et al. 2022,
-    arXiv:2207.08409, whose two weights, Σ m aᵢ and Σ (1 - m) aₚ, are left not to sum to 1. For the
-    attention of the mixed rows: `transmix`.
+    With a teacher's map of each unmixed example, divided by its own sum, this is TokenMix, Liu et
+    al. 2022, arXiv:2207.08409, whose two weights, Σ m aᵢ and Σ (1 - m) aₚ, need not sum to 1. For
+    the attention of the mixed examples call `transmix`.
     """
     amount = checked_rows("reweigh", mix, "amount", amount)
     mask = mask_for("reweigh", mix, amount).astype(jnp.float32)
@@ -69,19 +72,19 @@ def remix(
         λᵢ = 0 if nᵢ >= κ nₚ and λᵢ < τ;  1 if nₚ >= κ nᵢ and 1 - λᵢ < τ;  else λᵢ
 
     Args:
-      mix: a mix of B rows; inputs are blended as ever.
-      labels: class ids, i[B]. Pairs with an id outside [0, K) keep their weight.
-      counts: n, how many training examples each class has, [K].
-      other: ids of what is blended in place of the partners, as of a second batch.
-      kappa: how many times as frequent counts as much.
-      tau: below which share of the frequent one its label is dropped.
+      mix: a mix of B examples; inputs are blended as before.
+      labels: class ids, i[B]. Pairs with an id outside [0, K) keep their label weight.
+      counts: n, the number of training examples in each class, [K].
+      other: ids of what is blended in place of the partners, for example of a second batch.
+      kappa: κ, how many times as frequent the other class must be.
+      tau: τ, the label weight of the frequent class below which its label is dropped.
 
     Returns:
       The mix with these label weights.
 
     Raises:
-      TypeError: for labels that are not ids of shape (B,).
-      ValueError: for another B, or counts that are not of shape (K,).
+      TypeError: If labels are not ids of shape (B,).
+      ValueError: If labels have another B, or if counts do not have shape (K,).
 
     Example:
       >>> mix = jm.Mix(jm.reverse(), jnp.array([0.7]), lam=jnp.full(2, 0.7))
@@ -110,18 +113,21 @@ def mamix(
 
         λᵢ = λ / (2c) for λ < c, else 1 - (1 - λ) / (2 (1 - c));  c = γₚ / (γᵢ + γₚ), γ = n^-ω
 
-    Labels are even at λ = c, where the rarer class has less than half of the input.
+    Both labels have weight ½ at λ = c, where the rarer class has less than half of the input.
 
     Args:
-      mix: a mix of B rows; inputs are blended as ever.
-      labels, counts, other: as in `remix`.
-      omega: ω, 0 changes nothing.
+      mix: a mix of B examples; inputs are blended as before.
+      labels: class ids, i[B]. Pairs with an id outside [0, K) keep their label weight.
+      counts: n, the number of training examples in each class, [K].
+      other: ids of what is blended in place of the partners, for example of a second batch.
+      omega: ω; 0 changes nothing.
 
     Returns:
       The mix with these label weights.
 
     Raises:
-      TypeError, ValueError: as `remix`.
+      TypeError: If labels are not ids of shape (B,).
+      ValueError: If labels have another B, or if counts do not have shape (K,).
 
     Example:
       >>> mix = jm.Mix(jm.reverse(), jnp.array([0.5]), lam=jnp.full(2, 0.5))
@@ -142,14 +148,15 @@ def mamix(
 def _counts(
     function: str, mix: Mix, labels: ArrayLike, counts: ArrayLike, other: ArrayLike | None
 ) -> tuple[Float[Array, "b"], Float[Array, "b"], Array]:
-    """How frequent the row's and its partner's classes are, and where both are classes."""
+    """Count how often the example's and its partner's class occur; and where both ids are classes."""
     labels = checked_rows(function, mix, "labels", labels)
     ids = _checks.integer_ids(function, "labels", labels)
     partners = partner_rows(function, mix, "labels", labels, other)
     counts = jnp.asarray(counts).astype(jnp.float32)
     if counts.ndim != 1:
         raise ValueError(
-            f"{function} got counts of shape {counts.shape}; it needs one for each class, (K,)."
+            f"{function} got counts of shape {counts.shape}; it needs one count for each class, "
+            "(K,): call jnp.bincount(labels, length=K) on all training labels."
         )
 
     def count(ids: Array) -> tuple[Float[Array, "b"], Array]:

@@ -1,6 +1,6 @@
-"""The verbs for lists of boxes, points and objects: a mixed input holds what both rows hold.
+"""The verbs for lists of boxes, points and objects: a mixed input has those of both examples.
 
-Lists are padded to N entries, with weight 0. A list is never averaged with another: it is joined.
+Lists are padded to N entries, with weight 0. Two lists are never averaged: they are joined.
 """
 
 from typing import Any
@@ -35,34 +35,37 @@ def mix_boxes(
     box_format: str = "yxyx",
     min_visible: float = 0.1,
 ) -> tuple[PyTree, ...]:
-    """Join each row's boxes with its partner's, each with the weight of what is seen of it.
+    """Join each example's boxes with its partner's, each with the weight of its visible part.
 
         weights = (w · s(m), wₚ · s(1 - m))
 
-    s is m itself for a mask without positions, as mixup's; the mean of m over the box for a soft
-    mask; for a bool mask, as CutMix's, 1 where at least `min_visible` of the box is seen, else 0,
-    and the box shrinks to what is seen.
+    For a mask without positions, such as that of mixup, s is m itself. For a soft mask, s is the
+    mean of m over the box. For a bool mask, such as that of CutMix, s is 1 if at least
+    `min_visible` of the box is visible, else 0, and the box shrinks to its visible part.
 
     Args:
-      mix: a mix of B rows.
+      mix: a mix of B examples.
       boxes: [B, N, 2d] in positions, which for images are pixels; see `box_format`. What lies
         beyond the border does not count.
-      weights: [B, N], of each box's loss; 0 for padding, which stays 0, whatever its box is.
-      *others: more of each box, class ids for example: arrays [B, N, ...] or PyTrees of them.
-      other: (boxes, weights, *others) to join in place of the partners', as of a second batch.
-      box_format: "yxyx" is (y0, x0, y1, x1), starts and then stops in the order of the mask's d
-        axes; "xyxy" is (x0, y0, x1, y1), as torchvision's and most detectors', and "xywh" is
-        (x0, y0, width, height), as COCO's files: both with the mask's last axis first.
-      min_visible: the least share of a box under a bool mask; slivers below get weight 0. So do
-        boxes of no area.
+      weights: [B, N], the weight of each box's loss. It is 0 for padding, and stays 0 there,
+        whatever the box is.
+      *others: more values of each box, class ids for example: arrays [B, N, ...] or PyTrees of
+        them.
+      other: (boxes, weights, *others) to join in place of the partners', for example those of a
+        second batch.
+      box_format: "yxyx" is (y0, x0, y1, x1): starts and then stops, in the order of the mask's d
+        axes. "xyxy" is (x0, y0, x1, y1), as in torchvision and most detectors, and "xywh" is
+        (x0, y0, width, height), as in the files of COCO; both begin with the mask's last axis.
+      min_visible: the least visible fraction of a box under a bool mask; boxes with less of it get
+        weight 0. So do boxes of no area.
 
     Returns:
-      (boxes, weights, *others), with 2N entries a row, its own first. Weights are floats: float32
-      for integers and bools.
+      (boxes, weights, *others), with 2N entries for each example, its own first. Weights are
+      floating point: integers and bools become float32.
 
     Raises:
-      ValueError: for another B, boxes that are not [B, N, 2d] for the mask's d axes, weights of
-        another shape, an unknown `box_format`, or an `other` that does not fit.
+      ValueError: If an array has another B, if boxes are not [B, N, 2d] for the mask's d axes, if
+        weights have another shape, if `box_format` is unknown, or if `other` does not fit.
 
     Example:
       The right half of each image comes from the other.
@@ -74,11 +77,11 @@ def mix_boxes(
       >>> boxes[0].tolist(), weights[0].tolist(), ids[0].tolist()
       ([[1.0, 1.0, 3.0, 4.0], [5.0, 0.0, 8.0, 3.0]], [1.0, 0.0], [7, 9])
 
-    For mixup as in Zhang et al. 2019, arXiv:1902.04103, who weigh boxes by λ and 1-λ.
+    For mixup, this follows Zhang et al. 2019, arXiv:1902.04103, who weigh boxes by λ and 1-λ.
     """
     _checks.option("mix_boxes", "box_format", box_format, BOX_FORMATS)
     pairs = _pairs("mix_boxes", mix, (boxes, weights, *others), other)
-    mix, rank = _not_alone(mix, other), mix.mask.ndim - 1
+    mix, rank = _without_own_partners(mix, other), mix.mask.ndim - 1
     joined = []
     for own, (boxes, weights) in zip((True, False), pairs[:2], strict=True):
         boxes = checked_rows("mix_boxes", mix, "boxes", boxes)
@@ -86,13 +89,13 @@ def mix_boxes(
             raise ValueError(
                 f"mix_boxes got boxes of shape {boxes.shape} for a mask of shape {mix.mask.shape}; "
                 f"it needs (B, N, {2 * rank or 4}), starts and stops along the mask's axes: write "
-                "boxes[None] for one row's list."
+                "boxes[None] for the list of one example."
             )
         weights = _weights("mix_boxes", "weights", weights, boxes.shape[:2])
-        seen, share = _visible(mix, _to_axes(boxes, box_format), own)
+        visible, share = _visible_boxes(mix, _to_axes(boxes, box_format), own)
         if rank and mix.mask.dtype == jnp.bool_:
-            share = _enough(share, min_visible)
-        joined.append((_from_axes(seen, box_format), _weighed(weights, share)))
+            share = _visible_enough(share, min_visible)
+        joined.append((_from_axes(visible, box_format), _scaled(weights, share)))
     return tuple(jax.tree.map(_join, *joined)) + _joined(pairs[2:])
 
 
@@ -105,26 +108,30 @@ def mix_points(
     other: tuple[PyTree, ...] | None = None,
     point_format: str = "yx",
 ) -> tuple[PyTree, ...]:
-    """Join each row's points with its partner's, each as visible as the mask is where it lies.
+    """Join each example's points with its partner's, each as visible as the mask says at its place.
 
         visible = (v · m(point), vₚ · (1 - m)(point))
 
     Args:
-      mix: a mix of B rows.
+      mix: a mix of B examples.
       points: [B, N, d] in positions; see `point_format`. Under a mask with positions, points beyond
         the border are not visible.
-      visible: [B, N], 0 for padding and for what is hidden. COCO's 0, 1, 2 stay what they are where
-        a point is seen whole.
-      *others: as in `mix_boxes`.
-      other: (points, visible, *others) to join in place of the partners', as of a second batch.
-      point_format: "yx" has the order of the mask's axes; "xy", as COCO's, the last axis first.
+      visible: [B, N], 0 for padding and for hidden points. COCO's values 0, 1 and 2 stay the same
+        where the mask shows a point fully.
+      *others: more values of each point, class ids for example: arrays [B, N, ...] or PyTrees of
+        them.
+      other: (points, visible, *others) to join in place of the partners', for example those of a
+        second batch.
+      point_format: "yx" has the order of the mask's axes; "xy", as in COCO, begins with the last
+        axis.
 
     Returns:
-      (points, visible, *others), with 2N entries a row, its own first. `visible` is of floats:
-      float32 for integers and bools.
+      (points, visible, *others), with 2N entries for each example, its own first. `visible` is
+      floating point: integers and bools become float32.
 
     Raises:
-      ValueError: as `mix_boxes`.
+      ValueError: If an array has another B, if points are not [B, N, d] for the mask's d axes, if
+        `visible` has another shape, if `point_format` is unknown, or if `other` does not fit.
 
     Example:
       >>> mask = jnp.broadcast_to(jnp.arange(8) < 4, (1, 8, 8))
@@ -136,7 +143,7 @@ def mix_points(
     """
     _checks.option("mix_points", "point_format", point_format, POINT_FORMATS)
     pairs = _pairs("mix_points", mix, (points, visible, *others), other)
-    mix, rank = _not_alone(mix, other), mix.mask.ndim - 1
+    mix, rank = _without_own_partners(mix, other), mix.mask.ndim - 1
     joined = []
     for own, (points, visible) in zip((True, False), pairs[:2], strict=True):
         points = checked_rows("mix_points", mix, "points", points)
@@ -148,7 +155,7 @@ def mix_points(
             )
         visible = _weights("mix_points", "visible", visible, points.shape[:2])
         place = points if point_format == "yx" else points[..., ::-1]
-        joined.append((points, _weighed(visible, _at(mix, place, own))))
+        joined.append((points, _scaled(visible, _mask_at(mix, place, own))))
     return tuple(jax.tree.map(_join, *joined)) + _joined(pairs[2:])
 
 
@@ -162,30 +169,36 @@ def mix_instances(
     box_format: str = "yxyx",
     min_visible: float = 0.1,
 ) -> tuple[PyTree, ...]:
-    """Join each row's objects, given by dense masks, with its partner's, as far as they are seen.
+    """Join each example's objects, as dense masks, with its partner's, as far as they are visible.
 
         instances = (a ∧ m, aₚ ∧ ¬m) under a bool mask m;  boxes = the smallest around what is left
 
-    Under a bool mask, as CutMix's, an object is cut where the other row is seen, and its weight is
-    0 where less than `min_visible` of its positions are left. Under a soft mask, as mixup's,
-    objects stay whole, and weights are multiplied by the mean of m over each object.
+    Under a bool mask, such as that of CutMix, an object is cut where the other example is visible,
+    and its weight is 0 if less than `min_visible` of its positions are left. Under a soft mask,
+    such as that of mixup, objects stay whole, and weights are multiplied by the mean of m over each
+    object.
 
     Args:
-      mix: a mix of B rows.
+      mix: a mix of B examples.
       instances: [B, N, *spatial], bool, or numbers that are 0 outside of the object.
-      weights: [B, N], of each object's loss; 0 for padding.
-      *others: more of each object, class ids for example: arrays [B, N, ...] or PyTrees of them.
-      other: (instances, weights, *others) to join in place of the partners', as of a second batch.
-      box_format: as in `mix_boxes`.
-      min_visible: the least share of an object's positions under a bool mask.
+      weights: [B, N], the weight of each object's loss; 0 for padding.
+      *others: more values of each object, class ids for example: arrays [B, N, ...] or PyTrees of
+        them.
+      other: (instances, weights, *others) to join in place of the partners', for example those of a
+        second batch.
+      box_format: the format of the boxes that are returned. "yxyx" is (y0, x0, y1, x1): starts and
+        then stops, in the order of the mask's d axes. "xyxy" is (x0, y0, x1, y1) and "xywh" is
+        (x0, y0, width, height).
+      min_visible: the least visible fraction of an object's positions under a bool mask.
 
     Returns:
-      (instances, boxes, weights, *others), with 2N entries a row, its own first: `boxes` f32, of
-      what is seen of each object, zeros where nothing is; weights as in `mix_boxes`.
+      (instances, boxes, weights, *others), with 2N entries for each example, its own first. `boxes`
+      are float32, around the visible part of each object, and zeros where nothing is visible.
+      Weights are floating point: integers and bools become float32.
 
     Raises:
-      ValueError: for another B, instances without positions or with others than the mask's, weights
-        of another shape, an unknown `box_format`, or an `other` that does not fit.
+      ValueError: If an array has another B, if instances have no positions or not those of the
+        mask, if weights have another shape, if `box_format` is unknown, or if `other` does not fit.
 
     Example:
       The right half of each image comes from the other.
@@ -199,38 +212,38 @@ def mix_instances(
     """
     _checks.option("mix_instances", "box_format", box_format, BOX_FORMATS)
     pairs = _pairs("mix_instances", mix, (instances, weights, *others), other)
-    mix = _not_alone(mix, other)
+    mix = _without_own_partners(mix, other)
     joined = []
     for own, (objects, weights) in zip((True, False), pairs[:2], strict=True):
         objects = checked_rows("mix_instances", mix, "instances", objects)
         if objects.ndim < 3 or mix.mask.ndim not in (1, objects.ndim - 1):
             raise ValueError(
                 f"mix_instances got instances of shape {objects.shape} for a mask of shape "
-                f"{mix.mask.shape}; it needs (B, N, *spatial) with the mask's positions."
+                f"{mix.mask.shape}; it needs (B, N, *spatial), with the positions of the mask."
             )
         weights = _weights("mix_instances", "weights", weights, objects.shape[:2])
-        seen, share = _left(mix, objects, own, min_visible)
-        boxes = _from_axes(_tight(seen.astype(bool)), box_format)
-        joined.append((seen, boxes, _weighed(weights, share)))
+        visible, share = _visible_objects(mix, objects, own, min_visible)
+        boxes = _from_axes(_smallest_boxes(visible.astype(bool)), box_format)
+        joined.append((visible, boxes, _scaled(weights, share)))
     return tuple(jax.tree.map(_join, *joined)) + _joined(pairs[2:])
 
 
 def _pairs(
     function: str, mix: Mix, own: tuple[PyTree, ...], other: tuple[PyTree, ...] | None
 ) -> list[Any]:
-    """The own lists (what, weights), the partners', and then each further list with its partner."""
-    given: Any = take_partner(mix, own) if other is None else other
-    if not isinstance(given, tuple) or len(given) != len(own):
-        got = len(given) if isinstance(given, tuple) else type(given).__name__
+    """Pair the own lists with the partners': first (what, weights), then each further list."""
+    partners: Any = take_partner(mix, own) if other is None else other
+    if not isinstance(partners, tuple) or len(partners) != len(own):
+        got = len(partners) if isinstance(partners, tuple) else type(partners).__name__
         raise ValueError(
-            f"{function} got other of {got} for {len(own)} lists; it needs a tuple of as many, in "
-            "the same order."
+            f"{function} got other of {got} for {len(own)} lists; it needs a tuple of as many "
+            "lists, in the same order."
         )
-    return [own[:2], given[:2], *zip(own[2:], given[2:], strict=True)]
+    return [own[:2], partners[:2], *zip(own[2:], partners[2:], strict=True)]
 
 
-def _not_alone(mix: Mix, other: object) -> Mix:
-    """The mix, without rows that are their own partner: what is in them must not count twice."""
+def _without_own_partners(mix: Mix, other: object) -> Mix:
+    """The mix, without mixing for examples that are their own partner: they must not count twice."""
     if other is not None:
         return mix
     n = mix.lam.shape[0]
@@ -244,13 +257,13 @@ def _weights(
     return weights if jnp.issubdtype(weights.dtype, jnp.inexact) else weights.astype(jnp.float32)
 
 
-def _weighed(weights: Float[Array, "b n"], share: Float[Array, "b n"]) -> Float[Array, "b n"]:
-    """What is padding stays 0, whatever its box is: NaN, say."""
-    weighed = jnp.where(weights != 0, weights.astype(jnp.float32) * share, 0.0)
-    return weighed.astype(weights.dtype)
+def _scaled(weights: Float[Array, "b n"], share: Float[Array, "b n"]) -> Float[Array, "b n"]:
+    """The weights times what is visible; padding stays 0, whatever its box is, even NaN."""
+    product = jnp.where(weights != 0, weights.astype(jnp.float32) * share, 0.0)
+    return product.astype(weights.dtype)
 
 
-def _enough(share: Float[Array, "b n"], least: float) -> Float[Array, "b n"]:
+def _visible_enough(share: Float[Array, "b n"], least: float) -> Float[Array, "b n"]:
     return ((share > 0) & (share >= least)).astype(jnp.float32)
 
 
@@ -263,7 +276,7 @@ def _joined(pairs: list[Any]) -> tuple[PyTree, ...]:
 
 
 def _to_axes(boxes: Shaped[Array, "b n _"], box_format: str) -> Shaped[Array, "b n _"]:
-    """Starts and stops, in the order of the mask's axes."""
+    """Boxes as starts and stops, in the order of the mask's axes."""
     if box_format == "yxyx":
         return boxes
     start, stop = jnp.split(boxes, 2, axis=-1)
@@ -278,30 +291,30 @@ def _from_axes(boxes: Shaped[Array, "b n _"], box_format: str) -> Shaped[Array, 
     return jnp.concatenate([start, stop - start if box_format == "xywh" else stop], axis=-1)
 
 
-def _left(
+def _visible_objects(
     mix: Mix, objects: Shaped[Array, "b n *spatial"], own: bool, min_visible: float
 ) -> tuple[Shaped[Array, "b n *spatial"], Float[Array, "b n"]]:
-    """Each object as far as it is seen, and its weight."""
+    """The visible part of each object, and its weight."""
     mask, axes = mix.mask, tuple(range(2, objects.ndim))
     if mask.ndim == 1:
         return objects, jnp.broadcast_to(_share(mix, own)[:, None], objects.shape[:2])
     one = jax.ShapeDtypeStruct((objects.shape[0], *objects.shape[2:]), objects.dtype)
     _checks.mask_fits("mix_instances", mask.shape, one)
     weight = jnp.expand_dims(_share(mix, own), 1)
-    covered = objects.astype(bool)
-    area = covered.sum(axes, dtype=jnp.int32).astype(jnp.float32)
-    share = jnp.where(covered, weight, 0.0).sum(axes) / jnp.maximum(area, 1.0)
+    inside = objects.astype(bool)
+    area = inside.sum(axes, dtype=jnp.int32).astype(jnp.float32)
+    share = jnp.where(inside, weight, 0.0).sum(axes) / jnp.maximum(area, 1.0)
     if mask.dtype != jnp.bool_:
         return objects, share
-    seen = jnp.where(weight > 0, objects, jnp.zeros((), objects.dtype))
-    return seen, _enough(share, min_visible)
+    visible = jnp.where(weight > 0, objects, jnp.zeros((), objects.dtype))
+    return visible, _visible_enough(share, min_visible)
 
 
-def _tight(seen: Bool[Array, "b n *spatial"]) -> Float[Array, "b n _"]:
-    """The smallest box around what is True; zeros where nothing is."""
+def _smallest_boxes(visible: Bool[Array, "b n *spatial"]) -> Float[Array, "b n _"]:
+    """The smallest box around all True positions; zeros where there are none."""
     first, last = [], []
-    for axis in range(2, seen.ndim):
-        line = seen.any(axis=tuple(a for a in range(2, seen.ndim) if a != axis))
+    for axis in range(2, visible.ndim):
+        line = visible.any(axis=tuple(a for a in range(2, visible.ndim) if a != axis))
         some, size = line.any(axis=-1), line.shape[-1]
         start = jnp.argmax(line, axis=-1).astype(jnp.float32)
         stop = size - jnp.argmax(line[..., ::-1], axis=-1).astype(jnp.float32)
@@ -315,10 +328,10 @@ def _share(mix: Mix, own: bool) -> Float[Array, "b *spatial"]:
     return mask if own else 1 - mask
 
 
-def _visible(
+def _visible_boxes(
     mix: Mix, boxes: Float[Array, "b n _"], own: bool
 ) -> tuple[Float[Array, "b n _"], Float[Array, "b n"]]:
-    """Each box as far as it is seen, and the seen share of it."""
+    """The visible part of each box, and the fraction of it that is visible."""
     mask, spatial = _share(mix, own), mix.mask.shape[1:]
     if not spatial:
         return boxes, jnp.broadcast_to(mask[:, None], boxes.shape[:2])
@@ -328,9 +341,9 @@ def _visible(
     last = [jnp.minimum(stop[..., a, None], p[None, None] + 1) for a, p in enumerate(place)]
     # How much of each position along an axis the box covers, from 0 to 1.
     cover = [jnp.maximum(b - a, 0.0) for a, b in zip(first, last, strict=True)]
-    seen = _contract(mask, cover, keep=None)
+    amount = _contract(mask, cover, keep=None)
     area = jnp.stack([c.sum(-1) for c in cover]).prod(0)
-    share = seen / jnp.where(area > 0, area, 1.0)
+    share = amount / jnp.where(area > 0, area, 1.0)
     if mix.mask.dtype != jnp.bool_:
         return boxes, share
     corners = []
@@ -339,7 +352,7 @@ def _visible(
         corners.append((jnp.where(some, low, jnp.inf).min(-1), jnp.where(some, high, 0.0).max(-1)))
     tight = jnp.stack([low for low, _ in corners] + [high for _, high in corners], axis=-1)
     whole = boxes.astype(jnp.float32)
-    return jnp.where((seen > 0)[..., None], tight, whole).astype(boxes.dtype), share
+    return jnp.where((amount > 0)[..., None], tight, whole).astype(boxes.dtype), share
 
 
 def _contract(
@@ -353,8 +366,8 @@ def _contract(
     return jnp.einsum(f"b{letters},{terms}->{out}", mask, *cover, precision=HIGHEST)
 
 
-def _at(mix: Mix, points: Float[Array, "b n d"], own: bool) -> Float[Array, "b n"]:
-    """The mask's value where each point lies; 0 beyond the border."""
+def _mask_at(mix: Mix, points: Float[Array, "b n d"], own: bool) -> Float[Array, "b n"]:
+    """The mask's value at each point; 0 beyond the border."""
     mask, spatial = _share(mix, own), mix.mask.shape[1:]
     if not spatial:
         return jnp.broadcast_to(mask[:, None], points.shape[:2])
@@ -363,7 +376,7 @@ def _at(mix: Mix, points: Float[Array, "b n d"], own: bool) -> Float[Array, "b n
     place = jnp.where(jnp.isfinite(place), place, -1.0).astype(jnp.int32)
     inside = ((place >= 0) & (place < sizes)).all(-1)
     place = jnp.clip(place, 0, sizes - 1)
-    # One mask may serve all rows.
+    # There may be one mask for all examples.
     rows = jnp.arange(points.shape[0], dtype=jnp.int32)[:, None] % mask.shape[0]
     value = mask[(rows, *jnp.moveaxis(place, -1, 0))]
     return jnp.where(inside, value, 0.0)

@@ -1,4 +1,4 @@
-"""Apply a mix to hidden features: at one of several layers, to their moments, aligned."""
+"""Apply a mix to hidden features: at one of several layers, to their moments, or aligned."""
 
 from collections.abc import Sequence
 
@@ -21,29 +21,31 @@ from jax_mixup.pairings.static import partner_index
 def blend_at(
     mix: Mixes, h: PyTree, *, layer: ArrayLike, at: int, other: PyTree | None = None
 ) -> PyTree:
-    """Blend the features of one layer, which may be drawn anew at each step.
+    """Blend the features of one layer, which may be drawn again at each step.
 
         h'ᵢ = mᵢ ⊙ hᵢ + (1 - mᵢ) ⊙ hₚ if layer = at, else hᵢ
 
-    Called after every layer that is eligible, with that layer's number. `layer` may be traced, so
-    one compiled step serves all; XLA fuses the choice with the blend.
+    Call it after every layer that may be mixed, with that layer's number. `layer` may be traced, so
+    that one compiled step works for all layers; XLA fuses the choice with the blend.
 
     Args:
-      mix: a mix of B rows, or a tuple of them. A mask without positions, as mixup's, fits features
-        of any shape. One with positions must have those of h: bring it there by
-        `resize_mix(mix, h.shape[1:-1])`; any other is refused.
+      mix: a mix of B examples, or a tuple of mixes. A mask without positions, such as that of
+        mixup, fits features of any shape. A mask with positions must have those of h: bring it
+        there by `resize_mix(mix, h.shape[1:-1])`. Any other mask raises an error.
       h: float arrays [B, *spatial, ...], or a PyTree of them.
-      layer: which layer is mixed at this step, an integer. One that no call has as `at` mixes
-        nothing, though labels still are: draw among those that call.
-      at: this layer's number; 0 is by custom the input.
-      other: as in `blend`: features of a second batch at this layer.
+      layer: the number of the layer that is mixed at this step, an integer. If no call has this
+        number as `at`, no features are mixed, although labels still are: draw among the numbers
+        that calls have.
+      at: the number of this layer; by convention 0 is the input.
+      other: features to blend with in place of the partners' features: those of a second batch at
+        this layer, of the same structure and shapes as h.
 
     Returns:
-      Arrays of h's shapes and dtypes.
+      Arrays of the shapes and dtypes of h.
 
     Raises:
-      TypeError: for features that are no floats.
-      ValueError: for another B, or a mask that does not fit h.
+      TypeError: If `h` is not floating point.
+      ValueError: If h has another B, or if the mask does not fit h.
 
     Example:
       >>> mix = jm.Mix(jm.reverse(), jnp.array([0.75]), lam=jnp.full(2, 0.75))
@@ -71,24 +73,24 @@ def add_noise(
     additive: ArrayLike = 0.4,
     multiplicative: ArrayLike = 0.2,
 ) -> Shaped[Array, "*dims"]:
-    """Add and multiply by noise of a random strength, after a blend of inputs or features.
+    """Multiply by noise and add noise, of a random strength, after a blend of inputs or features.
 
         x' = (1 + σ_m b₁ v) ⊙ x + σ_a b₂ ξ,  b ~ Beta(2, 5), v ~ U(-1, 1), ξ ~ N(0, 1)
 
-    One b₁ and b₂ for all of x, a v and ξ for each number.
+    One b₁ and one b₂ are drawn for all of x, and one v and one ξ for each number in it.
 
     Args:
       key: a PRNG key.
-      x: of any shape and float dtype.
-      additive, multiplicative: σ_a and σ_m; may be traced, 0 is none. At a layer that is drawn:
-        `additive=jnp.where(layer == 1, 0.4, 0.0)`.
+      x: an array of any shape and float dtype.
+      additive, multiplicative: the noise levels σ_a and σ_m; may be traced; 0 is no noise. For a
+        layer that is drawn at each step: `additive=jnp.where(layer == 1, 0.4, 0.0)`.
 
     Returns:
-      The same shape and dtype.
+      An array of the same shape and dtype.
 
     Raises:
-      TypeError: for x that is no float.
-      ValueError: for a static level below 0.
+      TypeError: If `x` is not floating point.
+      ValueError: If a static level is negative.
 
     Example:
       >>> x = jm.add_noise(jax.random.key(0), jnp.ones((4, 8)), additive=0.0)
@@ -96,7 +98,7 @@ def add_noise(
       (True, True)
 
     Noisy feature mixup, Lim et al. 2022, arXiv:2110.02180: λ ~ Beta(1, 1), `blend_at` the input or
-    one of three stages, and this noise there. Levels are those of their CIFAR runs.
+    one of three stages, and this noise there. The default levels are those of their CIFAR runs.
     """
     x = jnp.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
@@ -106,9 +108,11 @@ def add_noise(
     for name, value in (("additive", additive), ("multiplicative", multiplicative)):
         number = _checks.static_number(value)
         if number is not None and not number >= 0:
-            raise ValueError(f"add_noise got {name}={number}; it needs a level >= 0, 0 for none.")
+            raise ValueError(
+                f"add_noise got {name}={number}; it needs a level >= 0, where 0 is no noise."
+            )
     key_strength, key_scale, key_add = jax.random.split(key, 3)
-    # Beta(2, 5) is the law of the second smallest of six uniform numbers: no rejection loop.
+    # The second smallest of six uniform numbers is distributed as Beta(2, 5): no rejection loop.
     strength = jnp.sort(jax.random.uniform(key_strength, (2, 6), jnp.float32), axis=1)[:, 1]
     scale = jnp.asarray(multiplicative).astype(jnp.float32) * strength[0]
     shift = jnp.asarray(additive).astype(jnp.float32) * strength[1]
@@ -127,29 +131,31 @@ def blend_moments(
     epsilon: float = 1e-6,
     detach: bool = False,
 ) -> Shaped[Array, "b ..."]:
-    """Blend what normalisation takes out of features, mean and deviation, and not the features.
+    """Blend the moments that normalisation removes, mean and deviation, and not the features.
 
         h'ᵢ = σ̃ᵢ (hᵢ - μᵢ) / σᵢ + μ̃ᵢ,  (μ̃, σ̃) = m (μ, σ)ᵢ + (1 - m) (μ, σ)ₚ
 
-    with μ and σ² + ε over `axes`, the variance unbiased, as torch has it.
+    with μ and σ² + ε computed over `axes`; the variance is unbiased, as in torch.
 
     Args:
-      mix: a mix of B rows, or a tuple of them. Its mask may have positions on axes of h that are
-        not in `axes`; m = 0 gives the row its partner's moments.
+      mix: a mix of B examples, or a tuple of mixes. Its mask may have positions on axes of h that
+        are not in `axes`; m = 0 gives the example its partner's moments.
       h: features, f[B, *spatial, C].
-      axes: over which moments are taken, as h counts its axes, without the batch: the spatial ones
-        give one a channel (instance norm, style), (-1,) one a position (positional norm).
-      other: features whose moments are blended in, in place of the partners': of a second batch.
+      axes: the axes of h over which moments are taken, counted with the batch as axis 0. The
+        spatial axes give one moment for each channel (instance norm, style), (-1,) gives one for
+        each position (positional norm).
+      other: features whose moments are blended in, in place of those of the partners, for example
+        those of a second batch; of the same shape as h.
       epsilon: ε > 0, added to the variance.
-      detach: whether gradients pass by μ and σ as constants.
+      detach: whether gradients treat μ and σ as constants.
 
     Returns:
-      The same shape and dtype; exactly h where m = 1.
+      An array of the same shape and dtype; exactly h where m = 1.
 
     Raises:
-      TypeError: for features that are no floats.
-      ValueError: for another B, axes that are not different ones of h after the batch, or a mask
-        with positions on them.
+      TypeError: If `h` is not floating point.
+      ValueError: If h has another B, if `axes` are not different axes of h after the batch, or if
+        the mask has positions on them.
 
     Example:
       >>> h = jnp.array([[1.0, 3.0], [10.0, 30.0]])[..., None]
@@ -158,13 +164,14 @@ def blend_moments(
       [[10.0, 30.0], [1.0, 3.0]]
 
     MixStyle, Zhou et al. 2021, arXiv:2104.02008: spatial axes, `detach`, λ ~ Beta(0.1, 0.1) for
-    each row, half of the batches, early layers; labels stay, so that `lam` is not used. MoEx, Li et
-    al. 2021, arXiv:2002.11102: the mix of the example with axes=(-1,) and ε = 1e-5 after the stem,
-    and labels by its `lam`, 0.9 on ImageNet, 0.5 on CIFAR in their scripts.
+    each example, half of the batches, early layers; labels stay, so that `lam` is not used. MoEx,
+    Li et al. 2021, arXiv:2002.11102: the mix of the example above with axes=(-1,) and ε = 1e-5
+    after the stem, and labels by its `lam`, which in their scripts is 0.9 on ImageNet and 0.5 on
+    CIFAR.
     """
     h = jnp.asarray(h)
     if not jnp.issubdtype(h.dtype, jnp.floating):
-        raise TypeError(f"blend_moments got h of dtype {h.dtype}; it needs floats.")
+        raise TypeError(f"blend_moments got h of dtype {h.dtype}; it needs floats: cast it first.")
     taken = tuple(axis % h.ndim for axis in axes)
     if not taken or len(set(taken)) != len(taken) or 0 in taken or max(map(abs, axes)) > h.ndim:
         raise ValueError(
@@ -175,23 +182,23 @@ def blend_moments(
         if min(taken) < layer.mask.ndim:
             raise ValueError(
                 f"blend_moments got axes={tuple(axes)} and a mask of shape {layer.mask.shape}; it "
-                "needs a mask without positions on those axes, as sample_mixup draws."
+                "needs a mask without positions on those axes: draw the mix by sample_mixup."
             )
     wide = h.astype(jnp.float32)
 
     def moments(x: Array) -> tuple[Array, Array]:
         mean = x.mean(taken, keepdims=True)
         square = jnp.square(x - mean).sum(taken, keepdims=True) / max(x.size // mean.size - 1, 1)
-        found = mean, jnp.sqrt(square + epsilon)
-        return jax.lax.stop_gradient(found) if detach else found
+        result = mean, jnp.sqrt(square + epsilon)
+        return jax.lax.stop_gradient(result) if detach else result
 
     mean, deviation = moments(wide)
-    given = None
+    other_moments = None
     if other is not None:
-        theirs = _checks.shaped("blend_moments", "other", other, h.shape)
-        given = moments(theirs.astype(jnp.float32))
-    new_mean, new_deviation = blend(mix, (mean, deviation), other=given)
-    # The equation as a change of h, so that where nothing is mixed nothing is rounded.
+        other = _checks.shaped("blend_moments", "other", other, h.shape)
+        other_moments = moments(other.astype(jnp.float32))
+    new_mean, new_deviation = blend(mix, (mean, deviation), other=other_moments)
+    # The equation is written as a change of h, so that nothing is rounded where nothing is mixed.
     change = (wide - mean) * (new_deviation / deviation - 1) + (new_mean - mean)
     return (wide + change).astype(h.dtype)
 
@@ -205,46 +212,47 @@ def align_partner(
     epsilon: ArrayLike = 0.1,
     iterations: int = 100,
 ) -> Float[Array, "b *dims"]:
-    """Move the partner's features to where the row has alike ones, to be blended in as `other`.
+    """Move the partner's features to where the example has similar ones, as the `other` of `blend`.
 
         oᵢ(s) = n Σ_t P(s, t) hₚ(t),  P the `sinkhorn` plan of C(s, t) = ‖hᵢ(s) - hₚ(t)‖²
 
-    The row keeps its layout, and each of its n positions is blended with an average of positions of
-    the partner. The plan is no part of the gradient, the features are.
+    The example keeps its layout, and each of its n positions is blended with an average of the
+    partner's positions. Gradients go through the features, and not through the plan P.
 
     Args:
-      mix: a mix of B rows, as `sample_mixup` draws.
-      h: f[B, *spatial, C]: features of the last layers, where positions are few: the plan has n²
-        entries a row.
-      other: features to move in place of the partners', as of a second batch.
-      epsilon: ε of `sinkhorn`, in units of squared distance between features.
-      iterations: as in `sinkhorn`.
+      mix: a mix of B examples, as `sample_mixup` draws.
+      h: features of one of the last layers, f[B, *spatial, C], where positions are few: the plan
+        has n² entries for each example.
+      other: features to move in place of the partners' features, for example those of a second
+        batch; of the same shape and dtype as h.
+      epsilon: ε > 0 of `sinkhorn`, in units of the squared distance between features; may be
+        traced. The smaller, the sharper the plan and the more steps it takes.
+      iterations: how many steps `sinkhorn` takes, each over all columns and all rows of the plan.
 
     Returns:
-      What stands in for the partners, of h's shape and dtype: `jm.blend(mix, h, other=...)`. A row
-      that is its own partner gets itself.
+      What to blend with in place of the partners, of the shape and dtype of h:
+      `jm.blend(mix, h, other=...)`. An example that is its own partner gets itself.
 
     Raises:
-      TypeError: for features that are no floats.
-      ValueError: for another B, h without positions or channels, or as `sinkhorn`.
+      TypeError: If `h` is not floating point.
+      ValueError: If h has another B, or no positions or channels; if a static `epsilon` is not
+        positive; if `iterations` is less than 1.
 
     Example:
-      >>> h = jnp.array([[[9.0], [0.0]], [[1.0], [8.0]]])  # two rows, two positions, one channel
+      >>> h = jnp.array([[[9.0], [0.0]], [[1.0], [8.0]]])  # two examples of two positions
       >>> mix = jm.sample_mixup(jax.random.key(0), (2,), lam_law=jm.constant(0.5))
       >>> other = jm.align_partner(mix, h)
       >>> jm.blend(mix, h, other=other).squeeze().tolist()
       [[8.5, 0.5], [0.5, 8.5]]
 
     AlignMix, Venkataramanan et al. 2022, arXiv:2103.15375, who draw λ ~ Beta(2, 2). Their code
-    tosses a coin for which of the two keeps its layout. It changes no law here: the row moved onto
-    its partner, at λ, is what the partner's own row is at 1 - λ. They stop Sinkhorn early, and at
-    half of the steps mix inputs instead.
+    tosses a coin for which of the two keeps its layout. This would change no distribution here: the
+    example moved onto its partner, at λ, is what the partner's own result is at 1 - λ. They stop
+    Sinkhorn early, and at half of the steps mix inputs instead.
     """
     h = checked_rows("align_partner", mix, "h", h)
     if not jnp.issubdtype(h.dtype, jnp.floating):
-        raise TypeError(
-            f"align_partner got h of dtype {h.dtype}; it needs floats, as features are."
-        )
+        raise TypeError(f"align_partner got h of dtype {h.dtype}; it needs floats: cast it first.")
     if h.ndim < 3:
         raise ValueError(
             f"align_partner got h of shape {h.shape}; it needs positions and channels, "

@@ -1,4 +1,4 @@
-"""Pictures in pictures: the partner's whole row, made to fit the box that the mask gives away."""
+"""Pictures in pictures: the whole partner, resized into the box that the mask gives to it."""
 
 from collections.abc import Callable
 
@@ -28,27 +28,30 @@ def fit_partner(
     other: PyTree | None = None,
     method: str = "linear",
 ) -> PyTree:
-    """Resize each partner's row into the box that the mask gives away: the `other` of `blend`.
+    """Resize each partner into the box that the mask gives to it, as the `other` of `blend`.
 
         out[t] = o[(t - a + ½) s/b + c - ½],  a, b: start and side of the box, c, s: of the source
 
-    The box is the smallest that holds all positions the row does not keep.
+    The box is the smallest one that holds all positions where the mask is False.
 
     Args:
-      mix: a mix of B rows whose mask is bool, with positions.
+      mix: a mix of B examples whose mask is bool, with positions.
       x: arrays [B, *spatial, ...] of any dtype, or a PyTree of them.
-      source: the partner's box to show, as (start, stop), i32[B or 1, d] each; None is all of it.
-      other: rows to show in place of the partners', of x's shapes: the last step's batch, say.
-      method: "linear" averages what shrinks; integers are rounded, and bools are True where half of
-        what is averaged is. "nearest" copies single positions: for ids, and cheaper.
+      source: which box of the partner to show, as (start, stop), i32[B or 1, d] each; None shows
+        the whole partner.
+      other: what to show in place of the partners, of the shapes of x: the last step's batch, for
+        example.
+      method: "linear" interpolates, and averages where it shrinks; integers are rounded, and a bool
+        is True where at least half of what it averages is. "nearest" copies single positions: it is
+        right for ids, and cheaper.
 
     Returns:
-      Arrays of x's shapes and dtypes. Outside the box they go on with its border.
+      Arrays of the shapes and dtypes of x. Outside the box they repeat the values at its border.
 
     Raises:
-      TypeError: if the mask is not bool.
-      ValueError: for a mask without positions or one that does not fit x, another B, an `other` of
-        another shape, or an unknown `method`.
+      TypeError: If the mask is not bool, or has no positions.
+      ValueError: If the mask does not fit x, if x has another B, if `other` has another shape, or
+        if `method` is unknown.
 
     Example:
       >>> mask = jnp.array([[True, True, False, False]])
@@ -61,7 +64,7 @@ def fit_partner(
     if mix.mask.dtype != jnp.bool_ or mix.mask.ndim < 2:
         raise TypeError(
             f"fit_partner got a {mix.mask.dtype} mask of shape {mix.mask.shape}; it needs a bool "
-            "one with positions, as sample_resizemix and sample_cutmix draw."
+            "mask with positions: draw the mix by sample_resizemix or sample_cutmix."
         )
     spatial = mix.mask.shape[1:]
     start, stop = _box(~mix.mask)
@@ -76,16 +79,16 @@ def fit_partner(
         given = _checks.shaped("fit_partner", "other", given, x.shape)
         if method == "nearest":
             return resized(given, _nearest).astype(x.dtype)
-        # Float64 and complex rows are resized as they are.
+        # Float64 and complex arrays are resized in their own dtype.
         wide = given if given.dtype in WIDE else given.astype(jnp.float32)
         if not jnp.issubdtype(x.dtype, jnp.inexact):
             out = resized(wide, _linear)
             return out >= 0.5 if x.dtype == jnp.bool_ else jnp.round(out).astype(x.dtype)
-        # A NaN is seen where it has a weight, and only there: 0 · NaN is NaN.
+        # A NaN shows where its weight is positive and nowhere else, although 0 · NaN is NaN.
         missing = ~jnp.isfinite(wide)
         out = resized(jnp.where(missing, jnp.zeros((), wide.dtype), wide), _linear)
-        seen = resized(missing.astype(jnp.float32), _linear) > 0
-        return jnp.where(seen, jnp.nan, out).astype(x.dtype)
+        affected = resized(missing.astype(jnp.float32), _linear) > 0
+        return jnp.where(affected, jnp.nan, out).astype(x.dtype)
 
     def resized(x: Array, move: Callable[..., Array]) -> Array:
         for axis, size in enumerate(spatial, start=1):
@@ -98,19 +101,19 @@ def fit_partner(
 
 @public
 def pool_given(mix: Mix, h: Shaped[ArrayLike, "b *dims"]) -> Float[Array, "b c"]:
-    """Average features over what the mask gives away: what the model saw of the other picture.
+    """Average features over the part of the mask that is given to the other picture.
 
         out = Σ (1 - m) h / Σ (1 - m)
 
     Args:
-      mix: a mix of B rows, whose mask is brought to the features' resolution.
-      h: f[B, *spatial, C]. What has no weight has no influence, not even NaN.
+      mix: a mix of B examples, whose mask is brought to the features' resolution.
+      h: features, f[B, *spatial, C]. Values of weight 0 have no influence, not even NaN.
 
     Returns:
-      f32[B, C]; zeros for rows that give nothing away.
+      f32[B, C]; zeros for examples whose mask is 1 everywhere.
 
     Raises:
-      ValueError: for another B, or a mask without positions or of another number of axes.
+      ValueError: If h has another B, or if the mask has no positions or another number of axes.
 
     Example:
       >>> mask = jnp.array([[True, True, False, False]])
@@ -121,15 +124,15 @@ def pool_given(mix: Mix, h: Shaped[ArrayLike, "b *dims"]) -> Float[Array, "b c"]
     RecursiveMix, Yang et al. 2022, arXiv:2203.06844, who use RoI-align.
     """
     h = checked_rows("pool_given", mix, "h", h)
-    given = 1 - mask_for("pool_given", resize_mix(mix, h.shape[1:-1]), h).astype(jnp.float32)
+    weight = 1 - mask_for("pool_given", resize_mix(mix, h.shape[1:-1]), h).astype(jnp.float32)
     axes = tuple(range(1, h.ndim - 1))
-    total = masked_product(given, h).sum(axes)
-    count = jnp.broadcast_to(given, (*given.shape[:-1], 1)).sum(axes)
+    total = masked_product(weight, h).sum(axes)
+    count = jnp.broadcast_to(weight, (*weight.shape[:-1], 1)).sum(axes)
     return total / jnp.where(count > 0, count, 1.0)
 
 
 def _box(given: Bool[Array, "n *spatial"]) -> Box:
-    """The smallest box around what is True, one position where nothing is."""
+    """The smallest box around all True positions; one position if there is none."""
     ends = []
     for axis in range(1, given.ndim):
         others = tuple(a for a in range(1, given.ndim) if a != axis)
@@ -148,7 +151,7 @@ def _places(
     end: Int[Array, "m"],
     size: int,
 ) -> tuple[Array, Array, Array]:
-    """Where each position looks along one axis, in the source, and the source's bounds."""
+    """Where each position looks in the source along one axis, and the bounds of the source."""
     ratio = (end - origin).astype(jnp.float32) / (stop - start).astype(jnp.float32)
     t = jnp.arange(size, dtype=jnp.int32)[None, :]
     t = jnp.clip(t, start[:, None], stop[:, None] - 1) - start[:, None]
@@ -165,7 +168,7 @@ def _nearest(x: Shaped[Array, "b ..."], axis: int, places: tuple[Array, Array, A
 
 
 def _linear(x: Inexact[Array, "b ..."], axis: int, places: tuple[Array, Array, Array]) -> Array:
-    """Weights of a triangle as wide as what one position shows, so that shrinking averages."""
+    """Interpolate with triangles that cover all that one position shows: shrinking averages."""
     place, ratio, (origin, end) = places
     index = jnp.arange(x.shape[axis], dtype=jnp.int32)[None, None, :]
     inside = (index >= origin[:, None, None]) & (index < end[:, None, None])

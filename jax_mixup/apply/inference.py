@@ -25,31 +25,33 @@ def mixup_inference(
     lam: ArrayLike = 0.5,
     samples: int = 30,
 ) -> Float[Array, "b k"]:
-    """Predict inputs through blends with clean examples, which shrinks what an attacker added.
+    """Average predictions over blends with clean examples, which shrink what an attacker added.
 
         F(x) = (1/S) Σₛ softmax f(λ x + (1 - λ) xₛ),  xₛ of a class other than argmax f(x), or of it
 
-    Each xₛ has a class that is uniform among those allowed and in the pool, and is uniform among
-    its examples there. A row for which the pool has none is predicted as it is.
+    First a class is drawn uniformly, among those that are allowed and in the pool, then xₛ
+    uniformly among the examples of this class. An input for which the pool has none is predicted
+    without mixing.
 
     Args:
       key: a PRNG key.
       predict: f, from inputs [B, ...] to logits [B, K], in evaluation mode. It runs S + 1 times.
-      x: the inputs, floats.
-      pool: clean examples with x's shape and dtype after the first axis.
-      labels: their class ids; one outside [0, K) is never drawn.
-      which: "other" draws from other classes than the predicted one (MI-OL), "predicted" from it
-        (MI-PL).
-      lam: λ; may be traced.
-      samples: S.
+      x: the inputs, floats [B, ...].
+      pool: clean examples with the shape and dtype of x after the first axis.
+      labels: their class ids; an example with an id outside [0, K) is never drawn.
+      which: "other" draws from classes other than the predicted one (MI-OL), "predicted" from the
+        predicted one (MI-PL).
+      lam: λ, the weight of the input; may be traced.
+      samples: S, the number of blends.
 
     Returns:
       Probabilities, f32[B, K].
 
     Raises:
-      TypeError: for labels that are not ids, or inputs that are no floats.
-      ValueError: for an unknown `which`, a static `lam` outside [0, 1], no samples, or a pool that
-        does not fit.
+      TypeError: If `labels` are not integer ids, or if `x` is not floating point.
+      ValueError: If `which` is unknown, if a static `lam` is outside [0, 1], if `samples` is less
+        than 1, if the pool and `labels` differ in length, or if the pool's examples do not have the
+        shape of those of x.
 
     Example:
       >>> pool, labels = jnp.array([[4.0, 0.0], [0.0, 4.0]]), jnp.array([0, 1])
@@ -77,13 +79,17 @@ def mixup_inference(
         probabilities = jax.nn.softmax(predict(_with_clean(key, plan, x, pool, lam)), axis=-1)
         return total + probabilities.astype(jnp.float32), None
 
-    start = 0 * logits.astype(jnp.float32)  # laid out as logits are, under shard_map too
+    start = 0 * logits.astype(jnp.float32)  # has the layout of the logits, under shard_map too
     return jax.lax.scan(add, start, jax.random.split(key, samples))[0] / samples
 
 
 @on_any_mesh
 def _allowed(logits: Float[Array, "b k"], labels: Array, *, which: str) -> tuple[Array, ...]:
-    """For each row the classes it may be blended with; how many examples each has, and which."""
+    """Return which classes each input may be blended with, and where their examples are.
+
+    That is: the allowed classes as bool[B, K]; the number of examples in each class; the place of
+    its first one in the order by class; and this order, as indices into the pool.
+    """
     classes = logits.shape[1]
     place = jnp.where((labels >= 0) & (labels < classes), labels, classes)
     counts = jnp.zeros(classes + 1, jnp.int32).at[place].add(1)[:classes]
@@ -99,13 +105,13 @@ def _allowed(logits: Float[Array, "b k"], labels: Array, *, which: str) -> tuple
 def _with_clean(
     key: PRNGKeyArray, plan: tuple[Array, ...], x: Array, pool: ArrayLike, lam: ArrayLike
 ) -> Array:
-    """Each row blended with a clean example of an allowed class; without one as it is."""
+    """Blend each input with a clean example of an allowed class; without one it stays as it is."""
     allowed, counts, first, by_class = plan
     key_class, key_row = jax.random.split(key)
     drawn = jax.random.categorical(key_class, jnp.where(allowed, jnp.float32(0), -jnp.inf), axis=-1)
     count = counts[drawn]
     u = jax.random.uniform(key_row, count.shape, jnp.float32) * count.astype(jnp.float32)
-    row = jnp.clip(u.astype(jnp.int32), 0, jnp.maximum(count - 1, 0))  # rounding reaches count
+    row = jnp.clip(u.astype(jnp.int32), 0, jnp.maximum(count - 1, 0))  # u may round up to count
     own = jnp.where(allowed.any(axis=1), jnp.asarray(lam).astype(jnp.float32), 1.0)
     clean = jnp.asarray(pool)[by_class[first[drawn] + row]]
     return blend(Mix(reverse(), own, own), x, other=clean)

@@ -16,21 +16,22 @@ from jax_mixup.pairings.static import partner_index
 
 @public
 def take_partner(mix: Mix, x: PyTree) -> PyTree:
-    """Move each row's partner into its place.
+    """Return each example's partner, in the example's place.
 
         out[i] = x[partner[i]]
 
-    The one place where rows move. Static pairings move them without a gather; index arrays gather.
+    Static pairings move examples without a gather; index arrays gather. All verbs fetch partners
+    this way.
 
     Args:
-      mix: a mix of B rows.
+      mix: a mix of B examples.
       x: arrays [B, ...] of any dtype, or a PyTree of them.
 
     Returns:
-      The same shapes and dtypes.
+      Arrays of the same shapes and dtypes.
 
     Raises:
-      ValueError: if an array does not have B rows, or the pairing cannot serve B rows.
+      ValueError: If an array does not have B examples, or if the pairing does not fit B examples.
 
     Example:
       >>> mix = jm.sample_mixup(jax.random.key(0), (3,))
@@ -49,30 +50,34 @@ def take_partner(mix: Mix, x: PyTree) -> PyTree:
 def blend(
     mix: Mixes, x: PyTree, *, other: PyTree | None = None, dtype: DTypeLike | None = None
 ) -> PyTree:
-    """Blend each row with its partner by the mask: inputs, features, dense soft maps.
+    """Blend each example with its partner by the mask: inputs, features, dense soft maps.
 
         x̃ᵢ = mᵢ ⊙ xᵢ + (1 - mᵢ) ⊙ oᵢ,  oᵢ = xₚ unless `other` is given
 
-    The mask is right-padded with 1s to x's rank. A soft mask is applied in float32 (float64 and
-    complex inputs in their own dtype). m = 0 and m = 1 copy values exactly, and a value whose
-    weight is 0 has no influence, not even where it is NaN. Integers are rounded to nearest; they
-    are exact below 2^24. Mix first and normalise after: the weights sum to 1, so it is the same,
-    and uint8 rows move.
+    The mask is padded with axes of size 1 on the right, to the rank of x. A soft mask is applied in
+    float32 (to float64 and complex inputs in their own dtype). m = 0 and m = 1 copy values exactly,
+    and a value of weight 0 has no influence, not even NaN. With an integer `dtype`, results are
+    rounded to the nearest integer; they are exact below 2^24. Mix uint8 images first and normalise
+    after: the weights sum to 1, so the result is the same, and partners are moved as bytes.
 
     Args:
-      mix: a mix of B rows, or a tuple of them, laid one over another.
-      x: arrays [B, *spatial, ...], or a PyTree of them; channels last. Of channels first move the
-        axis, `jnp.moveaxis(x, 1, -1)`, and back after; within a jitted step that adds no pass.
-      other: what to blend with in place of the partners' rows; same structure and shapes as x.
-      dtype: of the result, default x's; an integer x needs it: a float dtype, or its own.
+      mix: a mix of B examples, or a tuple of mixes, laid one over another.
+      x: arrays [B, *spatial, ...], or a PyTree of them, with channels last. If channels come first,
+        move the axis before, `jnp.moveaxis(x, 1, -1)`, and back after; within a jitted step this
+        adds no pass over the data.
+      other: what to blend with in place of the partners, for example a second batch; of the same
+        structure, shapes and dtypes as x.
+      dtype: dtype of the result; the default is that of x. An integer x needs one: a float dtype,
+        or its own.
 
     Returns:
-      Arrays of x's shapes.
+      Arrays of the shapes of x.
 
     Raises:
-      TypeError: for integer or bool x without `dtype`, or an integer `dtype` that is not x's.
-      ValueError: for another B, a mask that does not fit x, an `other` of another shape, or one for
-        a tuple of mixes.
+      TypeError: If x is integer or bool and `dtype` is not given, or if `dtype` is an integer dtype
+        other than that of x.
+      ValueError: If x has another B, if the mask does not fit x, if `other` has another shape, or
+        if `other` is given for a tuple of mixes.
 
     Example:
       >>> mix = jm.Mix(jm.reverse(), jnp.array([0.25]), jnp.full(2, 0.25))
@@ -92,26 +97,28 @@ def blend(
 
 @public
 def select(mix: Mixes, x: PyTree, *, other: PyTree | None = None) -> PyTree:
-    """Take each position from the row or from its partner: segmentation ids, tokens.
+    """Take each position from the example or from its partner: segmentation ids, tokens.
 
         out[i] = x[i] where mᵢ else other[i],  other = the partner's rows unless given
 
-    Nothing is averaged: every id survives exactly, an ignore id too. Twice, it gives x back only
-    where the pairing is mutual and both rows of a pair have one mask, as with per="batch" or
-    per="pair" and `reverse()`. With a mask for each row some positions are in neither mixed row:
-    nothing can give them back.
+    Nothing is averaged: every id stays what it is, an ignore id too. Applied twice, it gives x back
+    only if the pairing is mutual and both examples of a pair have the same mask, as with
+    per="batch" or per="pair" and `reverse()`. With a mask for each example some positions are in
+    neither mixed example, so nothing can give them back.
 
     Args:
-      mix: a mix of B rows whose mask is bool, or a tuple of such mixes.
+      mix: a mix of B examples whose mask is bool, or a tuple of such mixes.
       x: arrays [B, *spatial, ...] of any dtype, or a PyTree of them.
-      other: as in `blend`, of x's dtypes.
+      other: what to select from in place of the partners, for example a second batch; of the same
+        structure, shapes and dtypes as x.
 
     Returns:
-      Arrays of x's shapes and dtypes.
+      Arrays of the shapes and dtypes of x.
 
     Raises:
-      TypeError: if the mask is not bool.
-      ValueError: for another B, a mask that does not fit x, or an `other` of another shape.
+      TypeError: If the mask is not bool.
+      ValueError: If x has another B, if the mask does not fit x, if `other` has another shape, or
+        if `other` is given for a tuple of mixes.
 
     Example:
       >>> mask = jnp.array([[True, True, False]])
@@ -122,7 +129,7 @@ def select(mix: Mixes, x: PyTree, *, other: PyTree | None = None) -> PyTree:
     for layer in layers_of(mix):
         if layer.mask.dtype != jnp.bool_:
             raise TypeError(
-                f"select got a mix with a {layer.mask.dtype} mask; it needs a bool one, as "
+                f"select got a mix with a {layer.mask.dtype} mask; it needs a bool mask, as "
                 "sample_cutmix draws: for a soft mask call blend on one-hot maps, or "
                 "pair_loss(by='mask') on the ids."
             )
@@ -151,20 +158,20 @@ def _blended(
 
 @public
 def restore_energy(mix: Mix, x: Shaped[ArrayLike, "b *dims"]) -> Float[Array, "b *dims"]:
-    """Bring a blend back to its parts' loudness: an average of unlike signals is quieter than they.
+    """Make a blend as loud as its parts: an average of unlike signals is quieter than they are.
 
         out = x̃ / √(m² + (1 - m)²)
 
     Args:
-      mix: a mix of B rows.
-      x: what `blend` gave: signals of mean 0, as sound or noise.
+      mix: a mix of B examples.
+      x: what `blend` returned, f[B, *spatial, ...]: signals of mean 0, such as sound or noise.
 
     Returns:
-      The same shape and dtype. Rows that are their own partner stay as they are.
+      An array of the same shape and dtype. Examples that are their own partner stay as they are.
 
     Raises:
-      TypeError: for x that is no float.
-      ValueError: for another B, or a mask that does not fit.
+      TypeError: If `x` is not floating point.
+      ValueError: If x has another B, or if the mask does not fit x.
 
     Example:
       >>> mix = jm.Mix(jm.reverse(), jnp.array([0.5]), lam=jnp.full(2, 0.5))
@@ -177,7 +184,10 @@ def restore_energy(mix: Mix, x: Shaped[ArrayLike, "b *dims"]) -> Float[Array, "b
     """
     x = checked_rows("restore_energy", mix, "x", x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f"restore_energy got x of dtype {x.dtype}; it needs floats, as from blend.")
+        raise TypeError(
+            f"restore_energy got x of dtype {x.dtype}; it needs floats: call blend with "
+            "dtype=jnp.float32 first."
+        )
     mask = mask_for("restore_energy", mix, x).astype(jnp.float32)
     n = x.shape[0]
     alone = padded(partner_index(mix.partner, n) == jnp.arange(n, dtype=jnp.int32), x.ndim)

@@ -26,23 +26,23 @@ def blend_labels(
         ỹᵢ = λᵢ s(yᵢ) + (1 - λᵢ) s(yₚ),  s(y) = (1 - ε) y + (ε / K) Σ y
 
     Args:
-      mix: a mix of B rows, or a tuple of them, laid one over another.
+      mix: a mix of B examples, or a tuple of mixes, laid one over another.
       labels: integer class ids i[B] of any width (with `num_classes`), or floats [B, ...], or a
         PyTree of them. An id outside [0, K), such as an ignore id, becomes a row of zeros.
-      other: labels to blend with in place of the partners', as of a second batch: of the same kind,
-        or soft ones f[B, K] next to ids.
-      num_classes: K, for ids. Float labels with a class axis are checked against it; next to ids in
-        a PyTree, floats [B] are targets and stay what they are.
+      other: labels to blend with in place of the partners' labels, for example those of a second
+        batch: of the same kind, or soft labels f[B, K] where `labels` are ids.
+      num_classes: K, the number of classes, for ids. Float labels with a class axis are checked
+        against it; floats [B] in a PyTree with ids are taken for targets and stay what they are.
       smoothing: ε of label smoothing on the last axis, before mixing; may be traced.
 
     Returns:
       f32[B, K] for ids; the same shape and dtype for floats.
 
     Raises:
-      TypeError: for bool labels, or integers that are not ids of shape (B,).
-      ValueError: for ids without `num_classes`, floats [B] alone with it, another B or K, an
-        `other` of another shape or for a tuple of mixes, a static `smoothing` outside [0, 1], or
-        smoothing of labels without a class axis.
+      TypeError: If labels are bool, or integers that are not ids of shape (B,).
+      ValueError: If `num_classes` is missing for ids, or given for floats [B] alone; if labels have
+        another B or K; if `other` has another shape, or is given for a tuple of mixes; if a static
+        `smoothing` is outside [0, 1], or is given for labels without a class axis.
 
     Example:
       >>> mix = jm.Mix(jm.reverse(), jnp.array([0.75]), lam=jnp.full(2, 0.75))

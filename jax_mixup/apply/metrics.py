@@ -21,20 +21,21 @@ def mixed_accuracy(
 
         accᵢ = λᵢ [argmax oᵢ = yᵢ] + (1 - λᵢ) [argmax oᵢ = yₚ]
 
-    Accuracy against the row's own label alone, or against the argmax of mixed labels, is another
-    number: a perfect model would miss it.
+    This is not the accuracy against the example's own label, nor against the argmax of the mixed
+    labels: by those a perfect model would have errors.
 
     Args:
-      mix: a mix of B rows, or a tuple of them.
+      mix: a mix of B examples, or a tuple of mixes.
       logits: f[B, ..., K].
       labels: integer ids i[B, ...], or floats f[B, ..., K] whose argmax is taken.
-      other: labels in place of the partners', as of a second batch: ids or floats.
+      other: labels in place of the partners' labels, for example those of a second batch: ids or
+        floats.
 
     Returns:
-      f32[B, ...], not reduced: take the mean, over real rows where some are padding.
+      f32[B, ...], not reduced: take the mean yourself, over real examples where some are padding.
 
     Raises:
-      ValueError: for labels or logits of another B, or labels that do not fit the logits.
+      ValueError: If labels or logits have another B, or if labels do not fit the logits.
 
     Example:
       >>> mix = jm.Mix(jm.reverse(), jnp.array([0.75]), jnp.full(2, 0.75))
@@ -58,7 +59,8 @@ def _ids_for(predicted: Array, labels: ArrayLike) -> Array:
         labels = jnp.argmax(labels, axis=-1)
     if labels.shape != predicted.shape:
         raise ValueError(
-            f"mixed_accuracy got predictions of shape {predicted.shape} and labels of ids' shape "
-            f"{labels.shape}; it needs one id for each prediction, or floats with a class axis."
+            f"mixed_accuracy got predictions of shape {predicted.shape} and labels whose ids have "
+            f"shape {labels.shape}; it needs one id for each prediction, or floats with a class "
+            "axis."
         )
     return _checks.int32(labels)

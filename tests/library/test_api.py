@@ -31,7 +31,7 @@ LAYERS = [  # imports go down: a module imports from lines below its own
     "samplers",
     "samplers.cutmix",
     "samplers._options",
-    "apply.metrics apply.features apply.inference",
+    "apply.metrics apply.features apply.inference apply.mask_losses",
     "apply.fit apply.labels apply.losses apply.boxes",
     "apply.inputs",
     "adjust",

@@ -15,6 +15,7 @@ import pytest
 
 import jax_mixup as jm
 from experiments.benchmarks.hlo import Program
+from tests.library.x64 import enable_x64
 
 KEY = jax.random.key(0)
 MIX = jm.Mix(jm.reverse(), jnp.array([0.75]), jnp.full(2, 0.75))
@@ -87,7 +88,7 @@ def test_steps_of_any_width_are_counted(dtype):
 
 def test_ids_beyond_int32_are_no_class():
     far = np.array([2**32 + 1, 2**32 - 1], np.uint64)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         for ids in (jnp.asarray(far), jnp.asarray(far.astype(np.int64))):
             blended = jm.blend_labels(MIX, ids, num_classes=3)
             np.testing.assert_array_equal(blended, np.zeros((2, 3)))
@@ -350,7 +351,7 @@ def test_select_twice_undoes_itself_where_pairs_share_a_mask():
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_losses_come_out_wide(dtype):
-    with jax.enable_x64(dtype == "float64"):
+    with enable_x64(dtype == "float64"):
         outputs = jnp.full(2, 300.0, dtype)  # squares overflow half precision in a mean, not alone
         mix = jm.Mix(jm.reverse(), jnp.array([0.75], jnp.float32), jnp.full(2, 0.7, jnp.float32))
         loss = jm.pair_loss(mix, lambda o, t: o + 0 * t, outputs, outputs)
@@ -458,7 +459,7 @@ def test_lists_of_another_batch_are_joined():
     np.testing.assert_array_equal(names, [[5, 15], [6, 16]])
     more = jnp.zeros((2, 3, 1)), jnp.ones((2, 3))  # lists of another length too
     assert jm.mix_points(MIX, boxes[..., :1], weights, other=more)[1].shape == (2, 4)
-    with pytest.raises(ValueError, match="a tuple of as many"):
+    with pytest.raises(ValueError, match="a tuple of as many lists"):
         jm.mix_boxes(MIX, boxes, weights, ids, other=other[:2])
 
 

@@ -82,7 +82,7 @@ def test_label_weights_by_counts_take_ids_only(rule):
     assert jnp.isfinite(unseen.lam).all()
     with pytest.raises(TypeError, match="integer class ids"):
         rule(mixed([0.3, 0.3]), jnp.eye(2), counts)
-    with pytest.raises(ValueError, match="one for each class"):
+    with pytest.raises(ValueError, match="one count for each class"):
         rule(mixed([0.3, 0.3]), jnp.array([0, 1]), jnp.ones((2, 2)))
 
 
