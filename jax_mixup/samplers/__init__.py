@@ -1,9 +1,11 @@
-"""Samplers: `sample_<method>(key, shape, *, ...) -> Mix`, one file a method.
+"""Samplers: `sample_<method>(key, shape, *, ...) -> Mix`, one file for each method.
 
-`shape` is `(B, *spatial)`, the shape of a mask with one entry for each position: for images with
-channels last it is `images.shape[:-1]`. Samplers that follow data take that in place of a shape.
+The argument `shape` is `(B, *spatial)`, the shape of a mask with one entry for each position: for
+images with channels last it is `images.shape[:-1]`. Samplers that follow data take an array, such
+as saliency or ids, in place of `shape`, and they always draw per example.
 
-Whatever comes in, masks and label weights are float32 (hard masks are bool) and index arrays are
-int32. An alpha, λ or probability that is traced and is 0, less, or NaN turns mixing off; one that
-is known while tracing and is negative or NaN raises an error.
+Whatever dtypes come in, label weights and soft masks are float32, hard masks are bool, and index
+arrays are int32. A traced alpha or probability turns mixing off if it is 0, negative or NaN, and so
+does a λ that is NaN. An alpha or probability that is known while tracing raises an error if it is
+negative or NaN.
 """

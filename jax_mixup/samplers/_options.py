@@ -1,4 +1,4 @@
-"""What samplers share: options checked, numbers drawn, pairs tied, masks counted."""
+"""What samplers share: they check options, draw numbers, tie pairs and count masks."""
 
 from collections.abc import Callable
 
@@ -11,17 +11,18 @@ from jax_mixup.mix import Mix
 from jax_mixup.pairings._rows import PER, Pairing, StaticPairing, bind_to_batch, draws, tie
 from jax_mixup.pairings.static import roll
 
-PER_SEVERAL = ("batch", "example")  # of samplers with several partners
+PER_SEVERAL = ("batch", "example")  # for samplers with several partners
 
 
 class Draw:
-    """One call of a sampler: its shape and options, checked, and what it draws.
+    """One call of a sampler: it checks the shape and the options, and draws the numbers.
 
     Attributes:
-      batch: B.
-      spatial: the positions of the mask.
-      pairing: who meets whom: a static pairing that knows B, or an int32 index array.
-      n: how many independent draws, 1 or B.
+      batch: B, the number of examples.
+      spatial: the sizes of the mask's spatial axes.
+      pairing: which example is mixed with which: a static pairing that knows B, or an int32 index
+        array.
+      n: how many independent draws there are: 1 or B.
     """
 
     def __init__(
@@ -44,14 +45,14 @@ class Draw:
     def law_and_uniforms(
         self, key: PRNGKeyArray, lam_law: Law | None, others: int, times: int = 1
     ) -> tuple[Callable[[ArrayLike], Float[Array, "n"]], Float[Array, "n others"]]:
-        """λ as a function of alpha, and other numbers, before pairs are tied."""
+        """Return λ as a function of alpha, and other uniform numbers, before pairs are tied."""
         law, u = law_and_uniforms(key, lam_law, others, times * self.n)
         return law, u.T
 
     def numbers(
         self, key: PRNGKeyArray, alpha: ArrayLike, lam_law: Law | None, others: int = 0
     ) -> tuple[Float[Array, "n"], Float[Array, "n others"]]:
-        """λ and other uniform numbers of each draw, the same for both examples of a tied pair."""
+        """Draw λ and other uniform numbers, the same for both examples of a tied pair."""
         law, u = self.law_and_uniforms(key, lam_law, others)
         return self.tie((law(alpha), u))
 
@@ -60,7 +61,7 @@ class Draw:
         return tie(self._per, self.pairing, self.batch, drawn)
 
     def mix(self, mask: Array, lam: Float[Array, "n"] | None = None) -> Mix:
-        """The mix of this mask; without `lam` the label weights are counted from a bool mask."""
+        """Make a mix of this mask; without `lam` the label weights are counted from a bool mask."""
         lam = _geometry.share(mask) if lam is None else lam
         return Mix(self.pairing, mask, jnp.broadcast_to(lam, (self.batch,)))
 
@@ -74,7 +75,7 @@ def check_options(
     batch: int,
     **alphas: ArrayLike,
 ) -> Pairing:
-    """The pairing of the mix: one that knows its batch, or an int32 index array."""
+    """Check the options; return the pairing, which knows its batch or is an int32 index array."""
     _checks.option(function, "per", per, PER)
     if not isinstance(pairing, StaticPairing):
         _checks.index_array(function, pairing, batch)
@@ -87,7 +88,7 @@ def check_options(
 
 
 def check_shares(function: str, draw: Draw, **shares: ArrayLike) -> None:
-    """Whether these are numbers in [0, 1], one for all draws or one for each."""
+    """Check that these are numbers in [0, 1], one for all draws or one for each."""
     for name, value in shares.items():
         _checks.share(function, name, value)
         _checks.each_draw(function, name, value, draw.n, draw.batch)
@@ -101,16 +102,18 @@ def several_pairings(
     n: int,
     alpha: ArrayLike,
 ) -> tuple[Pairing, ...]:
-    """The n pairings, checked for this batch."""
+    """Check the n pairings for this batch; None means roll(1), ..., roll(n)."""
     _checks.option(function, "per", per, PER_SEVERAL)
     if pairings is None:
         if 1 < batch <= n:
             raise ValueError(
-                f"{function} got a batch of {batch} rows and mixes {n + 1}; it needs as many rows: "
-                "drop the last, smaller batch, or give pairings."
+                f"{function} got a batch of {batch} examples and mixes {n + 1} of them; it needs a "
+                f"batch of {n + 1} or more: drop the last, smaller batch, or give pairings."
             )
         pairings = tuple(roll(shift) for shift in range(1, n + 1))
     pairings = _checks.sizes(function, "pairings", pairings, "(roll(1), roll(2), …)")
     if len(pairings) != n:
-        raise ValueError(f"{function} got {len(pairings)} pairings; it needs {n}, one a partner.")
+        raise ValueError(
+            f"{function} got {len(pairings)} pairings; it needs {n}, one for each partner."
+        )
     return tuple(check_options(function, per, p, batch=batch, alpha=alpha) for p in pairings)

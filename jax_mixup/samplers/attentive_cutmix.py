@@ -1,4 +1,4 @@
-"""Attentive CutMix: the partner's most salient cells."""
+"""Attentive CutMix: the partner's most salient cells, pasted."""
 
 import math
 
@@ -25,17 +25,19 @@ def sample_attentive_cutmix(
     lam_law: Law | None = None,
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Draw an Attentive CutMix: the partner's k most salient cells of a grid.
+    """Draw an Attentive CutMix: the partner's k most salient cells, pasted into the example.
 
-        m(cell) = 0 where the mean of sₚ is among its k largest, else 1;  λᵢ = the share kept
+        m(cell) = 0 where the mean of sₚ is among its k largest, else 1;  λᵢ = the fraction kept
 
     Args:
-      key: a PRNG key, for `lam_law`; without one nothing is drawn.
-      saliency: f[B, *spatial].
-      grid: how many cells along each spatial axis; where they do not divide it, sizes differ by one
-        position, and `lam` counts that.
-      k: how many cells are given away.
-      lam_law: a law of λ for each row; the share 1-λ of the cells, to the nearest, in place of k.
+      key: a PRNG key, used by `lam_law` only; without `lam_law` nothing is random.
+      saliency: f[B, *spatial], how important each position of each example is.
+      grid: how many cells each spatial axis has. Where this number does not divide the axis, cells
+        differ in size by one position, and `lam` takes that into account.
+      k: how many cells come from the partner.
+      lam_law: a distribution of λ, drawn for each example, in place of `k`: the partner gives the
+        fraction 1 - λ of the cells, rounded to whole cells. It is a function
+        `(key, shape) -> f32[shape]` such as `jm.uniform(0.0, 1.0)`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
@@ -43,8 +45,8 @@ def sample_attentive_cutmix(
       A mix with a bool mask [B, *spatial].
 
     Raises:
-      ValueError: for saliency without a spatial axis, a `grid` that does not fit it, or a `k` that
-        is not from 0 to the number of cells.
+      ValueError: If `saliency` has no spatial axis, `grid` does not fit it, or `k` is not from 0 to
+        the number of cells.
 
     Example:
       >>> saliency = jax.random.uniform(jax.random.key(0), (4, 28, 28))
@@ -52,8 +54,8 @@ def sample_attentive_cutmix(
       >>> print(f"{mix.lam[0]:.4f} = {1 - 6 / 49:.4f}")
       0.8776 = 0.8776
 
-    Walawalkar et al. 2020, arXiv:2003.13048, whose saliency is the last feature map, 7 x 7, of a
-    model that was trained before. A law of λ: as in OpenMixup's "attentivemix+".
+    Walawalkar et al. 2020, arXiv:2003.13048. Their saliency is the last feature map, 7 x 7, of a
+    pretrained model. A distribution of λ in place of k is OpenMixup's "attentivemix+".
     """
     name = "sample_attentive_cutmix"
     s = checked_map(name, saliency)

@@ -20,25 +20,26 @@ def sample_classmix(
     num_classes: int,
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Draw a ClassMix: the row keeps half of its classes, and its partner is seen elsewhere.
+    """Draw a ClassMix: half of the example's classes stay, and the partner fills the rest.
 
-        mᵢ = 1 where idsᵢ ∈ Sᵢ,  Sᵢ ⊂ classes present in row i, |Sᵢ| = ⌊Cᵢ/2⌋;  λᵢ = mean mᵢ
+        mᵢ = 1 where idsᵢ ∈ Sᵢ,  Sᵢ ⊂ classes present in example i, |Sᵢ| = ⌊Cᵢ/2⌋;  λᵢ = mean mᵢ
 
     Args:
       key: a PRNG key.
-      ids: i[B, *spatial], true masks or a model's argmax. An id outside [0, K), as an ignore id, is
-        no class: it is never kept.
-      num_classes: K.
+      ids: i[B, *spatial], the class of each position: true segmentation masks, or a model's argmax.
+        An id outside [0, K), such as an ignore id, belongs to no class, and its positions always
+        come from the partner.
+      num_classes: K, the number of classes.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      A mix with a bool mask [B, *spatial]: `select` moves ids under it. A row of one class keeps
-      nothing.
+      A mix with a bool mask [B, *spatial]; `select` moves ids by it. An example of one class keeps
+      no position.
 
     Raises:
-      TypeError: for ids that are not integers.
-      ValueError: for ids without a spatial axis.
+      TypeError: If `ids` are not integers.
+      ValueError: If `ids` have no spatial axis, or `num_classes` is not an int >= 1.
 
     Example:
       >>> ids = jnp.array([[0, 0, 1, 255], [2, 2, 2, 2]])
@@ -46,8 +47,8 @@ def sample_classmix(
       >>> jm.select(mix, ids).tolist()
       [[0, 0, 2, 2], [0, 0, 1, 255]]
 
-    Olsson et al. 2021, arXiv:2007.07936. Their code keeps the first image's classes and goes on to
-    the next one; this is it for any pairing.
+    Olsson et al. 2021, arXiv:2007.07936. Their code keeps classes of each image and mixes it with
+    the next one of the batch; here any pairing works.
     """
     ids = jnp.asarray(ids)
     if not jnp.issubdtype(ids.dtype, jnp.integer):
@@ -59,13 +60,13 @@ def sample_classmix(
     flat = ids.reshape(ids.shape[0], -1)
     flat = flat if flat.dtype.itemsize > 4 else flat.astype(jnp.int32)  # K may not fit narrow ids
     known = (flat >= 0) & (flat < num_classes)
-    # One class more, for what is none.
+    # Ids of no class become one more class.
     place = jnp.where(known, flat, num_classes).astype(jnp.int32)
-    present = jax.vmap(lambda row: jnp.zeros(num_classes + 1, bool).at[row].set(True))(place)
+    present = jax.vmap(lambda ids: jnp.zeros(num_classes + 1, bool).at[ids].set(True))(place)
     present = present[:, :num_classes]
     u = jnp.where(present, jax.random.uniform(key, present.shape, jnp.float32), 2.0)
     rank = u.argsort(axis=1).argsort(axis=1)
-    kept = rank < present.sum(axis=1, keepdims=True) // 2
-    kept = jnp.pad(kept, ((0, 0), (0, 1)))
-    mask = jnp.take_along_axis(kept, place, axis=1).reshape(ids.shape)
+    stay = rank < present.sum(axis=1, keepdims=True) // 2
+    stay = jnp.pad(stay, ((0, 0), (0, 1)))
+    mask = jnp.take_along_axis(stay, place, axis=1).reshape(ids.shape)
     return draw.mix(mask)

@@ -1,4 +1,4 @@
-"""CowMix: blobs, as on a cow."""
+"""CowMix: blobs of the partner, like the patches of a cow."""
 
 import math
 
@@ -26,40 +26,42 @@ def sample_cowmix(
     per: str = "batch",
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Draw a CowMix: blobs, as on a cow.
+    """Draw a CowMix: blobs of the partner, like the patches of a cow, pasted into the example.
 
-        m = 1 where G_σ * noise is among its largest λ of positions;  log σ ~ U(log σ₁, log σ₂)
+        m = 1 at the fraction λ of positions where G_σ * noise is largest; log σ ~ U(log σ₁, log σ₂)
 
-    `lam` is counted: the share λ to the nearest whole position.
+    `lam` is counted: it is λ rounded to a whole number of positions.
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one to three spatial axes: `x.shape[:-1]`, channels last.
-        With channels first move them: `x = jnp.moveaxis(x, 1, -1)`.
+      shape: (B, *spatial) with one to three spatial axes: `x.shape[:-1]` for channels last.
+        If channels come first, move them: `x = jnp.moveaxis(x, 1, -1)`.
       alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
-        traced; 0 turns mixing off. One number, or one for each draw.
+        traced; 0 turns mixing off. It is one number, or an array with one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      sigma: the bounds of the blur's standard deviation, in positions: large ones make few blobs.
+      sigma: the bounds σ₁ and σ₂ of the blur's standard deviation, in positions: a wide blur makes
+        few, large blobs.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      A mix with a bool mask, [1, *spatial] or [B, *spatial].
+      A mix with a bool mask: [1, *spatial] for per="batch", else [B, *spatial].
 
     Raises:
-      ValueError: for a bad `shape`, a static negative `alpha`, an unknown `per`, or bounds that are
-        not 0 < σ₁ <= σ₂.
+      ValueError: If `shape` does not have one to three spatial axes, a static `alpha` is negative,
+        `per` is unknown, or the bounds are not 0 < σ₁ <= σ₂.
 
     Example:
       >>> mix = jm.sample_cowmix(jax.random.key(0), (8, 32, 32), lam_law=jm.constant(0.5))
       >>> mix.mask.shape, float(mix.lam[0])
       ((1, 32, 32), 0.5)
 
-    French et al. 2020, arXiv:2003.12022. They threshold at the normal quantile of λ, so that shares
-    scatter about it; here the share is exact. The blur is by FFT, so blobs go on across borders.
+    French et al. 2020, arXiv:2003.12022. They threshold at the normal quantile of λ, so that the
+    fraction kept varies around λ; here it is exact. The blur is by FFT, so that a blob that crosses
+    a border continues at the opposite one.
     """
     name = "sample_cowmix"
     draw = Draw(name, shape, per, pairing, alpha=alpha)
@@ -70,6 +72,7 @@ def sample_cowmix(
     lam, u = draw.numbers(key, alpha, lam_law, 1)
     low, high = math.log(sigma[0]), math.log(sigma[1])
     noise = jax.random.normal(key_noise, (draw.n, *spatial), jnp.float32)
-    noise -= noise.mean(tuple(range(1, noise.ndim)), keepdims=True)  # it would take the digits
+    # A wide blur leaves little but the mean, and few digits of float32 for the rest.
+    noise -= noise.mean(tuple(range(1, noise.ndim)), keepdims=True)
     blurred = _geometry.blur(draw.tie(noise), jnp.exp(low + (high - low) * u[:, 0]))
     return draw.mix(_geometry.mark_largest(blurred, lam))

@@ -1,4 +1,4 @@
-"""A mixup of more than two examples."""
+"""Mixup of more than two examples."""
 
 import jax
 import jax.numpy as jnp
@@ -22,32 +22,36 @@ def sample_dirichlet(
     per: str = "batch",
     pairings: tuple[Pairing, ...] | None = None,
 ) -> tuple[Mix, ...]:
-    """Draw a mixup of k rows: the whole of each, averaged.
+    """Draw a mixup of k examples: the whole of each, averaged.
 
         x̃ᵢ = w₀ xᵢ + Σⱼ wⱼ x[pⱼ(i)], labels alike;  w ~ Dirichlet(α, …, α)
 
     Args:
       key: a PRNG key.
-      shape: (B, ...); only B is used.
-      k: how many rows, 2 or more; for 2 the law is that of `sample_mixup`.
-      alpha: concentration; may be traced; <= 0 or NaN is off, infinity is even shares.
+      shape: (B, ...), of which only B is used.
+      k: how many examples are mixed, 2 or more. With 2 the distribution is that of `sample_mixup`.
+      alpha: concentration of w ~ Dirichlet(α, …, α): small values give most of the weight to one
+        example, infinity gives equal weights. It may be traced; 0 turns mixing off, as a traced
+        negative number or NaN does. It is one number, or an array with one for each draw.
       per: "batch" draws once for all examples, "example" once for each.
-      pairings: k - 1 pairings; None is roll(1), roll(2), …, which needs k rows or one.
+      pairings: k - 1 pairings, one for each partner. None means roll(1), roll(2), …, which needs a
+        batch of k examples or more, or of one.
 
     Returns:
-      A tuple of k - 1 mixes whose masks have no positions.
+      A tuple of k - 1 mixes, each laid over those before it; their masks have no spatial axes.
 
     Raises:
-      ValueError: for a bad `shape`, k < 2, fewer than k rows, another number of pairings, a static
-        negative `alpha`, or an unknown `per`.
+      ValueError: If `shape` is not a tuple of positive ints, `k` < 2, the batch has fewer than k
+        examples, the number of pairings is not k - 1, a static `alpha` is negative, or `per` is
+        unknown.
 
     Example:
       >>> mix = jm.sample_dirichlet(jax.random.key(0), (4,), k=3)
       >>> soft = jm.blend_labels(mix, jnp.arange(4), num_classes=4)
-      >>> [round(float(share), 2) for share in soft[0]]
+      >>> [round(float(weight), 2) for weight in soft[0]]
       [0.36, 0.0, 0.21, 0.43]
 
-    Zhang et al. 2018, arXiv:1710.09412, tried such weights beside pairs.
+    Zhang et al. 2018, arXiv:1710.09412, tried such weights next to pairs.
     """
     batch = _checks.mask_shape("sample_dirichlet", shape)[0]
     k = _checks.whole("sample_dirichlet", "k", k, 2)
@@ -57,7 +61,7 @@ def sample_dirichlet(
     shapes = jnp.broadcast_to(gamma_shape(a), (n, k))
     drawn = jax.random.dirichlet(key, shapes, (n,), jnp.float32)
     drawn = jnp.where(a < jnp.inf, drawn, 1 / k)
-    own = jnp.where(a > 0, jnp.cumsum(drawn, axis=1), 1.0)  # of the rows so far
+    own = jnp.where(a > 0, jnp.cumsum(drawn, axis=1), 1.0)  # weight of the examples so far
     layers = []
     for j, partner in enumerate(partners, start=1):
         below, whole = own[:, j - 1], own[:, j] if j < k - 1 else jnp.ones(n, jnp.float32)

@@ -23,38 +23,41 @@ def sample_fademix(
     per: str = "batch",
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Draw a fade: a mixup whose weight changes linearly along one axis, time for example.
+    """Draw a FadeMixUp: a mixup whose weight changes linearly along one axis, such as time.
 
         m(t) = λ + γ (2t / (T-1) - 1),  γ ~ U(-g, g), g = min(λ, 1-λ)
 
-    Motion stays whole, for weights change smoothly; drawn anew for each frame they would flicker.
+    The weight changes smoothly, so that motion stays intact; weights that are drawn again for each
+    frame would flicker.
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]`, channels last.
-        With channels first move them: `x = jnp.moveaxis(x, 1, -1)`.
+      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]` for channels last.
+        If channels come first, move them: `x = jnp.moveaxis(x, 1, -1)`.
       alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
-        traced; 0 turns mixing off. One number, or one for each draw.
+        traced; 0 turns mixing off. It is one number, or an array with one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      axis: of `shape`, along which it fades: 1 is the first after the batch.
+      axis: the axis of `shape` along which the weight changes; 1 is the first after the batch.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      A mix with a float32 mask, [1 or B, *spatial] up to `axis`, the same at every place after it.
+      A mix with a float32 mask, [1, *spatial] for per="batch", else [B, *spatial], which ends with
+      `axis`: the weight is the same along all axes after it.
 
     Raises:
-      ValueError: for a bad `shape`, a static negative `alpha`, an unknown `per`, or another `axis`.
+      ValueError: If `shape` has no spatial axis, a static `alpha` is negative, `per` is unknown, or
+        `axis` is not an axis of `shape` after the first.
 
     Example:
       >>> mix = jm.sample_fademix(jax.random.key(0), (8, 5, 32, 32))  # (B, T, H, W)
       >>> mix.mask.shape, bool(jnp.isclose(mix.mask.mean(), mix.lam[0]))
       ((1, 5), True)
 
-    FadeMixUp, Kim et al. 2020, arXiv:2008.05721.
+    Kim et al. 2020, arXiv:2008.05721.
     """
     name = "sample_fademix"
     draw = Draw(name, shape, per, pairing, alpha=alpha)

@@ -1,4 +1,4 @@
-"""FMix: blobs from noise of low frequency."""
+"""FMix: blobs of the partner, cut by noise of low frequency."""
 
 import jax
 import jax.numpy as jnp
@@ -24,34 +24,35 @@ def sample_fmix(
     per: str = "batch",
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Draw an FMix: blobs of any shape and size, from noise of low frequency.
+    """Draw an FMix: blobs of any shape and size, cut by noise of low frequency.
 
-        m = 1 where F⁻¹(f^-δ F(noise)) is among its largest λ of positions
+        m = 1 at the fraction λ of positions where F⁻¹(f^-δ F(noise)) is largest
 
-    `lam` is counted: the share λ to the nearest whole position. For the one-label form, which names
-    the row's own label alone, take `lam_law=jm.beta(alpha + 1, alpha)` and the plain loss.
+    `lam` is counted: it is λ rounded to a whole number of positions. In the one-label form each
+    example keeps its own label only: for that, take `lam_law=jm.beta(alpha + 1, alpha)` and the
+    plain loss.
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one to three spatial axes: `x.shape[:-1]`, channels last.
-        With channels first move them: `x = jnp.moveaxis(x, 1, -1)`.
+      shape: (B, *spatial) with one to three spatial axes: `x.shape[:-1]` for channels last.
+        If channels come first, move them: `x = jnp.moveaxis(x, 1, -1)`.
       alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
-        traced; 0 turns mixing off. One number, or one for each draw.
+        traced; 0 turns mixing off. It is one number, or an array with one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      decay: δ, how fast the spectrum falls with the frequency f: 0 is single positions, large ones
-        make few smooth blobs.
+      decay: δ, how fast the spectrum falls with the frequency f: 0 gives single positions, large
+        values give few smooth blobs.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      A mix with a bool mask, [1, *spatial] or [B, *spatial].
+      A mix with a bool mask: [1, *spatial] for per="batch", else [B, *spatial].
 
     Raises:
-      ValueError: for a bad `shape`, a static negative `alpha`, an unknown `per`, or a negative
-        `decay`.
+      ValueError: If `shape` does not have one to three spatial axes, a static `alpha` is negative,
+        `per` is unknown, or `decay` is negative.
 
     Example:
       >>> mix = jm.sample_fmix(jax.random.key(0), (8, 32, 32), lam_law=jm.constant(0.25))
@@ -59,8 +60,9 @@ def sample_fmix(
       ((1, 32, 32), dtype('bool'), 0.25)
 
     Harris et al. 2020, arXiv:2002.12047. Their code draws the spectrum and takes two of its
-    rows as real and imaginary part, which leaves the image two frequencies along its last axis;
-    here white noise is filtered. They round λ up or down at random, and labels get λ as drawn.
+    rows as real and imaginary part, which leaves the mask only two frequencies along its last axis;
+    here white noise is filtered. They round λ up or down at random for the mask, and give labels
+    the λ that was drawn.
     """
     name = "sample_fmix"
     draw = Draw(name, shape, per, pairing, alpha=alpha)
@@ -70,7 +72,7 @@ def sample_fmix(
     key, key_noise = jax.random.split(key)
     lam, _ = draw.numbers(key, alpha, lam_law)
     noise = draw.tie(jax.random.normal(key_noise, (draw.n, *spatial), jnp.float32))
-    square = _geometry.square_frequency(spatial) * max(spatial) ** 2  # 1 or more, or 0
-    # The mean, f = 0, moves no rank: without it the other digits are kept.
+    square = _geometry.square_frequency(spatial) * max(spatial) ** 2  # 0, or 1 or more
+    # The mean, f = 0, changes no rank; without it float32 has more digits for the rest.
     response = jnp.where(square > 0, jnp.maximum(square, 0.5) ** (-decay / 2), 0.0)
     return draw.mix(_geometry.mark_largest(_geometry.filtered(noise, response), lam))

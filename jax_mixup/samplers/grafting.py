@@ -1,4 +1,4 @@
-"""Saliency Grafting: salient cells, with labels by what is salient."""
+"""Saliency Grafting: salient cells of the partner, with labels weighted by saliency."""
 
 import math
 
@@ -26,30 +26,32 @@ def sample_grafting(
     threshold: float = 1.0,
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Draw a Saliency Grafting: some of the partner's salient cells; labels by what is salient.
+    """Draw a Saliency Grafting: salient cells of the partner, with labels weighted by saliency.
 
         m(cell) = 0 with probability 1-λ where mean sₚ >= τ · (its mean over all cells), else 1
         λᵢ = Σ m ŝᵢ / (Σ m ŝᵢ + Σ (1-m) ŝₚ),  ŝ = s / Σ s
 
     Args:
       key: a PRNG key.
-      saliency: f[B, *spatial].
+      saliency: f[B, *spatial], how important each position of each example is.
       alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
-        traced; 0 turns mixing off. λ is drawn for each example;
-        alpha is one number, or one for each.
+        traced; 0 turns mixing off. λ is drawn for each example, from one alpha or from one for
+        each.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      grid: how many cells along each spatial axis.
-      threshold: τ; 0 makes every cell a candidate.
+      grid: how many cells each spatial axis has.
+      threshold: τ, how salient a cell has to be, relative to the mean over all cells; 0 makes every
+        cell a candidate.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      A mix with a bool mask [B, *spatial]; `lam` as `reweigh` gives it.
+      A mix with a bool mask [B, *spatial]; its `lam`, the example's part of the visible saliency,
+      is what `reweigh` gives.
 
     Raises:
-      ValueError: for saliency without a spatial axis, a static negative `alpha`, or a `grid` that
-        does not fit.
+      ValueError: If `saliency` has no spatial axis, a static `alpha` or `threshold` is negative, or
+        `grid` does not fit.
 
     Example:
       >>> s = jnp.array([[8.0, 0.0, 1.0, 1.0], [1.0, 1.0, 0.0, 6.0]])
@@ -57,9 +59,9 @@ def sample_grafting(
       >>> mix.mask.astype(int).tolist(), [round(float(lam), 3) for lam in mix.lam]
       ([[1, 1, 1, 0], [0, 1, 1, 1]], [0.545, 0.522])
 
-    Park et al. 2022, arXiv:2112.08796; we found no code of the authors. How they scale saliency
-    before the threshold, and how they draw the probability, may differ: here it is taken against
-    its mean, and 1-λ has the law of every sampler.
+    Park et al. 2022, arXiv:2112.08796; we found no code of the authors. They may scale the
+    saliency before the threshold, and draw the probability, in another way: here the threshold is
+    relative to the mean saliency, and 1-λ is distributed as in all samplers.
     """
     name = "sample_grafting"
     s = checked_map(name, saliency)
@@ -70,6 +72,6 @@ def sample_grafting(
     lam, u = draw.numbers(key, alpha, lam_law, math.prod(grid))
     means = _geometry.area_average(move_rows(draw.pairing, s), grid).reshape(batch, -1)
     candidate = means >= threshold * means.mean(axis=1, keepdims=True)
-    kept = ~candidate | (u < lam[:, None])
-    mask = _geometry.enlarge(kept.reshape(batch, *grid), spatial)
+    own = ~candidate | (u < lam[:, None])
+    mask = _geometry.enlarge(own.reshape(batch, *grid), spatial)
     return reweigh(draw.mix(mask), normalised(s))

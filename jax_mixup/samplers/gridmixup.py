@@ -1,4 +1,4 @@
-"""GridMixup: the partner seen through a lattice of holes."""
+"""GridMixup: the partner is visible through a lattice of holes."""
 
 import jax
 import jax.numpy as jnp
@@ -24,33 +24,33 @@ def sample_gridmixup(
     per: str = "batch",
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Draw a GridMixup: the partner seen through a regular lattice of holes.
+    """Draw a GridMixup: the partner is visible through a regular lattice of holes.
 
-        mᵢ = 0 in holes of side (1-λ)^(1/d) of their cell, 1 elsewhere;  λᵢ = the share elsewhere
+        mᵢ = 0 in holes of side (1-λ)^(1/d) of their cell, 1 elsewhere;  λᵢ = the fraction elsewhere
 
-    There are n holes along each axis, n ∈ {n₁, …, n₂} equally likely, and the lattice is moved by a
-    random part of a cell, cyclically.
+    There are n holes along each axis, where all n ∈ {n₁, …, n₂} are equally likely, and the lattice
+    is shifted cyclically by a random part of a cell.
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]`, channels last.
-        With channels first move them: `x = jnp.moveaxis(x, 1, -1)`.
+      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]` for channels last.
+        If channels come first, move them: `x = jnp.moveaxis(x, 1, -1)`.
       alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
-        traced; 0 turns mixing off. One number, or one for each draw.
+        traced; 0 turns mixing off. It is one number, or an array with one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      holes: the bounds n₁ and n₂, both inclusive.
+      holes: the bounds n₁ and n₂ of the number of holes along each axis, both inclusive.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      A mix with a bool mask, [1, *spatial] or [B, *spatial].
+      A mix with a bool mask: [1, *spatial] for per="batch", else [B, *spatial].
 
     Raises:
-      ValueError: for a bad `shape`, a static negative `alpha`, an unknown `per`, or bounds that are
-        not 1 <= n₁ <= n₂.
+      ValueError: If `shape` has no spatial axis, a static `alpha` is negative, `per` is unknown, or
+        the bounds are not 1 <= n₁ <= n₂.
 
     Example:
       >>> half = jm.constant(0.5)
@@ -59,7 +59,8 @@ def sample_gridmixup(
       [0, 0, 1, 1, 0, 0, 1, 1]
 
     GridMixup, github.com/IlyaDobrynin/GridMixup. There cells are squares that start at the corner
-    of a random crop, and a hole never fills its cell; here they have the image's aspect, and move.
+    of a random crop, and a hole never fills its cell; here cells have the image's aspect ratio,
+    and the lattice moves.
     """
     name = "sample_gridmixup"
     draw = Draw(name, shape, per, pairing, alpha=alpha)

@@ -1,4 +1,4 @@
-"""GuidedMixup: each position weighed by the saliency of both examples."""
+"""GuidedMixup: each position is weighted by the saliency of both examples."""
 
 import jax.numpy as jnp
 from jaxtyping import ArrayLike, PRNGKeyArray, Shaped
@@ -20,21 +20,22 @@ def sample_guidedmixup(
     blur: float = 1.8,
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Weigh each position by how salient the two rows are there.
+    """Draw a GuidedMixup: at each position the more salient example has the larger weight.
 
         m = ŝᵢ / (ŝᵢ + ŝₚ),  ŝ = G * s / Σ s;  λᵢ = mean mᵢ
 
     Args:
-      key: not used, for nothing is drawn; it is there as in all samplers.
-      saliency: f[B, *spatial].
-      blur: standard deviation of the Gaussian G, in positions; 0 is none.
-      pairing: a static pairing, or an index array; the paper's is `salient_pairs(saliency)`.
+      key: a PRNG key, which all samplers take; it is not used here, because nothing is random.
+      saliency: f[B, *spatial], how important each position of each example is.
+      blur: standard deviation of the Gaussian G, in positions; 0 does not blur.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as the paper's, `jm.salient_pairs(saliency)`.
 
     Returns:
-      A mix with a float32 mask [B, *spatial]; ½ where neither is salient.
+      A mix with a float32 mask [B, *spatial], which is ½ where neither example is salient.
 
     Raises:
-      ValueError: for saliency without a spatial axis, or a negative `blur`.
+      ValueError: If `saliency` has no spatial axis, or `blur` is negative.
 
     Example:
       >>> s = jnp.array([[6.0, 2.0, 0.0, 0.0], [0.0, 2.0, 0.0, 6.0]])
@@ -43,7 +44,7 @@ def sample_guidedmixup(
       ([1.0, 0.5, 0.5, 0.0], [0.5, 0.5])
 
     Kang & Kim 2023, arXiv:2306.16612. They blur with a window of 7 x 7 that cuts a Gaussian of
-    σ = 3 at one σ, and so has a standard deviation of 1.8; here the Gaussian is whole.
+    σ = 3 at one σ, and so has a standard deviation of 1.8; here the Gaussian is not cut.
     """
     del key
     s = checked_map("sample_guidedmixup", saliency)

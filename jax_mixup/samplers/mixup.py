@@ -24,13 +24,13 @@ def sample_mixup(
 
         mᵢ = λᵢ, λᵢ ~ Beta(α, α)
 
-    The mask has no positions, so the mix applies to inputs and hidden features of any shape.
+    The mask has no spatial axes, so the mix applies to inputs and hidden features of any shape.
 
     Args:
       key: a PRNG key.
-      shape: (B, ...); only B is used.
+      shape: (B, ...), of which only B is used.
       alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
-        traced; 0 turns mixing off. One number, or one for each draw.
+        traced; 0 turns mixing off. It is one number, or an array with one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
@@ -39,10 +39,11 @@ def sample_mixup(
         array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      A mix with a float32 mask, [1] or [B].
+      A mix with a float32 mask: [1] for per="batch", else [B].
 
     Raises:
-      ValueError: for a bad `shape`, a static negative `alpha`, or an unknown `per`.
+      ValueError: If `shape` is not a tuple of positive ints, a static `alpha` is negative, or `per`
+        is unknown.
 
     Example:
       >>> x = jnp.ones((8, 32, 32, 3))
@@ -51,7 +52,8 @@ def sample_mixup(
       ((1,), (8,), (8, 32, 32, 3))
 
     Zhang et al. 2018, arXiv:1710.09412. The authors' code pairs by a random permutation
-    (`permutation(key, B)`); reversal gives the same law for a shuffled batch, without a gather.
+    (`permutation(key, B)`); reversal gives the same distribution for a shuffled batch, without a
+    gather.
     """
     draw = Draw("sample_mixup", shape, per, pairing, spatial=False, alpha=alpha)
     lam, _ = draw.numbers(key, alpha, lam_law)

@@ -1,4 +1,4 @@
-"""mixup or CutMix, one of them in each draw."""
+"""mixup or CutMix: each draw is one of the two."""
 
 import jax.numpy as jnp
 from jaxtyping import ArrayLike, PRNGKeyArray
@@ -27,35 +27,38 @@ def sample_mixup_or_cutmix(
     per: str = "batch",
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Draw a CutMix with probability `switch_prob`, else a mixup, in one branch-free weight map.
+    """Draw a CutMix with probability `switch_prob`, else a mixup.
 
         m = 1[outside the box] if CutMix else λ;  no mixing with probability 1 - prob
 
-    One fusion, at the price of plain mixup, whichever is drawn.
+    There is one mask and no branch, so that the blend is one fusion and takes the time of plain
+    mixup, whichever method is drawn.
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]`, channels last.
-        With channels first move them: `x = jnp.moveaxis(x, 1, -1)`.
-      mixup_alpha, cutmix_alpha: the concentration for each method; 0 turns that one off, which
-        leaves its share of draws unmixed.
-      switch_prob: probability of CutMix; may be traced.
-      prob: probability of mixing at all; may be traced.
-      lam_law: a law for both methods in place of the alphas.
-      box: where the box lies: "clipped" centres it anywhere and cuts it off at the border, as the
-        paper's code does; "inside" places the whole box inside; "corner" at the end of each axis.
+      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]` for channels last.
+        If channels come first, move them: `x = jnp.moveaxis(x, 1, -1)`.
+      mixup_alpha, cutmix_alpha: concentration of λ ~ Beta(α, α) for each method: small values mix
+        little, 1 makes λ uniform. Both may be traced. 0 turns a method off: what is drawn for it
+        stays unmixed. Each is one number, or an array with one for each draw.
+      switch_prob: the probability of CutMix; it may be traced.
+      prob: the probability of mixing at all; it may be traced.
+      lam_law: another distribution of λ for both methods, a function `(key, shape) -> f32[shape]`
+        such as `jm.uniform(0.0, 1.0)`; the alphas are then not used.
+      box: where the box lies: "clipped" centres it anywhere and cuts it off at the border, "inside"
+        places the whole box inside, and "corner" puts it at the far end of each axis.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
-        The method is drawn as often as λ.
+        The choice of the method is drawn as often as λ.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      A mix with a float32 mask, [1, *spatial] or [B, *spatial].
+      A mix with a float32 mask: [1, *spatial] for per="batch", else [B, *spatial].
 
     Raises:
-      ValueError: for a bad `shape`, a static alpha or probability out of range, an unknown `box` or
-        `per`.
+      ValueError: If `shape` has no spatial axis, a static alpha is negative, a static probability
+        is outside [0, 1], or `box` or `per` is unknown.
 
     Example:
       >>> mix = jm.sample_mixup_or_cutmix(jax.random.key(0), (8, 32, 32), per="example")
@@ -63,8 +66,8 @@ def sample_mixup_or_cutmix(
       ((8, 32, 32), dtype('float32'))
 
     The defaults are those of the DeiT recipe (Touvron et al. 2021, arXiv:2012.12877) as timm runs
-    it. timm falls back to the other method when one alpha is 0; here probabilities mean what they
-    say.
+    it. timm uses the other method when one alpha is 0; here the probabilities stay as they are
+    given.
     """
     name = "sample_mixup_or_cutmix"
     draw = Draw(
@@ -80,7 +83,7 @@ def sample_mixup_or_cutmix(
     )
     lam = jnp.where(on, law(alpha), 1.0)
     cut, lam, centre = draw.tie((cut, lam, centre))
-    # A mixup is a box of nothing, and λ outside: one choice a position.
+    # A mixup is an empty box with λ outside, so that one `where` makes both masks.
     outside, share = cut_box(jnp.where(cut, lam, 1.0), centre, spatial, box)
     weights = jnp.stack([jnp.where(cut, 1.0, lam), jnp.where(cut, share, lam)])
     weight, lam = _geometry.fusion_barrier(weights)

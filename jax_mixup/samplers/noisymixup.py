@@ -1,4 +1,4 @@
-"""Noisy mixup: a weight for each position."""
+"""Noisy mixup: a mixup whose weight varies from position to position."""
 
 import jax
 import jax.numpy as jnp
@@ -25,36 +25,38 @@ def sample_noisymixup(
     per: str = "batch",
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Draw a noisy mixup: one whose weight differs a little from position to position.
+    """Draw a noisy mixup: a mixup whose weight varies a little from position to position.
 
         m ~ N(λ, s²), clipped to [0, 1];  λᵢ = mean m
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]`, channels last.
-        With channels first move them: `x = jnp.moveaxis(x, 1, -1)`.
+      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]` for channels last.
+        If channels come first, move them: `x = jnp.moveaxis(x, 1, -1)`.
       alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
-        traced; 0 turns mixing off. One number, or one for each draw.
+        traced; 0 turns mixing off. It is one number, or an array with one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      noise: s; where λ is 0 or 1 there is none.
+      noise: s, the standard deviation of the noise; where λ is 0 or 1 there is no noise.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      A mix with a float32 mask, [1, *spatial] or [B, *spatial].
+      A mix with a float32 mask: [1, *spatial] for per="batch", else [B, *spatial].
 
     Raises:
-      ValueError: for a bad `shape`, a static negative `alpha` or `noise`, or an unknown `per`.
+      ValueError: If `shape` has no spatial axis, a static `alpha` or `noise` is negative, or `per`
+        is unknown.
 
     Example:
       >>> mix = jm.sample_noisymixup(jax.random.key(0), (8, 32, 32), lam_law=jm.constant(0.5))
       >>> mix.mask.shape, f"{mix.mask.std():.2f}"
       ((1, 32, 32), '0.03')
 
-    Summers and Dinneen 2019, arXiv:1805.11272. Their labels have λ as it was drawn.
+    Summers and Dinneen 2019, arXiv:1805.11272. Their labels are weighted by the λ that was
+    drawn; here `lam` is the mean of the mask.
     """
     name = "sample_noisymixup"
     draw = Draw(name, shape, per, pairing, alpha=alpha)

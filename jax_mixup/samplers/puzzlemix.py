@@ -1,4 +1,4 @@
-"""Puzzle Mix: the mask under which most saliency of both is seen; blocks that move there."""
+"""Puzzle Mix: a mask that shows what is salient in both examples, and blocks that move there."""
 
 import math
 from functools import partial
@@ -35,37 +35,38 @@ def sample_puzzlemix(
     iterations: int = 100,
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Draw a Puzzle Mix: the mask under which most saliency of both rows is seen, in few pieces.
+    """Draw a Puzzle Mix: the mask that shows the most saliency of both examples, in few pieces.
 
         m = argmin Σ m ŝₚ + (1-m) ŝᵢ - η/K Σ log P(m) + Σ w ((m-m')² + γ |x̃-x̃'|);  λᵢ = mean mᵢ
 
-    The first sums are over K cells of a grid, the last over neighbours: w = β n / 16K along an axis
-    of n cells. P is binomial: (L-1) m is how many of L-1 draws of probability λ succeed.
+    The first sums are over the K cells of a grid, the last one is over neighbouring cells, with
+    w = β n / 16K along an axis of n cells. P is binomial: (L-1) m is the number of successes in L-1
+    draws of probability λ.
 
     Args:
       key: a PRNG key.
-      saliency: f[B, *spatial].
+      saliency: f[B, *spatial], how important each position of each example is.
       alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
-        traced; 0 turns mixing off. λ is drawn for each example;
-        alpha is one number, or one for each.
+        traced; 0 turns mixing off. λ is drawn for each example, from one alpha or from one for
+        each.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      x: floats [B, *spatial, C] in [0, 1]: where their colours jump, borders cost more. None leaves
-        the term of γ out.
-      grid: how many cells along each spatial axis.
-      labels: L, how many levels m has: 0, 1/(L-1), ..., 1.
-      beta, gamma, eta: weights of smooth masks, smooth colours, and of the law of λ.
-      iterations: gradient steps for each of the L-1 cuts.
+      x: the images, floats [B, *spatial, C] in [0, 1]: a border between pieces costs more where the
+        mixed colours jump. None leaves out the term with γ.
+      grid: how many cells each spatial axis has.
+      labels: L, the number of levels that m has: 0, 1/(L-1), ..., 1.
+      beta, gamma, eta: the weights of three aims: smooth masks, smooth colours, and a mean near λ.
+      iterations: the number of gradient steps for each of the L-1 cuts.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      A mix with a mask [B, *spatial]: float32, or bool for two labels.
+      A mix with a mask [B, *spatial]: float32, or bool for `labels=2`.
 
     Raises:
-      TypeError: for x that is no float.
-      ValueError: for saliency without a spatial axis, a `grid` that does not fit, x of other
-        positions, fewer than two labels, or a static negative `alpha`.
+      TypeError: If `x` is not floating point.
+      ValueError: If `saliency` has no spatial axis, `grid` does not fit it, `x` has other
+        positions, `labels` < 2, `iterations` < 1, or a static `alpha` is negative.
 
     Example:
       >>> s = jnp.zeros((2, 8, 8)).at[0, :, :3].set(1.0).at[1, :, 3:].set(1.0)
@@ -76,7 +77,8 @@ def sample_puzzlemix(
     Kim et al. 2020, arXiv:2009.06962. Their code draws a grid of 2, 4, 8 or 16 blocks for each
     batch, measures jumps at finer cells along borders, and cuts graphs on the host with α-β swaps
     of rounded energies. Here the minimum is exact in all cases of 6 x 4 cells that the tests solve
-    by dynamic programming; more cells than 8 x 8 need more steps, say 200 for 16 x 16.
+    by dynamic programming; grids of more than 8 x 8 cells need more iterations, about 200 for 16 x
+    16.
     """
     name = "sample_puzzlemix"
     s = checked_map(name, saliency)
@@ -87,7 +89,7 @@ def sample_puzzlemix(
     iterations = _checks.whole(name, "iterations", iterations, 1)
     lam = jax.lax.stop_gradient(draw.numbers(key, alpha, lam_law)[0])
     own = normalised(_geometry.area_average(s, grid))
-    cost = move_rows(draw.pairing, own) - own  # of m = 1 against m = 0
+    cost = move_rows(draw.pairing, own) - own  # of m = 1, less that of m = 0
     border = _border(grid, beta)
     if x is not None:
         colours = _colours(name, x, s.shape, grid)
@@ -99,7 +101,7 @@ def sample_puzzlemix(
 
 
 def _border(grid: tuple[int, ...], beta: float) -> Float[Array, "d 1 *grid"]:
-    """What a cell's border with the next one along each axis weighs; the last cell has none."""
+    """The weight of each cell's border with the next one, along each axis; 0 for the last cell."""
     places = np.indices(grid)
     sizes = np.reshape(grid, (-1,) + (1,) * len(grid))
     weight = np.where(places < sizes - 1, beta * sizes / (16 * math.prod(grid)), 0.0)
@@ -107,7 +109,7 @@ def _border(grid: tuple[int, ...], beta: float) -> Float[Array, "d 1 *grid"]:
 
 
 def _surprise(lam: Float[Array, "b"], labels: int) -> Float[Array, "labels b"]:
-    """-log P of each level, without an infinity."""
+    """-log P of each level; a lower bound of λ and 1 - λ keeps it finite."""
     level = jnp.arange(labels, dtype=jnp.float32)[:, None]
     ways = jnp.asarray([math.log(math.comb(labels - 1, k)) for k in range(labels)], jnp.float32)
     own, other = jnp.log(jnp.maximum(lam, 1e-8)), jnp.log(jnp.maximum(1 - lam, 1e-8))
@@ -122,8 +124,8 @@ def _colours(
         raise TypeError(f"{function} got x of dtype {x.dtype}; it needs floats in [0, 1].")
     if x.shape[:-1] != shape:
         raise ValueError(
-            f"{function} got x of shape {x.shape} for saliency of shape {shape}; it needs the same "
-            "and a channel axis."
+            f"{function} got x of shape {x.shape} for saliency of shape {shape}; it needs that "
+            "shape with a channel axis after it."
         )
     x = jax.lax.stop_gradient(x.astype(jnp.float32))
     return jax.vmap(lambda channel: _geometry.area_average(channel, grid), -1, -1)(x)
@@ -132,17 +134,18 @@ def _colours(
 def _with_jumps(
     cost: Float[Array, "b *grid"], border: Array, gamma: float, own: Array, other: Array
 ) -> tuple[Array, Array]:
-    """Add the jumps |x̃-x̃'| of what is seen: to the cells' cost, and to that of borders."""
+    """Add the jumps |x̃-x̃'| of the mixed colours to the cost of cells and to that of borders."""
     borders = []
     for axis, weight in enumerate(border, start=1):
-        kept, kept_other, other_kept, given = (
+        own_own, own_other, other_own, other_other = (
             gamma * jnp.abs(a - jnp.roll(b, -1, axis)).mean(axis=-1)
             for a, b in ((own, own), (own, other), (other, own), (other, other))
         )
-        cost = cost + weight * (kept_other + kept - other_kept - given) / 2
-        cost = cost + jnp.roll(weight * (other_kept + kept - kept_other - given) / 2, 1, axis)
-        # Not negative for x in [0, 1] and γ <= 1; if it were, the energy would not be convex.
-        unlike = 1 + (kept_other + other_kept - kept - given) / 2
+        cost = cost + weight * (own_other + own_own - other_own - other_other) / 2
+        before = weight * (other_own + own_own - own_other - other_other) / 2
+        cost = cost + jnp.roll(before, 1, axis)
+        # This is not negative for x in [0, 1] and γ <= 1; else the energy would not be convex.
+        unlike = 1 + (own_other + other_own - own_own - other_other) / 2
         borders.append(weight * jnp.maximum(unlike, 0.0))
     return cost, jnp.stack(borders)
 
@@ -150,10 +153,10 @@ def _with_jumps(
 def _least(
     cost: Float[Array, "b *grid"], surprise: Float[Array, "l b"], border: Array, iterations: int
 ) -> Float[Array, "b *grid"]:
-    """The levels k of least energy Σ cost m + surprise(k) + Σ border (m-m')², with m = k / (l-1).
+    """Find the levels k of least energy Σ cost m + surprise(k) + Σ border (m-m')², m = k / (l-1).
 
-    Up from zero, a set of cells a step: the energy is L♮-convex in k, so that the best set of each
-    step leads to the minimum.
+    Levels start at zero, and each step raises a set of cells by one. The energy is L♮-convex in k,
+    so that taking the best set in each step leads to the minimum.
     """
     steps = surprise.shape[0] - 1
     border = border / steps**2
@@ -164,14 +167,15 @@ def _least(
         slope = cost / steps + rise + 2 * _outflow(border * _to_next(level))
         return level + _cut(slope, border, iterations)
 
-    nothing = 0 * (cost + rises[0])  # laid out as both are, under shard_map too
+    nothing = 0 * (cost + rises[0])  # sharded as both are, under shard_map too
     return jax.lax.fori_loop(0, steps, up, nothing)
 
 
 def _cut(slope: Float[Array, "b *grid"], border: Array, iterations: int) -> Array:
-    """The set of least Σ slope + Σ border where it ends: {u > 0}, u = argmin ½|u + slope|² + TV(u).
+    """Find the set of cells with the least Σ slope inside + Σ border around it.
 
-    The dual of that, by projected gradient with Nesterov's momentum (FISTA).
+    It is {u > 0} for u = argmin ½|u + slope|² + TV(u). Projected gradient steps with Nesterov's
+    momentum (FISTA) solve the dual problem.
     """
     t, momentum = 1.0, []
     for _ in range(iterations):
@@ -184,13 +188,13 @@ def _cut(slope: Float[Array, "b *grid"], border: Array, iterations: int) -> Arra
         new = jnp.clip(ahead - rate * _to_next(slope + _outflow(ahead)), -border, border)
         return (new, new + momentum * (new - flow)), None
 
-    zero = 0 * (_to_next(slope) + border)  # laid out as both are, under shard_map too
+    zero = 0 * (_to_next(slope) + border)  # sharded as both are, under shard_map too
     (flow, _), _ = jax.lax.scan(step, (zero, zero), jnp.asarray(momentum, jnp.float32))
     return (slope + _outflow(flow) < 0).astype(jnp.float32)
 
 
 def _to_next(u: Float[Array, "b *grid"]) -> Float[Array, "d b *grid"]:
-    """The next cell's value less one's own, along each axis."""
+    """The value of the next cell minus that of the cell itself, along each axis."""
     return jnp.stack([jnp.roll(u, -1, axis) - u for axis in range(1, u.ndim)])
 
 
@@ -210,31 +214,32 @@ def puzzle_transport(
     eps: float = 0.8,
     iterations: int = 64,
 ) -> tuple[Int[Array, "b k"], Int[Array, "b k"]]:
-    """Find which blocks of two rows to move, so that what is salient is where the mask shows it.
+    """Find which blocks of both examples to move, so that the mask shows the salient ones.
 
         t = argmin Σ ε |c - t(c)|² / (n-1)² - ŝ(c) [m(t(c)) > 0]
 
-    over all permutations t of the blocks c, of n along the longest axis; for the partner with 1-m
-    in place of m. Then the two move before they are blended:
+    over all permutations t of the blocks c, with n blocks along the longest axis. For the partner,
+    1-m takes the place of m. Move the blocks of both before you blend them:
 
         own, other = jm.puzzle_transport(mix, saliency, grid=grid)
         other = jm.move_blocks(jm.take_partner(mix, x), other, grid=grid)
         mixed = jm.blend(mix, jm.move_blocks(x, own, grid=grid), other=other)
 
     Args:
-      mix: a mix of B rows whose mask has positions.
-      saliency: f[B, *spatial].
-      grid: how many blocks along each axis: the mask's own grid, or a finer one.
-      other: saliency of what is blended in place of the partners, as of a second batch.
-      eps: ε, what moving costs.
+      mix: a mix of B examples whose mask has spatial axes.
+      saliency: f[B, *spatial], how important each position of each example is.
+      grid: how many blocks each axis has: the grid that the mask was made on, or a finer one.
+      other: the saliency of what is blended in place of the partners, such as a second batch.
+      eps: ε, the cost of moving.
       iterations: rounds of the auction in which blocks bid for places.
 
     Returns:
-      For the row and for its partner, i32[B, K]: the block that comes to each place. A row that the
-      auction left unsettled, or no better off, stays as it is.
+      For the examples and for their partners, i32[B, K] each: the block that comes to each place.
+      An example stays as it is if the auction did not end, or its result is no better.
 
     Raises:
-      ValueError: for another B, a mask that does not fit, or a `grid` that does not.
+      ValueError: If `saliency` has another batch size than the mix, or the mask or `grid` does not
+        fit it.
 
     Example:
       >>> s = jnp.array([[0.0, 9.0, 0.0, 0.0], [0.0, 0.0, 0.0, 9.0]])
@@ -243,10 +248,10 @@ def puzzle_transport(
       >>> own[0].tolist(), other[0].tolist()
       ([1, 0, 2, 3], [0, 1, 2, 3])
 
-    Kim et al. 2020, arXiv:2009.06962. Their code lets the better of two blocks take a place, as
-    often as the grid is wide; a place that nobody took turns black. Here it is an auction with
-    prices (Bertsekas 1988), which the tests hold to 95 % of what the best permutations gain over
-    staying. A round costs O(K²) a row.
+    Kim et al. 2020, arXiv:2009.06962. Their code lets the better of two blocks take a place, in
+    as many rounds as the grid is wide; a place that no block took turns black. Here blocks bid in
+    an auction with prices (Bertsekas 1988), and tests require 95 % of what the best permutations
+    gain over staying. A round costs O(K²) for each example.
     """
     name = "puzzle_transport"
     s = checked_rows(name, mix, "saliency", checked_map(name, saliency))
@@ -255,15 +260,15 @@ def puzzle_transport(
     theirs = None if other is None else checked_map(name, other)
     rest = partner_rows(name, mix, "saliency", s, theirs)
     parts = [normalised(_geometry.area_average(part, grid)) for part in (s, rest)]
-    shown = _geometry.area_average(mask, grid) > 0, _geometry.area_average(1 - mask, grid) > 0
+    visible = _geometry.area_average(mask, grid) > 0, _geometry.area_average(1 - mask, grid) > 0
     unit = max(1, max(grid) - 1)
     place = np.stack(np.unravel_index(np.arange(math.prod(grid)), grid), axis=1) / unit
     distance = np.square(place[:, None] - place[None, :]).sum(axis=-1)
     moving = jnp.asarray(eps * distance, jnp.float32)[None]
-    settled = partial(_settled, rise=0.3 * eps / unit**2, iterations=iterations)
+    assign = partial(_auction, rise=0.3 * eps / unit**2, iterations=iterations)
     sources = (
-        settled(moving - jnp.where(seen.reshape(batch, 1, -1), part.reshape(batch, -1, 1), 0.0))
-        for part, seen in zip(parts, shown, strict=True)
+        assign(moving - jnp.where(in_mask.reshape(batch, 1, -1), part.reshape(batch, -1, 1), 0.0))
+        for part, in_mask in zip(parts, visible, strict=True)
     )
     first, second = sources
     return first, second
@@ -271,20 +276,21 @@ def puzzle_transport(
 
 @public
 def move_blocks(x: PyTree, source: Int[ArrayLike, "b k"], *, grid: tuple[int, ...]) -> PyTree:
-    """Bring another block of the same row to each place.
+    """Move blocks within each example: block `source[c]` comes to the place of block c.
 
         out[block c] = x[block source[c]]
 
     Args:
       x: arrays [B, *spatial, ...] of any dtype, or a PyTree of them.
-      source: i[B, K], blocks counted along the last spatial axis first.
-      grid: how many blocks along each spatial axis, K in all.
+      source: i[B, K], for each place the block that comes there; blocks are counted along the last
+        spatial axis first.
+      grid: how many blocks each spatial axis has, K in total.
 
     Returns:
       Arrays of x's shapes and dtypes.
 
     Raises:
-      ValueError: for a grid that does not divide the spatial axes, or a source of another shape.
+      ValueError: If `grid` does not divide the spatial axes, or `source` has another shape.
 
     Example:
       >>> jm.move_blocks(jnp.array([[1, 2, 3, 4]]), jnp.array([[1, 0]]), grid=(2,)).tolist()
@@ -314,10 +320,10 @@ def move_blocks(x: PyTree, source: Int[ArrayLike, "b k"], *, grid: tuple[int, ..
     return jax.tree.map(leaf, x)
 
 
-def _settled(
+def _auction(
     cost: Float[Array, "b block place"], rise: float, iterations: int
 ) -> Int[Array, "b place"]:
-    """Which block comes to each place: an auction, in which all blocks without a place bid."""
+    """Find a block for each place by an auction, in which all blocks without a place bid."""
     places = jnp.arange(cost.shape[2], dtype=jnp.int32)
 
     def bid(_: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -326,13 +332,13 @@ def _settled(
         best = net.argmin(axis=2, keepdims=True).astype(jnp.int32) == places[None, None, :]
         least = net.min(axis=2, keepdims=True)
         second = jnp.where(best, jnp.inf, net).min(axis=2, keepdims=True)
-        housed = (owner[:, None, :] == places[None, :, None]).any(axis=2, keepdims=True)
-        offer = jnp.where(best & ~housed, second - least + rise, -jnp.inf)
+        placed = (owner[:, None, :] == places[None, :, None]).any(axis=2, keepdims=True)
+        offer = jnp.where(best & ~placed, second - least + rise, -jnp.inf)
         sold = (offer > -jnp.inf).any(axis=1)
         buyer = offer.argmax(axis=1).astype(jnp.int32)
         return price + jnp.where(sold, offer.max(axis=1), 0.0), jnp.where(sold, buyer, owner)
 
-    price = 0 * cost[:, 0]  # laid out as cost is, under shard_map too
+    price = 0 * cost[:, 0]  # sharded as cost is, under shard_map too
     nobody = price.astype(jnp.int32) - 1
     _, owner = jax.lax.fori_loop(0, iterations, bid, (price, nobody))
     home = jnp.broadcast_to(places[None], owner.shape)

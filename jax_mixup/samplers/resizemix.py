@@ -1,4 +1,4 @@
-"""ResizeMix: the whole partner, made small and pasted."""
+"""ResizeMix: the whole partner, scaled down and pasted."""
 
 import jax
 import jax.numpy as jnp
@@ -24,31 +24,31 @@ def sample_resizemix(
     per: str = "batch",
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Draw a ResizeMix: the partner's whole picture, small, pasted into the row.
+    """Draw a ResizeMix: the partner's whole image, scaled down and pasted into the example.
 
-        m = 0 in a box of side τ of each axis, τ ~ U(τ₁, τ₂);  λᵢ = the share outside
+        m = 0 in a box of side τ of each axis, τ ~ U(τ₁, τ₂);  λᵢ = the fraction outside
 
-    Blend with `other=fit_partner(mix, x)`. No object is cut, so that the label's weight is of what
-    is seen.
+    Blend with `other=fit_partner(mix, x)`. No object of the partner is cut off, so that its label
+    belongs to what is visible.
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]`, channels last.
-        With channels first move them: `x = jnp.moveaxis(x, 1, -1)`.
-      scale: τ₁ and τ₂, in [0, 1].
-      box: where the box lies: "clipped" centres it anywhere and cuts it off at the border, as the
-        paper's code does; "inside" places the whole box inside; "corner" at the end of each axis.
+      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]` for channels last.
+        If channels come first, move them: `x = jnp.moveaxis(x, 1, -1)`.
+      scale: the bounds τ₁ and τ₂ of the side of the box, as fractions of each axis, in [0, 1].
+      box: where the box lies: "clipped" centres it anywhere and cuts it off at the border, "inside"
+        places the whole box inside, and "corner" puts it at the far end of each axis.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      A mix with a bool mask, [1, *spatial] or [B, *spatial].
+      A mix with a bool mask: [1, *spatial] for per="batch", else [B, *spatial].
 
     Raises:
-      ValueError: for a bad `shape`, bounds that are not 0 <= τ₁ <= τ₂ <= 1, an unknown `box` or
-        `per`.
+      ValueError: If `shape` has no spatial axis, the bounds are not 0 <= τ₁ <= τ₂ <= 1, or `box` or
+        `per` is unknown.
 
     Example:
       >>> x = jnp.ones((8, 32, 32, 3))

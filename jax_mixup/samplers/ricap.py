@@ -1,4 +1,4 @@
-"""RICAP: four examples, one in each quarter around a random corner."""
+"""RICAP: four examples, one in each of the four parts around a random point."""
 
 import jax
 import jax.numpy as jnp
@@ -24,26 +24,30 @@ def sample_ricap(
     per: str = "batch",
     pairings: tuple[Pairing, ...] | None = None,
 ) -> tuple[Mix, ...]:
-    """Draw a RICAP: four rows, one in each quarter around a random corner.
+    """Draw a RICAP: four examples, one in each of the four parts around a random point.
 
-        m = the row left above (h, w), its partners in the other three;  h/H, w/W ~ Beta(α, α)
+        m = the example at the upper left of (h, w), partners elsewhere;  h/H, w/W ~ Beta(α, α)
 
     Args:
       key: a PRNG key.
-      shape: (B, H, W): `x.shape[:-1]`, channels last. With channels first move them:
+      shape: (B, H, W): `x.shape[:-1]` for channels last. If channels come first, move them:
         `x = jnp.moveaxis(x, 1, -1)`.
-      alpha: concentration of both shares; may be traced; <= 0 or NaN is off.
-      lam_law: any law in place of Beta(α, α).
+      alpha: concentration of h/H and w/W: small values leave one example most of the image, 1 makes
+        all points equally likely. It may be traced; 0 turns mixing off, as a traced negative number
+        or NaN does. It is one number, or an array with one for each draw.
+      lam_law: another distribution of h/H and w/W, a function `(key, shape) -> f32[shape]` such as
+        `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
       per: "batch" draws once for all examples, "example" once for each.
-      pairings: three pairings, of the rows at the upper right, lower left, lower right; None is
-        roll(1), roll(2), roll(3), which needs four rows or one.
+      pairings: three pairings, of the partners at the upper right, lower left and lower right. None
+        means roll(1), roll(2), roll(3), which needs a batch of four examples or more, or of one.
 
     Returns:
-      A tuple of three mixes with bool masks, whose labels weigh by the four areas.
+      A tuple of three mixes with bool masks, each laid over those before it. Labels are weighted by
+      the four areas.
 
     Raises:
-      ValueError: for a `shape` without two spatial axes, fewer than four rows, another number of
-        pairings, a static negative `alpha`, or an unknown `per`.
+      ValueError: If `shape` does not have two spatial axes, the batch has fewer than four examples,
+        the number of pairings is not three, a static `alpha` is negative, or `per` is unknown.
 
     Example:
       >>> mix = jm.sample_ricap(jax.random.key(2), (4, 8, 8))
@@ -51,8 +55,8 @@ def sample_ricap(
       >>> print(soft[0] * 64)
       [ 4. 28. 28.  4.]
 
-    Takahashi et al. 2018, arXiv:1811.09030. They cut each quarter out of its picture at a place of
-    its own; here it keeps its place, and random crops before mixing do the rest.
+    Takahashi et al. 2018, arXiv:1811.09030. They cut each part out of its image at a random place;
+    here it keeps its place, and random crops before mixing can vary what it shows.
     """
     name = "sample_ricap"
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
@@ -68,14 +72,16 @@ def sample_ricap(
     first = [_first(s, axis, tuple(spatial)) for axis, s in enumerate(shares, start=1)]
     upper, left = first
     mixes = []
-    for partner, away in zip(partners, (upper & ~left, ~upper & left, ~upper & ~left), strict=True):
-        share = jnp.broadcast_to(_geometry.share(~away), (batch,))
-        mixes.append(Mix(partner, ~away, share))
+    for partner, theirs in zip(
+        partners, (upper & ~left, ~upper & left, ~upper & ~left), strict=True
+    ):
+        share = jnp.broadcast_to(_geometry.share(~theirs), (batch,))
+        mixes.append(Mix(partner, ~theirs, share))
     return overlay(*mixes)
 
 
 def _first(share: Float[Array, "n"], axis: int, spatial: tuple[int, ...]) -> Array:
-    """True at the first positions of an axis, so many of all."""
+    """True at the first positions of an axis, a fraction `share` of them."""
     size = spatial[axis - 1]
     stop = jnp.round(jax.lax.stop_gradient(share) * size)
     mask = jnp.arange(size, dtype=jnp.float32)[None, :] < stop[:, None]

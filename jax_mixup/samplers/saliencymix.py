@@ -1,4 +1,4 @@
-"""SaliencyMix: a box around the partner's most salient place."""
+"""SaliencyMix: a box around the partner's most salient position, pasted."""
 
 import jax.numpy as jnp
 from jaxtyping import ArrayLike, PRNGKeyArray, Shaped
@@ -22,26 +22,27 @@ def sample_saliencymix(
     lam_law: Law | None = None,
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Draw a SaliencyMix: a box of the partner, about the place where it is most salient.
+    """Draw a SaliencyMix: a box around the partner's most salient position, pasted.
 
-        mᵢ = 0 in a box of side (1-λ)^(1/d) of each axis about argmax sₚ;  λᵢ = the share outside
+        mᵢ = 0 in a box of side (1-λ)^(1/d) of each axis around argmax sₚ; λᵢ = the fraction outside
 
     Args:
       key: a PRNG key.
-      saliency: f[B, *spatial]. Of equal places the first is taken.
+      saliency: f[B, *spatial], how important each position of each example is. Of equal positions
+        the first is taken.
       alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
-        traced; 0 turns mixing off. λ is drawn for each example;
-        alpha is one number, or one for each.
+        traced; 0 turns mixing off. λ is drawn for each example, from one alpha or from one for
+        each.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      A mix with a bool mask [B, *spatial]; the box ends at the border.
+      A mix with a bool mask [B, *spatial]; the box is cut off at the border.
 
     Raises:
-      ValueError: for saliency without a spatial axis, or a static negative `alpha`.
+      ValueError: If `saliency` has no spatial axis, or a static `alpha` is negative.
 
     Example:
       >>> s = jnp.zeros((2, 8)).at[0, 6].set(1.0).at[1, 2].set(1.0)
@@ -49,8 +50,9 @@ def sample_saliencymix(
       >>> mix.mask.astype(int).tolist(), mix.lam.tolist()
       ([[1, 0, 0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 0, 0, 0]], [0.625, 0.625])
 
-    Uddin et al. 2021, arXiv:2006.01791. Their code takes the box of one image for all of the batch,
-    and sides that are even; here each row follows its own partner, and sides are rounded.
+    Uddin et al. 2021, arXiv:2006.01791. Their code takes the box of one image for the whole batch,
+    and even sides; here each example follows its own partner, and sides are rounded to the nearest
+    whole number of positions.
     """
     s = checked_map("sample_saliencymix", saliency)
     draw = Draw("sample_saliencymix", s.shape, "example", pairing, alpha=alpha)
@@ -58,7 +60,7 @@ def sample_saliencymix(
     lam, _ = draw.numbers(key, alpha, lam_law)
     peak = move_rows(draw.pairing, s.reshape(batch, -1).argmax(axis=1))
     place = jnp.stack(jnp.unravel_index(peak, spatial), axis=1).astype(jnp.float32)
-    # The quarter makes the box start at place - side // 2, well away from a rounding.
+    # With the quarter the box starts at place - side // 2, far from a tie in rounding.
     centre = (place + 0.25) / jnp.asarray(spatial, jnp.float32)[None, :]
     corners = _geometry.box_corners(lam, centre, spatial, box="clipped")
     mask = _geometry.outside_box(*corners, spatial)

@@ -1,4 +1,4 @@
-"""SMMix: a region of the partner's most attended tokens in place of the least attended."""
+"""SMMix: a box of the partner's most attended tokens replaces the least attended ones."""
 
 import math
 
@@ -24,25 +24,28 @@ def sample_smmix(
     patch: int = 1,
     pairing: Pairing = reverse(),
 ) -> tuple[Mix, tuple[Int[Array, "b d"], Int[Array, "b d"]]]:
-    """Draw an SMMix: the partner's most attended square in place of the row's least attended one.
+    """Draw an SMMix: the partner's most attended box replaces the example's least attended one.
 
-        m = 0 in the box of least Σ aᵢ, shown there: the box of most Σ aₚ, both of side s
-        s ~ U{⌊s₁ n⌋, …, ⌊s₂ n⌋} of an axis of n patches;  λᵢ = the share outside
+        m = 0 in the box of least Σ aᵢ, which shows the box of most Σ aₚ, both of side s
+        s ~ U{⌊s₁ n⌋, …, ⌊s₂ n⌋} of an axis of n patches;  λᵢ = the fraction outside
 
     Args:
       key: a PRNG key.
-      attention: f[B, *grid], how much each patch of each unmixed row is attended to.
-      sides: s₁ and s₂, as shares of the axis, in (0, 1]. A side has one patch at least.
-      patch: how many positions of x along each axis are a patch's, so that the mask is x's.
+      attention: f[B, *grid], how much attention each patch of each unmixed example gets.
+      sides: the bounds s₁ and s₂ of a side, as fractions of the axis, in (0, 1]. A side has at
+        least one patch.
+      patch: how many positions of the inputs a patch has along each axis; the mask then has the
+        positions of the inputs. With 1 it has those of the grid.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      The mix, with a bool mask [B, *(grid · patch)], and the partner's box to show, as (start,
-      stop), i32[B, d] each: `other = jm.fit_partner(mix, x, source=source, method="nearest")`.
+      The mix, with a bool mask [B, *(grid · patch)], and `source`, the partner's box to paste, as
+      (start, stop), i32[B, d] each. Apply the mix with
+      `other = jm.fit_partner(mix, x, source=source, method="nearest")`.
 
     Raises:
-      ValueError: for attention without a grid, sides that are not 0 < s₁ <= s₂ <= 1, or
+      ValueError: If `attention` has no spatial axis, the bounds are not 0 < s₁ <= s₂ <= 1, or
         `patch` < 1.
 
     Example:
@@ -54,10 +57,10 @@ def sample_smmix(
       [[1, 5, 6, 4], [5, 1, 2, 8]]
 
     Chen et al. 2023, arXiv:2212.12977. Their attention is the model's own in evaluation mode, the
-    mean over heads and over the patches that attend, and one side is drawn for the batch; here each
-    row draws. Their label weight is the area as well; for another, `transmix`. Their two other
-    losses need no more than the mask, for tokens pooled inside and outside of it with a label each,
-    and `mix.lam`, for the unmixed predictions blended.
+    mean over heads and over the patches that attend, and one side is drawn for the batch; here
+    one is drawn for each example. Their label weight is the area too; `transmix` gives a weight by
+    attention. Their two other losses need only the mask and `mix.lam`: one pools the tokens inside
+    and outside of the mask, each with its label, the other takes the unmixed predictions, blended.
     """
     attention = jnp.asarray(attention)
     draw = Draw("sample_smmix", attention.shape, "example", pairing)

@@ -1,4 +1,4 @@
-"""SmoothMix: a box or disc with a soft border."""
+"""SmoothMix: a round spot of the partner with soft edges."""
 
 import math
 
@@ -23,27 +23,29 @@ def sample_smoothmix(
     per: str = "batch",
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Draw a SmoothMix: the partner shines through a round spot with soft edges.
+    """Draw a SmoothMix: the partner is visible in a round spot with soft edges.
 
         m = 1 - G,  G = exp(-½ Σ (x - c)² / σ²),  σ ~ U(σ₁, σ₂),  λᵢ = mean m
 
-    The centre c is any position, equally likely. There is no law of λ: σ is what is drawn.
+    All positions are equally likely as the centre c. λ has no distribution of its own: σ is drawn,
+    and λ follows from it.
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]`, channels last.
-        With channels first move them: `x = jnp.moveaxis(x, 1, -1)`.
-      sigma: the bounds of the spot's standard deviation, as a share of each axis.
+      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]` for channels last.
+        If channels come first, move them: `x = jnp.moveaxis(x, 1, -1)`.
+      sigma: the bounds σ₁ and σ₂ of the spot's standard deviation, as fractions of each axis.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      A mix with a float32 mask, [1, *spatial] or [B, *spatial].
+      A mix with a float32 mask: [1, *spatial] for per="batch", else [B, *spatial].
 
     Raises:
-      ValueError: for a bad `shape`, an unknown `per`, or bounds that are not 0 < σ₁ <= σ₂.
+      ValueError: If `shape` has no spatial axis, `per` is unknown, or the bounds are not
+        0 < σ₁ <= σ₂.
 
     Example:
       >>> mix = jm.sample_smoothmix(jax.random.key(0), (8, 32, 32))
@@ -51,8 +53,8 @@ def sample_smoothmix(
       (0.0, True)
 
     Lee et al. 2020, SmoothMix, CVPR Workshops. Other code for it returns the mean of G, the
-    partner's share, where the row's own is read; here λ is the row's, as everywhere. On images that
-    are not square the spot has their aspect.
+    partner's weight, where the example's own is expected; here λ is the example's, as everywhere.
+    On images that are not square the spot has their aspect ratio.
     """
     name = "sample_smoothmix"
     draw = Draw(name, shape, per, pairing)

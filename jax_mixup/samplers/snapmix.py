@@ -1,4 +1,4 @@
-"""SnapMix: boxes of different sizes, with labels by class activation."""
+"""SnapMix: boxes of different sizes, with labels weighted by class activation."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
@@ -23,23 +23,24 @@ def sample_snapmix(
     lam_law: Law | None = None,
     pairing: Pairing = reverse(),
 ) -> tuple[Mix, tuple[Int[Array, "b d"], Int[Array, "b d"]], Float[Array, "b"]]:
-    """Draw a SnapMix: a box of the partner, resized into another box; labels by class activation.
+    """Draw a SnapMix: a box of the partner, resized to a box of the example of another size.
 
-        wᵢ = Σ ĉᵢ outside the row's box,  wₚ = Σ ĉₚ in the partner's box,  ĉ = (c - min c) / Σ
+        wᵢ = Σ ĉᵢ outside the example's box,  wₚ = Σ ĉₚ in the partner's box,  ĉ = (c - min c) / Σ
         λᵢ = wᵢ / (wᵢ + wₚ),  total = wᵢ + wₚ, which need not be 1
 
-    Both boxes have sides √(1-λ) of the input's, each with a λ of its own, and end at the border:
+    Labels are weighted by the class activation that is visible. Both boxes have sides √(1-λ) of the
+    input's, each with a λ of its own, and are cut off at the border:
 
         mixed = jm.blend(mix, x, other=jm.fit_partner(mix, x, source=source))
         loss = (total * jm.pair_loss(mix, cross_entropy, logits, labels)).mean()
 
     Args:
       key: a PRNG key.
-      cam: f[B, *spatial], how much each position speaks for the row's own class, at the inputs'
-        size; may be negative.
+      cam: f[B, *spatial], class activation maps at the inputs' size: how much each position
+        supports the example's own class. They may be negative.
       alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
-        traced; 0 turns mixing off. Both λ are drawn for each
-        example; alpha is one number, or one for each.
+        traced; 0 turns mixing off. Both λ are drawn for each example, from one alpha or from one
+        for each.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
@@ -48,10 +49,10 @@ def sample_snapmix(
     Returns:
       The mix, with a bool mask [B, *spatial]; `source`, the partner's box: its first positions and
       those after its last, i32[B, d] each; and `total`, f32[B]. Where either box is empty nothing
-      is mixed, and the source is the whole row.
+      is mixed, and the source is the whole partner.
 
     Raises:
-      ValueError: for a map without a spatial axis, or a static negative `alpha`.
+      ValueError: If `cam` has no spatial axis, or a static `alpha` is negative.
 
     Example:
       >>> cam = jnp.ones((4, 16, 16)).at[:, :4, :4].set(9.0)
@@ -59,8 +60,9 @@ def sample_snapmix(
       >>> start.shape, bool((stop > start).all()), bool((mix.lam * total <= 1).all())
       ((4, 2), True, True)
 
-    Huang et al. 2021, arXiv:2012.04846. Their code draws both boxes once for the batch, and gives
-    each label of a pair of one class the weight wᵢ + wₚ, twice as much as this loss; that is
+    Huang et al. 2021, arXiv:2012.04846. Their code draws both boxes once for the batch. Where both
+    labels of a pair are the same class, it gives each of them the weight wᵢ + wₚ, twice as much as
+    the loss above; for that, the factor is
     `total * jnp.where(labels == jm.take_partner(mix, labels), 2, 1)`.
     """
     c = checked_map("sample_snapmix", cam)
@@ -69,17 +71,17 @@ def sample_snapmix(
     law, centre = draw.law_and_uniforms(key, lam_law, len(spatial), times=2)
     each = jnp.tile(jnp.asarray(alpha), 2) if jnp.ndim(alpha) else alpha
     start, stop = _geometry.box_corners(law(each), centre, spatial, box="clipped")
-    some = (stop > start).all(axis=1)
-    some = some[:batch] & some[batch:]
-    on, size = some[:, None], jnp.asarray(spatial, jnp.int32)[None, :]
-    # Where either is empty: nothing of the row, and of the partner all, which can be resized.
+    filled = (stop > start).all(axis=1)
+    filled = filled[:batch] & filled[batch:]
+    on, size = filled[:, None], jnp.asarray(spatial, jnp.int32)[None, :]
+    # Where either is empty: an empty box, and the whole partner, which can be resized.
     box = jnp.where(on, start[:batch], 0), jnp.where(on, stop[:batch], 0)
     source = jnp.where(on, start[batch:], 0), jnp.where(on, stop[batch:], size)
     mask = _geometry.outside_box(*box, spatial)
     mass = normalised(c - c.min(axis=axes, keepdims=True))
     own = jnp.where(mask, mass, 0.0).sum(axes)
     other = move_rows(draw.pairing, mass)
-    other = jnp.where(_geometry.outside_box(*source, spatial) | ~padded(some, c.ndim), 0.0, other)
+    other = jnp.where(_geometry.outside_box(*source, spatial) | ~padded(filled, c.ndim), 0.0, other)
     other = other.sum(axes)
     total = own + other
     share = _geometry.share_outside(*box, spatial)

@@ -1,4 +1,4 @@
-"""SSMix: a span of words swapped with the partner."""
+"""SSMix: a span of words from the partner replaces one of the example's."""
 
 import math
 
@@ -26,24 +26,25 @@ def sample_span(
     saliency: Shaped[ArrayLike, "b ..."] | None = None,
     pairing: Pairing = reverse(),
 ) -> tuple[Mix, Int[Array, "b t"]]:
-    """Draw a span of the partner, from a place of its own, in place of one as long of the row.
+    """Draw an SSMix: a span of the partner replaces a span of the example, of the same length.
 
         out[i, t] = x[p, t - aᵢ + bᵢ] for aᵢ <= t < aᵢ + sᵢ, else x[i, t]
         sᵢ = round((1 - λ) min(nᵢ, nₚ)),  λᵢ = 1 - sᵢ / nᵢ
 
-    Both spans lie within their rows' lengths n, so no padding comes in and lengths stay.
+    The spans start at places of their own, aᵢ and bᵢ, within the lengths n of the two examples, so
+    that no padding is pasted and lengths do not change.
 
     Args:
       key: a PRNG key.
-      lengths: n of each row, from 0 to `size`.
-      size: T, positions of a row with its padding.
+      lengths: i[B], the length n of each example without padding, from 0 to `size`.
+      size: T, the number of positions of an example with its padding.
       alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
-        traced; 0 turns mixing off. λ is drawn for each example;
-        alpha is one number, or one for each.
+        traced; 0 turns mixing off. λ is drawn for each example, from one alpha or from one for
+        each.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      saliency: f[B, T], how much each position matters: the row loses its least salient span and
-        gets its partner's most salient one. None: both places are uniform.
+      saliency: f[B, T], how important each position is: the example loses its least salient span
+        and gets its partner's most salient one. With None both places are uniformly random.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
@@ -53,8 +54,9 @@ def sample_span(
       then `jm.select(mix, x, other=other)`.
 
     Raises:
-      ValueError: for a bad `size`, a static negative `alpha`, `lengths` not of shape (B,), or
-        saliency of another shape.
+      TypeError: If `lengths` are not integers of shape (B,).
+      ValueError: If `size` is not a positive int, a static `alpha` is negative, or `saliency` has
+        another shape.
 
     Example:
       >>> words = jnp.array([[1, 2, 3, 0], [4, 5, 6, 7]])
@@ -64,11 +66,15 @@ def sample_span(
       >>> jm.select(mix, words, other=other).tolist(), [round(float(lam), 2) for lam in mix.lam]
       ([[4, 5, 3, 0], [4, 1, 2, 7]], [0.33, 0.5])
 
-    SSMix, Yoon et al. 2021, arXiv:2106.08062. They take the partner's gradient norm as saliency and
-    a fixed share; here saliency is an input, and λ has a law.
+    SSMix, Yoon et al. 2021, arXiv:2106.08062. Their saliency is the gradient norm, and the fraction
+    that is replaced is fixed; here saliency is an input, and λ has a distribution.
     """
     lengths = jnp.asarray(lengths)
-    _checks.integer_ids("sample_span", "lengths", lengths)
+    if not jnp.issubdtype(lengths.dtype, jnp.integer) or lengths.ndim != 1:
+        raise TypeError(
+            f"sample_span got lengths of shape {lengths.shape} and dtype {lengths.dtype}; it needs "
+            "an integer length for each example, (B,)."
+        )
     lengths, batch = lengths.astype(jnp.int32), lengths.shape[0]
     draw = Draw("sample_span", (batch, size), "example", pairing, alpha=alpha)
     lam, u = draw.numbers(key, alpha, lam_law, 2)
@@ -85,8 +91,8 @@ def sample_span(
     place = jnp.arange(size, dtype=jnp.int32)[None, :]
     mask = (place < start[:, None]) | (place >= (start + span)[:, None])
     source = jnp.where(mask, place, place - start[:, None] + origin[:, None])
-    kept, whole = (lengths - span).astype(jnp.float32), lengths.astype(jnp.float32)
-    lam = jnp.where(whole > 0, kept / jnp.maximum(whole, 1.0), 1.0)
+    rest, whole = (lengths - span).astype(jnp.float32), lengths.astype(jnp.float32)
+    lam = jnp.where(whole > 0, rest / jnp.maximum(whole, 1.0), 1.0)
     return draw.mix(mask, lam), source
 
 
@@ -97,7 +103,7 @@ def _uniform_start(u: Float[Array, "b"], last: Int[Array, "b"]) -> Int[Array, "b
 def _best_start(
     worth: Float[Array, "b t"], span: Int[Array, "b"], lengths: Int[Array, "b"]
 ) -> Int[Array, "b"]:
-    """Where the span of the greatest sum starts, within the length."""
+    """Find where the span of the greatest sum starts, within the length."""
     sums = jnp.pad(jnp.cumsum(worth.astype(jnp.float32), axis=1), ((0, 0), (1, 0)))
     place = jnp.arange(worth.shape[1], dtype=jnp.int32)[None, :]
     stop = jnp.minimum(place + span[:, None], worth.shape[1])

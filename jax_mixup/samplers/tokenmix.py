@@ -15,7 +15,7 @@ from jax_mixup.pairings._rows import Pairing
 from jax_mixup.pairings.static import reverse
 from jax_mixup.samplers._options import Draw
 
-ATTEMPTS = 64  # of 14 x 14 tokens none is then missing at λ = 0.2, and 2 at λ = 0.05
+ATTEMPTS = 64  # with 14 x 14 tokens none is missing at λ = 0.2, and 2 are at 0.05
 
 
 @public
@@ -32,34 +32,35 @@ def sample_tokenmix(
 ) -> Mix:
     """Draw a TokenMix: several blocks of the partner's tokens, on the grid of a transformer.
 
-        m = 0 in blocks B₁ ∪ B₂ ∪ …, of at most (1-λ) of the tokens;  λᵢ = the share outside
+        m = 0 in blocks B₁ ∪ B₂ ∪ …, of at most (1-λ) of the tokens;  λᵢ = the fraction outside
 
-    A block aims at a uniform number of tokens, from `least` to what is still missing, with a side
-    ratio in [0.3, 1/0.3], log-uniform, anywhere. It is laid if it adds no more than are missing; 64
-    are tried, so that below λ = 0.2 some tokens may stay. `lam` is counted.
+    The number of tokens that a block aims at is uniform, from `least` to the number still missing;
+    the ratio of its sides is log-uniform in [0.3, 1/0.3], and its place is uniform. A block is
+    pasted only if it adds no more tokens than are missing. 64 blocks are tried, so that for λ below
+    0.2 a few tokens may be missing in the end. `lam` is counted from the mask.
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]`, channels last.
-        With channels first move them: `x = jnp.moveaxis(x, 1, -1)`.
+      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]` for channels last.
+        If channels come first, move them: `x = jnp.moveaxis(x, 1, -1)`.
       alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
-        traced; 0 turns mixing off. One number, or one for each draw.
+        traced; 0 turns mixing off. It is one number, or an array with one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      grid: how many tokens along each spatial axis: (14, 14) for images of 224 in patches of 16.
-        None: each position is a token.
-      least: the fewest tokens a block aims at, while as many are missing.
+      grid: how many tokens each spatial axis has: (14, 14) for images of 224 x 224 in patches of 16
+        x 16. None makes each position a token.
+      least: the fewest tokens that a block aims at, unless fewer are missing.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      A mix with a bool mask, [1, *spatial] or [B, *spatial].
+      A mix with a bool mask: [1, *spatial] for per="batch", else [B, *spatial].
 
     Raises:
-      ValueError: for a bad `shape`, a static negative `alpha`, an unknown `per`, a `grid` that is
-        not one number from 1 to the size for each spatial axis, or `least` < 1.
+      ValueError: If `shape` has no spatial axis, a static `alpha` is negative, `per` is unknown,
+        `grid` is not one number from 1 to the size for each spatial axis, or `least` < 1.
 
     Example:
       >>> mix = jm.sample_tokenmix(
@@ -68,9 +69,10 @@ def sample_tokenmix(
       >>> mix.mask.shape, round(float(mix.lam[0]) * 14 * 14)
       ((1, 224, 224), 98)
 
-    Liu et al. 2022, TokenMix, arXiv:2207.08409, on the blocks of BEiT. Their code fixes λ = ½, adds
-    the 14 tokens to the number that is masked, lets a block be of one token, and tries until ten
-    blocks in a row do not fit. Their labels follow a teacher's maps: for that, `reweigh`.
+    Liu et al. 2022, TokenMix, arXiv:2207.08409, with the blocks of BEiT. Their code fixes λ = ½,
+    adds the 14 tokens to the number that is masked, allows blocks of one token, and stops when ten
+    blocks one after another do not fit. Their labels follow a teacher's maps: for that, call
+    `reweigh`.
     """
     name = "sample_tokenmix"
     draw = Draw(name, shape, per, pairing, alpha=alpha)
@@ -87,24 +89,25 @@ def sample_tokenmix(
 def _blocks(
     wanted: Float[Array, "n"], u: Float[Array, "n k r"], tokens: tuple[int, ...], least: int
 ) -> Bool[Array, "n *tokens"]:
-    """False in the blocks, which are as many tokens as are wanted, or fewer."""
+    """Make a mask that is False in the blocks, on `wanted` tokens or a few less."""
     rank = len(tokens)
     axes = tuple(range(1, rank + 1))
     sizes = jnp.asarray(tokens, jnp.float32)[None, :]
 
-    def lay(kept: Array, u: Array) -> tuple[Array, None]:
-        rest = wanted - (~kept).sum(axes, dtype=jnp.float32)
+    def paste(mask: Array, u: Array) -> tuple[Array, None]:
+        rest = wanted - (~mask).sum(axes, dtype=jnp.float32)
         low = jnp.minimum(least, rest)
         area = low + u[:, 0] * (rest - low)
-        stretch = (u[:, 1:rank] - 0.5) * math.log(1 / 0.3)  # half of the ratio of two sides
+        # Half of the logarithm of the ratio of two sides.
+        stretch = (u[:, 1:rank] - 0.5) * math.log(1 / 0.3)
         stretch = jnp.concatenate([stretch, -stretch.sum(axis=1, keepdims=True)], axis=1)
         side = jnp.round(area[:, None] ** (1 / rank) * jnp.exp(stretch))
         side = jnp.clip(side, 1, sizes)
         start = jnp.minimum(jnp.floor(u[:, rank:] * (sizes - side + 1)), sizes - side)
         start, stop = start.astype(jnp.int32), (start + side).astype(jnp.int32)
         outside = _geometry.outside_box(start, stop, tokens)
-        fits = (kept & ~outside).sum(axes, dtype=jnp.float32) <= rest
-        return kept & (outside | padded(~fits, kept.ndim)), None
+        fits = (mask & ~outside).sum(axes, dtype=jnp.float32) <= rest
+        return mask & (outside | padded(~fits, mask.ndim)), None
 
-    nothing = jnp.broadcast_to(padded(wanted >= 0, rank + 1), (wanted.shape[0], *tokens))
-    return jax.lax.scan(lay, nothing, jnp.moveaxis(u, 1, 0))[0]
+    whole = jnp.broadcast_to(padded(wanted >= 0, rank + 1), (wanted.shape[0], *tokens))
+    return jax.lax.scan(paste, whole, jnp.moveaxis(u, 1, 0))[0]

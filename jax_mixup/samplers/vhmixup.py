@@ -1,4 +1,4 @@
-"""VH-mixup: two concatenations, averaged."""
+"""VH-mixup: the average of a vertical and a horizontal concatenation."""
 
 from functools import reduce
 
@@ -26,41 +26,43 @@ def sample_vhmixup(
     per: str = "batch",
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Draw a VH-Mixup: the row above its partner, averaged with the row to the left of its partner.
+    """Draw a VH-Mixup: the average of a vertical and a horizontal concatenation with the partner.
 
         m = λ V + (1-λ) H,  V = 1 in the first λ₁ of rows, H = 1 in the first λ₂ of columns
 
-    all three weights from the law. One axis has one concatenation; a third axis one more, averaged
-    with what the first two give.
+    In V the example lies above its partner, in H to its left. λ, λ₁ and λ₂ have one distribution.
+    With one spatial axis there is one concatenation; a third axis adds one more, averaged with the
+    result of the first two.
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]`, channels last.
-        With channels first move them: `x = jnp.moveaxis(x, 1, -1)`.
+      shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]` for channels last.
+        If channels come first, move them: `x = jnp.moveaxis(x, 1, -1)`.
       alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
-        traced; 0 turns mixing off. One number, or one for each draw.
+        traced; 0 turns mixing off. It is one number, or an array with one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      checkered: in place of averaging keep what is in both concatenations or in neither: opposite
-        quadrants are the same row's.
+      checkered: if True, there is no average: positions that are in both concatenations or in
+        neither stay the example's, so that opposite quadrants come from the same example.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      A mix with a float32 mask, bool where `checkered`: [1, *spatial] or [B, *spatial].
+      A mix with a float32 mask, or a bool one if `checkered`: [1, *spatial] for per="batch", else
+      [B, *spatial].
 
     Raises:
-      ValueError: for a bad `shape`, a static negative `alpha`, or an unknown `per`.
+      ValueError: If `shape` has no spatial axis, a static `alpha` is negative, or `per` is unknown.
 
     Example:
       >>> mix = jm.sample_vhmixup(jax.random.key(0), (8, 4, 4), lam_law=jm.constant(0.5))
       >>> mix.mask[0, ::3, ::3].tolist()
       [[1.0, 0.5], [0.5, 0.0]]
 
-    Summers and Dinneen 2019, arXiv:1805.11272; `checkered` is their mixed concatenation. One of the
-    two alone is `sample_cutmix(axes=(1,), box="corner")`.
+    Summers and Dinneen 2019, arXiv:1805.11272; `checkered` is their mixed concatenation. One
+    concatenation alone is `sample_cutmix(axes=(1,), box="corner")`.
     """
     name = "sample_vhmixup"
     draw = Draw(name, shape, per, pairing, alpha=alpha)

@@ -131,8 +131,8 @@ MUTANTS = [
     ),
     mutant(
         "samplers/classmix.py",
-        "(kept, ((0, 0), (0, 1)))",
-        "(kept, ((0, 0), (0, 1)), 'edge')",
+        "(stay, ((0, 0), (0, 1)))",
+        "(stay, ((0, 0), (0, 1)), 'edge')",
         CLASSMIX,
     ),
     # Digits.
