@@ -1,7 +1,9 @@
-"""The methods that `experiments.family` compares: for each its loss in a train step, in one line.
+"""The methods that `experiments.family` compares: for each its loss in a train step.
 
-A loss gets the `Task`, pictures and class ids; models are those of `models/family.py`. The
-options are those that the papers give for small pictures, where they do, or the defaults.
+What only draws a mix comes from `experiments.catalogue`. Here is what takes part in the model, the
+loss or the schedule. A loss gets the `Task`, pictures and class ids; models are those of
+`models/family.py`. The options are those that the papers give for small pictures, where they do, or
+the defaults.
 """
 
 from collections.abc import Callable
@@ -14,7 +16,9 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import jax_mixup as jm
+from experiments import catalogue
 from experiments.core.step import Task
+from experiments.draws import Draw, Options
 from jax_mixup import learned
 
 Pictures = Float[Array, "b h w c"]
@@ -55,6 +59,10 @@ def features(model: Any, x: Pictures, layer: int) -> Array:
     return jax.lax.stop_gradient(kept[layer])
 
 
+def nothing(task: Task, x: Pictures, y: Ids) -> None:
+    """What draws that follow no array follow."""
+
+
 def spectral(task: Task, x: Pictures, y: Ids) -> Float[Array, "b h w"]:
     return jm.spectral_residual(x, size=min(x.shape[1], 64), blur=1.0)
 
@@ -72,30 +80,12 @@ def smoothed(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     return optax.softmax_cross_entropy(trained(task, x), target).mean()
 
 
-def by_shape(sampler: Callable) -> Loss:
-    return lambda task, x, y: on(task, sampler(task.key, x.shape[:-1]), x, y)
-
-
 def by_recipe(recipe: Callable) -> Loss:
     def loss(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
         x, soft = recipe(task.key, x, y, num_classes=10)
         return optax.softmax_cross_entropy(trained(task, x), soft).mean()
 
     return loss
-
-
-def by_partner(partner: Callable) -> Loss:
-    """Mixup with partners `partner(key, x, y)`."""
-
-    def loss(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
-        key_pair, key = jax.random.split(task.key)
-        return on(task, jm.sample_mixup(key, y.shape, pairing=partner(key_pair, x, y)), x, y)
-
-    return loss
-
-
-def by_saliency(sampler: Callable, of: Callable) -> Loss:
-    return lambda task, x, y: on(task, sampler(task.key, of(task, x, y)), x, y)
 
 
 def in_block(change: Callable[[jm.Mix, Array], Array], sampler: Callable) -> Loss:
@@ -107,19 +97,6 @@ def in_block(change: Callable[[jm.Mix, Array], Array], sampler: Callable) -> Los
         return in_features(task, mix, x, y, partial(change, mix))
 
     return loss
-
-
-def local(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
-    mix = jm.sample_mixup(task.key, y.shape)
-    distance = jnp.sqrt(jnp.square(x - jm.take_partner(mix, x)).sum((1, 2, 3)))
-    return on(task, jm.keep_local(mix, x, radius=jnp.median(distance)), x, y)
-
-
-def guided(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
-    saliency = spectral(task, x, y)
-    pairs = jm.salient_pairs(saliency, blur=1.0)
-    mix = jm.sample_guidedmixup(task.key, saliency, blur=1.0, pairing=pairs)
-    return on(task, mix, x, y)
 
 
 def snapmix(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
@@ -210,64 +187,62 @@ def adamixup(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
     return loss + jm.intrusion_loss(real, blended)
 
 
-def three_boxes(key: PRNGKeyArray, shape: tuple[int, ...]) -> tuple[jm.Mix, ...]:
-    first, second = jax.random.split(key)
-    lower = jm.sample_cutmix(first, shape, pairing=jm.roll(1))
-    return jm.overlay(lower, jm.sample_cutmix(second, shape, pairing=jm.roll(2)))
+def mixed_style(mix: jm.Mix, h: Array) -> Array:
+    return jm.blend_moments(mix, h, axes=(1, 2), detach=True)
+
+
+def exchanged(mix: jm.Mix, h: Array) -> Array:
+    return jm.blend_moments(mix, h, axes=(-1,), epsilon=1e-5)
+
+
+def exchange(key: PRNGKeyArray, shape: tuple[int, ...]) -> jm.Mix:
+    """MoEx: the partner's moments, and a tenth of its label."""
+    return jm.Mix(jm.reverse(), jnp.zeros(1), jnp.full(shape[0], 0.9))
+
+
+FOLLOWED = {"": nothing, "spectral": spectral, "features": gradient, "gradient": gradient}
+
+
+def by_draw(draw: Draw, options: Options) -> Loss:
+    """The loss on pictures mixed by a draw of the catalogue."""
+
+    def loss(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
+        made = FOLLOWED[draw.follows](task, x, y)
+        mix, own, other = draw(task.key, x, y, made, **options)
+        return on(task, mix, own, y, other=other)
+
+    return loss
+
+
+def drawn(*takes: str) -> dict[str, Loss]:
+    """The draws of the catalogue that take this."""
+    return {
+        name: by_draw(draw, options)
+        for draw in catalogue.draws()
+        for name, options in draw.family.items()
+        if draw.takes in takes
+    }
+
+
+STYLE = jm.own_label(partial(jm.sample_mixup, lam_law=jm.beta(0.1, 0.1), per="example"))
+IN_BLOCK: dict[str, Loss] = {
+    "MixStyle": in_block(mixed_style, jm.sometimes(STYLE, 0.5)),
+    "MoEx": in_block(exchanged, jm.sometimes(exchange, 0.5)),
+    "PatchUp": in_block(jm.blend, partial(jm.sample_patchup, block=3)),
+}
 
 
 def table(steps: int) -> dict[str, Loss]:
     """All methods, by name; the first is what gains are over."""
-    by_key = {
-        "mixup": jm.sample_mixup,
-        "CutMix": jm.sample_cutmix,
-        "mixup or CutMix (DeiT)": jm.sample_mixup_or_cutmix,
-        "FMix": jm.sample_fmix,
-        "GridMix 4 × 4": partial(jm.sample_gridmix, grid=(4, 4)),
-        "GridMixup": jm.sample_gridmixup,
-        "SmoothMix": jm.sample_smoothmix,
-        "HMix": jm.sample_hmix,
-        "GMix": jm.sample_gmix,
-        "CowMix": partial(jm.sample_cowmix, sigma=(1.0, 4.0)),
-        "VH-mixup": jm.sample_vhmixup,
-        "TokenMix": partial(jm.sample_tokenmix, grid=(8, 8), least=4),
-        "RICAP": jm.sample_ricap,
-        "three rows, Dirichlet": partial(jm.sample_dirichlet, k=3),
-        "three rows, boxes": three_boxes,
-        "SamplePairing": jm.own_label(partial(jm.sample_mixup, lam_law=jm.constant(0.5))),
-    }
-    by_call = {"ResizeMix": jm.resizemix, "RandomMix": jm.randommix, "StackMix": jm.stackmix}
-    partners = {
-        "mixup, same class": lambda key, x, y: jm.within_class(key, y),
-        "mixup, other class": lambda key, x, y: jm.across_class(key, y),
-        "mixup, nearest 5": lambda key, x, y: jm.nearest(key, x, k=5),
-        "k-mixup, k = 8": lambda key, x, y: jm.transported(key, x, k=8),
-    }
-    law = jm.beta(0.1, 0.1)
-    style = jm.own_label(partial(jm.sample_mixup, lam_law=law, per="example"))
-    moex = lambda key, shape: jm.Mix(jm.reverse(), jnp.zeros(1), jnp.full(shape[0], 0.9))
-    moments = lambda axes, **how: lambda mix, h: jm.blend_moments(mix, h, axes=axes, **how)
-    hidden = {
-        "MixStyle": (moments((1, 2), detach=True), jm.sometimes(style, 0.5)),
-        "MoEx": (moments((-1,), epsilon=1e-5), jm.sometimes(moex, 0.5)),
-        "PatchUp": (jm.blend, partial(jm.sample_patchup, block=3)),
-    }
-    followed = {
-        "SaliencyMix": (jm.sample_saliencymix, spectral),
-        "Attentive CutMix": (partial(jm.sample_attentive_cutmix, grid=(4, 4), k=2), gradient),
-        "Saliency Grafting": (partial(jm.sample_grafting, grid=(4, 4)), gradient),
-        "Puzzle Mix": (partial(jm.sample_puzzlemix, grid=(4, 4), iterations=50), gradient),
-    }
+    recipes = {m.family: by_recipe(getattr(jm, m.call)) for m in catalogue.methods() if m.family}
     return {
         PLAIN: plain,
         "label smoothing 0.1": smoothed,
-        **{name: by_shape(sampler) for name, sampler in by_key.items()},
-        **{name: by_recipe(recipe) for name, recipe in by_call.items()},
-        **{name: by_partner(partner) for name, partner in partners.items()},
-        "Local Mixup": local,
-        **{name: in_block(*pair) for name, pair in hidden.items()},
-        **{name: by_saliency(*pair) for name, pair in followed.items()},
-        "GuidedMixup": guided,
+        **drawn("shape"),
+        **recipes,
+        **drawn("labels", "images"),
+        **IN_BLOCK,
+        **drawn("spectral", "features", "gradient"),
         "SnapMix": snapmix,
         "AlignMix": aligned,
         "manifold mixup": manifold,

@@ -9,6 +9,7 @@ vultilion, CC BY 2.0, here cut to squares.
 """
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,20 @@ import jax
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
 import jax_mixup as jm
-from experiments.catalogue import METHODS, SIZE
+from experiments import catalogue
+from experiments.draws import Draw, Options
 from experiments.harness import cli
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 NAMES = ("pagoda", "flower", "trees", "petals")
-COLUMNS = 10
+COLUMNS, SIZE = 10, 224
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +51,16 @@ def pictures() -> UInt8[np.ndarray, "4 h w c"]:
     return np.stack([np.asarray(Image.fromarray(s).resize((SIZE, SIZE))) for s in squares])
 
 
+def shown(draw: Draw, options: Options, key: PRNGKeyArray, images: Array) -> tuple:
+    """The mix, the blend of the first picture, and how much of it is its own at each position."""
+    mix, own, other = draw(key, images, made=jm.spectral_residual(images), **options)
+    whole = jnp.broadcast_to((jnp.arange(len(own)) == 0)[:, None, None], own.shape[:3])
+    mask = jm.blend(mix, whole, dtype=jnp.float32)
+    return mix, jm.blend(mix, own, other=other)[0], mask[0]
+
+
 def weights(mix: Any) -> str:
-    """What the first row's label becomes."""
+    """What the first picture's label becomes."""
     soft = np.asarray(jm.blend_labels(mix, jnp.arange(4), num_classes=4))[0]
     return ", ".join(f"{100 * w:.0f} % {n}" for w, n in zip(soft, NAMES, strict=True) if w > 0.005)
 
@@ -68,7 +78,12 @@ def draw(axes: Any, name: str, mix: Any, picture: Array, mask: Float[Array, "h w
 def main(config: Config) -> None:
     """Mix the pictures by each method and draw blends, masks and weights."""
     images = jnp.asarray(pictures(), jnp.float32)
-    rows = -(-(len(METHODS) + len(NAMES) // 2) // COLUMNS)
+    methods = {
+        name: partial(shown, draw, options)
+        for draw in catalogue.draws()
+        for name, options in draw.gallery.items()
+    }
+    rows = -(-(len(methods) + len(NAMES) // 2) // COLUMNS)
     size = (1.45 * COLUMNS, 3.45 * rows)
     figure, axes = plt.subplots(2 * rows, COLUMNS, figsize=size, layout="constrained")
     for axis in axes.flat:
@@ -79,9 +94,9 @@ def main(config: Config) -> None:
         axis.imshow(np.asarray(images[i], np.uint8))
         axis.set_title(name, fontsize=9)
     key = jax.random.key(config.seed)
-    for place, (name, method) in zip(places[2:], METHODS.items(), strict=False):
+    for place, (name, method) in zip(places[2:], methods.items(), strict=False):
         draw(place, name, *jax.jit(method)(key, images))
-    for place in places[2 + len(METHODS) :]:
+    for place in places[2 + len(methods) :]:
         for axis in place[:2]:
             axis.set_axis_off()
     config.out.mkdir(parents=True, exist_ok=True)
