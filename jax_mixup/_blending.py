@@ -1,4 +1,4 @@
-"""What the verbs share: arrays checked against a mix, partners fetched, layers blended."""
+"""What the verbs share: they check arrays against a mix, fetch partners, and blend layers."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from jax_mixup._geometry import padded
 from jax_mixup.mix import M, Mix, Mixes
 from jax_mixup.pairings._rows import move_rows
 
-WIDE = (jnp.float64, jnp.complex64, jnp.complex128)  # dtypes that are blended as they are
+WIDE = (jnp.float64, jnp.complex64, jnp.complex128)  # these are not cast to float32 for a blend
 
 
 def layers_of(mix: Mixes) -> tuple[Mix, ...]:
@@ -26,7 +26,7 @@ def each_layer(change: Callable[[Mix], Mix], mix: M) -> M:
 
 
 def mix_where(on: Bool[Array, "n"], mix: Mix) -> Mix:
-    """The mix where `on` (one bool, or B), and no mixing elsewhere."""
+    """The mix where `on` is True, and no mixing elsewhere; `on` is one bool, or B of them."""
     own = jnp.ones((), mix.mask.dtype)
     mask = jnp.where(padded(on, mix.mask.ndim), mix.mask, own)
     return dataclasses.replace(mix, mask=mask, lam=jnp.where(on, mix.lam, 1.0))
@@ -39,14 +39,15 @@ def checked_rows(function: str, mix: Any, name: str, x: ArrayLike) -> Array:
 
 
 def partner_rows(function: str, mix: Mix, name: str, x: Array, other: ArrayLike | None) -> Array:
-    """What each row is mixed with: the partners' rows, or those that were given in their place."""
+    """Return what each example is mixed with: its partner, or what `other` has in its place."""
     if other is None:
         return move_rows(mix.partner, x)
     other = jnp.asarray(other)
     if other.shape != x.shape or other.dtype != x.dtype:
         raise ValueError(
             f"{function} got other of shape {other.shape} and dtype {other.dtype} for {name} of "
-            f"shape {x.shape} and dtype {x.dtype}; it needs the same: resize or cast other first."
+            f"shape {x.shape} and dtype {x.dtype}; it needs the same shape and dtype: resize or "
+            "cast other first."
         )
     return other
 
@@ -55,7 +56,7 @@ def one_mix(function: str, mix: Mixes, other: object) -> None:
     if isinstance(mix, tuple) and other is not None:
         raise ValueError(
             f"{function} got other for {len(mix)} mixes; it needs one mix: call {function} for "
-            "each, with its own."
+            "each mix, with its own other."
         )
 
 
@@ -71,14 +72,18 @@ def layered(
     other_of: Callable[[Mix], Array | None],
     out: DTypeLike,
 ) -> Array:
-    """Blend with one partner after another, rounded once, at the end; an `other` of None is own."""
+    """Blend with one partner after another, and round once, at the end.
+
+    Where `other_of` returns None, the example is its own partner.
+    """
     layers = layers_of(mix)
     weights = [weight_of(layer) for layer in layers]
     small = jnp.issubdtype(own.dtype, jnp.integer) and own.dtype.itemsize <= 2
     if small and jnp.issubdtype(out, jnp.floating):
-        # As exact for what is finite, as all of these are, and twice as fast on CPU.
+        # As exact, for these numbers are all finite, and twice as fast on CPU.
         weights = [jnp.where(w, 1.0, 0.0) if w.dtype == jnp.bool_ else w for w in weights]
     soft = any(weight.dtype != jnp.bool_ for weight in weights)
+    # The dtype of the results between layers.
     between = jnp.float32 if soft and own.dtype not in WIDE else own.dtype
     for i, (layer, weight) in enumerate(zip(layers, weights, strict=True), start=1):
         other = other_of(layer)
@@ -88,21 +93,21 @@ def layered(
 
 
 def weighted(weight: Array, own: Array, other: Array, out: DTypeLike) -> Array:
-    """weight·own + (1 - weight)·other, the one place where anything is averaged."""
-    if own is other:  # a batch of one: not even a rounding error
+    """Return weight·own + (1 - weight)·other: all averaging is done here."""
+    if own is other:  # a batch of one: it stays the same, without a rounding error
         return own.astype(out)
     if weight.dtype == jnp.bool_:
         return _cast(jnp.where(weight, own, other.astype(own.dtype)), out)
     dtype = own.dtype if own.dtype in WIDE else jnp.float32
-    parts = [_part(share.astype(dtype), x) for share, x in ((weight, own), (1 - weight, other))]
+    parts = [_part(w.astype(dtype), x) for w, x in ((weight, own), (1 - weight, other))]
     return _cast(parts[0] + parts[1], out)
 
 
-def _part(share: Array, x: Array) -> Array:
-    part = share * x.astype(share.dtype)
+def _part(weight: Array, x: Array) -> Array:
+    part = weight * x.astype(weight.dtype)
     if not jnp.issubdtype(x.dtype, jnp.inexact):
         return part
-    return jnp.where(share == 0, jnp.zeros((), part.dtype), part)  # for 0 · NaN is NaN
+    return jnp.where(weight == 0, jnp.zeros((), part.dtype), part)  # because 0 · NaN is NaN
 
 
 def _cast(x: Array, out: DTypeLike) -> Array:
@@ -113,5 +118,5 @@ def _cast(x: Array, out: DTypeLike) -> Array:
 def masked_product(
     weight: Float[Array, "..."], amount: Shaped[Array, "..."]
 ) -> Float[Array, "..."]:
-    """Their product, 0 where the weight is 0, whatever is hidden there: NaN, say."""
+    """Return weight·amount, and 0 where the weight is 0, even if the amount there is NaN."""
     return jnp.where(weight > 0, weight * amount.astype(jnp.float32), 0.0)

@@ -1,6 +1,6 @@
-"""Trace-time checks: each looks at static facts only and raises one sentence.
+"""Checks at trace time: each looks at static facts only and raises one sentence.
 
-The sentence says which function, what came, what is needed, and what to call instead.
+The sentence says which function was called, what came, what is needed, and what to call instead.
 """
 
 import math
@@ -15,11 +15,11 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import ArrayLike
 
-MAX_POSITIONS = 2**31 - 1  # positions, for counts of them are int32
+MAX_POSITIONS = 2**31 - 1  # positions are counted in int32
 
 
 def static_values(value: object) -> np.ndarray | None:
-    """The values of numbers that are known: of Python, NumPy, or JAX outside of a trace."""
+    """The values of known numbers: of Python, NumPy, or JAX outside of a trace; else None."""
     if isinstance(value, jax.Array):
         if isinstance(value, jax.core.Tracer) or not value.is_fully_addressable:
             return None
@@ -30,7 +30,7 @@ def static_values(value: object) -> np.ndarray | None:
 
 
 def static_number(value: object) -> float | None:
-    """The value of one number that is known; None for a traced one, and for arrays with axes."""
+    """The value of one known number; None for a traced number, and for arrays with axes."""
     values = static_values(value)
     return float(values) if values is not None and values.ndim == 0 else None
 
@@ -38,7 +38,7 @@ def static_number(value: object) -> float | None:
 def numbers(
     function: str, name: str, value: object, need: str, low: float, high: float = math.inf
 ) -> None:
-    """Whether all that is known of a number, or of an array of them, is in [low, high]."""
+    """Check that a number, or each number of an array, is in [low, high], as far as it is known."""
     values = static_values(value)
     if values is None:
         return
@@ -54,7 +54,7 @@ def positive(function: str, name: str, value: object) -> None:
 def known(
     function: str, name: str, value: object, need: str, low: float, high: float = sys.float_info.max
 ) -> float:
-    """A number that the program's structure depends on: never traced."""
+    """Check a number that the program's structure depends on, so that it cannot be traced."""
     number = static_number(value)
     if number is None or not low <= number <= high:
         raise ValueError(
@@ -64,7 +64,7 @@ def known(
 
 
 def whole(function: str, name: str, value: object, least: int, most: int | None = None) -> int:
-    """The same, for a count."""
+    """Check an integer that the program's structure depends on."""
     number = static_number(value)
     inside = number is not None and least <= number and (most is None or number <= most)
     if number is None or not inside or not number.is_integer():
@@ -74,7 +74,7 @@ def whole(function: str, name: str, value: object, least: int, most: int | None 
 
 
 def sizes(function: str, name: str, value: object, example: str) -> tuple:
-    """A tuple of one value for each axis, or of two bounds; never one number."""
+    """Check a tuple of one value for each axis, or of two bounds; one number alone is refused."""
     if not isinstance(value, (tuple, list)):
         raise ValueError(
             f"{function} got {name}={value!r}; it needs a tuple: write {name}={example}."
@@ -83,16 +83,16 @@ def sizes(function: str, name: str, value: object, example: str) -> tuple:
 
 
 def each_draw(function: str, name: str, value: ArrayLike, n: int, batch: int) -> None:
-    """Whether a number is one for all of the n draws, or one for each row where each draws."""
+    """Check that there is one number for all of the n draws, or one for each draw."""
     shape = jnp.shape(value)
     if shape not in ((), (n,)):
-        instead = f"or one for each row, ({batch},)"
+        instead = f"or one for each example, ({batch},)"
         if n != batch:
-            instead = "or per='example' to draw for each row" + ", with one number each" * (
+            instead = "or per='example' to draw for each example" + ", with one number each" * (
                 shape == (batch,)
             )
         raise ValueError(
-            f"{function} got {name} of shape {shape} for a batch of {batch} rows; it needs one "
+            f"{function} got {name} of shape {shape} for a batch of {batch} examples; it needs one "
             f"number for all of them, {instead}."
         )
 
@@ -112,7 +112,7 @@ def share(function: str, name: str, value: object) -> None:
 
 
 def mask_shape(function: str, shape: object, *, spatial: bool = False) -> tuple[int, ...]:
-    """The checked `(B, *spatial)` of a sampler, which `images.shape[:-1]` gives."""
+    """Check the `(B, *spatial)` of a sampler, which `images.shape[:-1]` gives."""
     if not isinstance(shape, (tuple, list)) or not all(
         isinstance(size, (int, np.integer)) and size > 0 for size in shape
     ):
@@ -126,32 +126,32 @@ def mask_shape(function: str, shape: object, *, spatial: bool = False) -> tuple[
         raise ValueError(f"{function} got shape={tuple(shape)}; it needs {need}{instead}.")
     if spatial and (positions := math.prod(map(int, shape[1:]))) > MAX_POSITIONS:
         raise ValueError(
-            f"{function} got shape={tuple(shape)} with {positions} positions a row; it needs at "
-            f"most {MAX_POSITIONS}, for they are counted in int32."
+            f"{function} got shape={tuple(shape)} with {positions} positions for each example; it "
+            f"needs at most {MAX_POSITIONS}, because they are counted in int32."
         )
     return tuple(map(int, shape))
 
 
 def channels_last(function: str, shape: tuple[int, ...]) -> None:
-    """Refuse images [B, 1 or 3 or 4, H, W] of 16 x 16 or more: channels would be cut as rows."""
+    """Refuse images [B, 1 or 3 or 4, H, W] of 16 x 16 or more: channels would be cut like space."""
     if len(shape) == 4 and shape[1] in (1, 3, 4) and min(shape[2:]) >= 16:
         raise ValueError(
             f"{function} got images of shape {shape}, which look as if channels came first; it "
-            "needs them last: call it on jnp.moveaxis(images, 1, -1). Where axis 1 is one of space "
-            "call sample_cutmix or another sampler, and blend."
+            "needs them last: call it on jnp.moveaxis(images, 1, -1), or, if axis 1 is a spatial "
+            "axis, call sample_cutmix or another sampler, and blend."
         )
 
 
 def axes(function: str, value: object, rank: int) -> tuple[int, ...]:
-    """The axes of `(B, *spatial)` that are meant, in order; None is all but the batch."""
+    """Return the axes of `(B, *spatial)` in order; None is all axes but the batch."""
     every = tuple(range(1, rank + 1))
     if value is None:
         return every
     value = sizes(function, "axes", value, f"({value},)")
     if not value or not ints(value) or len(set(value)) != len(value) or not set(value) <= {*every}:
         raise ValueError(
-            f"{function} got axes={value}; it needs different axes of shape after the "
-            f"batch, from 1 to {rank}."
+            f"{function} got axes={value}; it needs different axes of `shape` after the batch, "
+            f"from 1 to {rank}."
         )
     return tuple(sorted(map(int, value)))
 
@@ -161,8 +161,8 @@ def grid(function: str, value: object, spatial: tuple[int, ...]) -> tuple[int, .
     fits = len(value) == len(spatial) and ints(value)
     if not fits or not all(1 <= n <= size for n, size in zip(value, spatial, strict=True)):
         raise ValueError(
-            f"{function} got grid={value} for {spatial} positions; it needs a number of "
-            "cells for each spatial axis, from 1 to its size."
+            f"{function} got grid={value} for positions {spatial}; it needs a number of cells for "
+            "each spatial axis, from 1 to its size."
         )
     return tuple(map(int, value))
 
@@ -174,11 +174,11 @@ def ints(value: tuple) -> bool:
 def bounds(
     function: str, name: str, value: object, need: str, low: float, high: float = math.inf
 ) -> tuple[float, float]:
-    """Two numbers, known when the step is traced, with low <= first <= second <= high."""
-    given = sizes(function, name, value, f"({value}, {value})")
-    found = [number for v in given if (number := static_number(v)) is not None]
-    if len(given) == len(found) == 2 and low <= found[0] <= found[1] <= high:
-        return found[0], found[1]
+    """Check two numbers, known when the step is traced, with low <= first <= second <= high."""
+    values = sizes(function, name, value, f"({value}, {value})")
+    ends = [number for v in values if (number := static_number(v)) is not None]
+    if len(values) == len(ends) == 2 and low <= ends[0] <= ends[1] <= high:
+        return ends[0], ends[1]
     raise ValueError(f"{function} got {name}={value}; it needs bounds {need}.")
 
 
@@ -188,11 +188,11 @@ def sigma(function: str, value: object) -> tuple[float, float]:
 
 def fft_axes(function: str, rank: int) -> None:
     if rank > 3:
-        raise ValueError(f"{function} got {rank} spatial axes; it needs one to three.")
+        raise ValueError(f"{function} got {rank} spatial axes; it needs one to three axes.")
 
 
 def described(x: object) -> str:
-    """What came, in a few words."""
+    """Describe an argument in a few words, for an error message."""
     if isinstance(x, (jax.Array, np.ndarray)):
         return f"an array of shape {x.shape} and dtype {x.dtype}"
     return f"{type(x).__name__} {x!r}"[:80]
@@ -209,19 +209,19 @@ def key(function: str, value: object) -> None:
         several = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
         what = f"{shape} keys" if several else described(value)
         raise TypeError(
-            f"{function} got {what} as key; it needs one PRNG key, which comes first: "
+            f"{function} got {what} as key; it needs one PRNG key, as the first argument: "
             "jax.random.key(0)" + (", or call it under jax.vmap." if several else ".")
         )
 
 
 def mix(function: str, mix: Any) -> None:
-    """Whether a Mix, which can be made by hand, is one: B label weights, a mask, a pairing."""
+    """Check that a Mix, which may be made by hand, has B label weights, a mask and a pairing."""
     mask, lam = (x if hasattr(x, "dtype") else np.asarray(x) for x in (mix.mask, mix.lam))
     if lam.ndim != 1:
         raise ValueError(
             f"{function} got a mix whose lam has shape {lam.shape}; it needs one label weight for "
-            "each row, (B,): jnp.full(B, lam), and for a mix that was drawn under vmap apply verbs "
-            "under vmap too."
+            "each example, (B,): write jnp.full(B, lam), and if the mix was drawn under vmap, call "
+            f"{function} under vmap too."
         )
     batch = lam.shape[0]
     for name, dtype in (("mask", mask.dtype), ("lam", lam.dtype)):
@@ -232,15 +232,15 @@ def mix(function: str, mix: Any) -> None:
             )
     if mask.ndim == 0 or mask.shape[0] not in (1, batch):
         raise ValueError(
-            f"{function} got a mix of {batch} rows whose mask has shape {mask.shape}; it needs "
-            "(B or 1, *spatial): write mask[None] for one mask that serves all rows."
+            f"{function} got a mix of {batch} examples whose mask has shape {mask.shape}; it needs "
+            "(B or 1, *spatial): write mask[None] for one mask for all examples."
         )
     pairing, known = mix.partner, getattr(mix.partner, "rows", None)
     if known not in (None, batch):
         raise ValueError(
-            f"{function} got a mix that was drawn for {known} rows, with {batch} label weights; it "
-            "needs all of its rows, for a part of a batch pairs other ones: draw a mix for it, and "
-            "under shard_map inside of it."
+            f"{function} got a mix that was drawn for {known} examples, with {batch} label "
+            "weights; it needs all of its examples, because in a part of a batch partners differ: "
+            "draw a mix for each part, and under shard_map inside of it."
         )
     if not hasattr(pairing, "rule"):
         index_array(function, pairing, batch)
@@ -249,12 +249,12 @@ def mix(function: str, mix: Any) -> None:
 def rows(function: str, name: str, x: jax.Array, batch: int) -> None:
     if x.ndim == 0:
         raise ValueError(
-            f"{function} got {name} of shape () for a mix of {batch} rows; it needs the batch "
+            f"{function} got {name} of shape () for a mix of {batch} examples; it needs the batch "
             "first: a list is a PyTree of its numbers, so write jnp.asarray(list)."
         )
     if x.shape[0] != batch:
         raise ValueError(
-            f"{function} got {name} of shape {x.shape} for a mix of {batch} rows; it needs the "
+            f"{function} got {name} of shape {x.shape} for a mix of {batch} examples; it needs the "
             "batch first and as long as the mix: sample the mix with that batch's shape."
         )
 
@@ -267,25 +267,25 @@ def shaped(function: str, name: str, x: ArrayLike, shape: tuple[int, ...]) -> ja
 
 
 def mask_fits(function: str, mask: tuple[int, ...], x: jax.Array | jax.ShapeDtypeStruct) -> None:
-    """Whether a mask [B or 1, *spatial] weighs x position by position, nothing broadcast."""
+    """Check that a mask [B or 1, *spatial] weighs x position by position, without broadcasting."""
     if mask[:1] not in ((1,), x.shape[:1]) or mask[1:] != x.shape[1 : len(mask)]:
         raise ValueError(
             f"{function} got an array of shape {x.shape} for a mask of shape {mask}; it needs the "
             "mask's positions right after the batch, and channels last: sample with "
-            "shape=x.shape[:-1], of channels first move them by jnp.moveaxis(x, 1, -1), and for "
-            "another resolution call resize_mix(mix, spatial)."
+            "shape=x.shape[:-1], move channels from first to last by jnp.moveaxis(x, 1, -1), and "
+            "for another resolution call resize_mix(mix, spatial)."
         )
     rank = len(mask)
     if 1 < rank < x.ndim - 1 and mask[0] > 1 and mask == x.shape[1 : rank + 1]:
         raise ValueError(
             f"{function} got a mask of shape {mask} for an array of shape {x.shape}, which may be "
-            "one mask for all rows or have the batch first; it needs to be told: write mask[None] "
-            "for one mask, or broadcast it to all positions."
+            "one mask for all examples or have the batch first; it needs one that is not "
+            "ambiguous: write mask[None] for one mask, or broadcast it to all positions."
         )
 
 
 def index_array(function: str, pairing: object, batch: int | None = None) -> None:
-    """Whether a pairing that is not a static one is an index array, of B rows where B is known."""
+    """Check that a pairing that is not static is an index array, of B examples if B is known."""
     dtype, shape = getattr(pairing, "dtype", None), getattr(pairing, "shape", None)
     if dtype is None or shape is None or not jnp.issubdtype(dtype, jnp.integer):
         raise TypeError(
@@ -295,13 +295,13 @@ def index_array(function: str, pairing: object, batch: int | None = None) -> Non
     if len(shape) != 1 or batch not in (None, shape[0]):
         raise ValueError(
             f"{function} got a pairing of shape {shape}"
-            f"{'' if batch is None else f' for {batch} rows'}; it needs one index for each row, "
-            "(B,), as permutation(key, B) draws."
+            f"{'' if batch is None else f' for {batch} examples'}; it needs one index for each "
+            "example, (B,), as permutation(key, B) draws."
         )
 
 
 def integer_ids(function: str, name: str, x: ArrayLike) -> jax.Array:
-    """Class ids as int32: in a narrow dtype the number of classes would wrap."""
+    """Return class ids as int32: in a narrow dtype the number of classes could overflow."""
     x = jnp.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.integer) or x.ndim != 1:
         raise TypeError(
@@ -312,7 +312,7 @@ def integer_ids(function: str, name: str, x: ArrayLike) -> jax.Array:
 
 
 def int32(ids: jax.Array) -> jax.Array:
-    """Ids in int32, those that do not fit at its ends, where no class is."""
+    """Return ids as int32; ids that do not fit become its smallest or largest, and no class."""
     if ids.dtype.itemsize > 4 or ids.dtype == jnp.uint32:
         ends = jnp.iinfo(jnp.int32)
         low = 0 if jnp.issubdtype(ids.dtype, jnp.unsignedinteger) else ends.min
@@ -338,12 +338,13 @@ def blend_dtype(given: jnp.dtype, wanted: DTypeLike | None) -> jnp.dtype:
 def label_kind(
     labels: jax.Array, num_classes: int | None, smooth: bool, *, alone: bool = True
 ) -> None:
-    """Whether `blend_labels` knows what these labels are; `alone` if they are no PyTree."""
+    """Check that `blend_labels` knows what the labels are; `alone` if they are not in a PyTree."""
     if jnp.issubdtype(labels.dtype, jnp.inexact):
         if labels.ndim > 1 and num_classes not in (None, labels.shape[-1]):
             raise ValueError(
                 f"blend_labels got labels of shape {labels.shape} with num_classes={num_classes}; "
-                f"it needs num_classes={labels.shape[-1]}, or none for labels that are not ids."
+                f"it needs num_classes={labels.shape[-1]}, or no num_classes for labels that are "
+                "not ids."
             )
         if labels.ndim == 1 and num_classes is not None and alone:
             raise ValueError(
@@ -373,20 +374,20 @@ def label_kind(
 def probabilities(
     function: str, n: int, probs: Sequence[ArrayLike] | jax.Array | np.ndarray
 ) -> None:
-    # As one array first: what iterates over a known JAX array under jit gets tracers.
-    values = static_values(probs)
-    each = probs if values is None else values
+    # As one NumPy array first: under jit, iterating over a known JAX array gives tracers.
+    known_probs = static_values(probs)
+    each = probs if known_probs is None else known_probs
     count = len(each) if getattr(each, "ndim", 1) == 1 else -1
     if count != n or n == 0:
         what = f"{count} probs" if count >= 0 else described(probs)
-        raise ValueError(f"{function} got {n} samplers and {what}; it needs one for each.")
+        raise ValueError(f"{function} got {n} samplers and {what}; it needs one prob for each.")
     for prob in each:
         share(function, "prob", prob)
-    found = [number for prob in each if (number := static_number(prob)) is not None]
-    # A third is off by 1e-8 in float32, and by 1e-3 in bfloat16.
+    values = [number for prob in each if (number := static_number(prob)) is not None]
+    # The rounding error of 1/3 is 1e-8 in float32, and 1e-3 in bfloat16.
     halves = any(jnp.dtype(getattr(p, "dtype", float)).itemsize == 2 for p in (probs, *each))
-    if len(found) == n and abs(sum(found) - 1) > (1e-2 if halves else 1e-6):
+    if len(values) == n and abs(sum(values) - 1) > (1e-2 if halves else 1e-6):
         raise ValueError(
-            f"{function} got probs that sum to {sum(found):g}; it needs a sum of 1: to mix only "
-            "sometimes, wrap it in sometimes(sampler, prob)."
+            f"{function} got probs that sum to {sum(values):g}; it needs a sum of 1: to mix only "
+            "sometimes, call sometimes(sampler, prob)."
         )

@@ -1,4 +1,4 @@
-"""The random numbers that samplers share: λ of any distribution, and uniforms."""
+"""The random numbers that samplers share: λ of any distribution, and uniform numbers."""
 
 from collections.abc import Callable
 
@@ -12,10 +12,11 @@ Law = Callable[[PRNGKeyArray, tuple[int, ...]], Float[Array, "..."]]
 def law_and_uniforms(
     key: PRNGKeyArray, lam_law: Law | None, others: int, n: int
 ) -> tuple[Callable[[ArrayLike], Float[Array, "n"]], Float[Array, "others n"]]:
-    """The law of n weights, as a function of alpha, and the other numbers that a sampler needs.
+    """Return n draws of λ as a function of alpha, and the other numbers that a sampler needs.
 
-    All come from one draw, unless `lam_law` needs a key of its own: each draw costs XLA on CPU a
-    loop, 0.1 s to compile and more time to run than all that is done with the numbers.
+    All numbers come from one draw, unless `lam_law` needs a key of its own. On CPU XLA compiles
+    each draw to a loop, which takes 0.1 s to compile and more time to run than all work on the
+    numbers.
     """
     if lam_law is not None:
         key_lam, key = jax.random.split(key)
@@ -26,13 +27,13 @@ def law_and_uniforms(
 
 
 def drawn_from(lam_law: Law, key: PRNGKeyArray, n: int) -> Float[Array, "n"]:
-    """n weights of any law, which may be the user's and give any dtype."""
+    """Draw n values of λ from any distribution, which may be the user's and return any dtype."""
     lam = jnp.asarray(lam_law(key, (n,)))
     if lam.shape != (n,) or jnp.issubdtype(lam.dtype, jnp.complexfloating):
         raise ValueError(
             f"a sampler got from its lam_law an array of shape {lam.shape} and dtype {lam.dtype} "
             f"for shape ({n},); it needs that shape, one real λ for each draw: broadcast in the "
-            "law, or call jm.constant(value) for one value."
+            "function, or write lam_law=jm.constant(value) for one value."
         )
     return nan_to_one(lam.astype(jnp.float32))
 
@@ -40,42 +41,46 @@ def drawn_from(lam_law: Law, key: PRNGKeyArray, n: int) -> Float[Array, "n"]:
 def beta_of(
     alpha: ArrayLike, u: Float[Array, "..."], v: Float[Array, "..."]
 ) -> Float[Array, "..."]:
-    """λ ~ Beta(α, α) from uniform `u` and `v`: the formula of `symmetric_beta`."""
+    """Return λ ~ Beta(α, α) for uniform `u` and `v`, by the formula of `symmetric_beta`."""
     a = float32(alpha, u.shape)
-    positive = jnp.maximum(jnp.where(a > 0, a, 1.0), 1e-6)  # a NaN is off, like 0
+    positive = jnp.maximum(jnp.where(a > 0, a, 1.0), 1e-6)  # NaN turns mixing off, as 0 does
     log_e = jnp.log(jnp.maximum(u, jnp.finfo(jnp.float32).tiny)) / positive
     cosine = jnp.cos(2 * jnp.pi * v)
     e = jnp.exp(log_e)
     p = -jnp.expm1(log_e) * jnp.square(cosine)
     r = jnp.sqrt(p + e)
     above = r + jnp.sqrt(p)
-    # The division comes last, for XLA repeats anything cheaper for each pixel of a fused blend.
+    # The division comes last: XLA would repeat cheaper operations for each pixel of a fused blend.
     return jnp.where(a > 0, jnp.where(cosine > 0, above, e / above), 2 * r) / (2 * r)
 
 
 def nan_to_one(lam: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Replace NaN by λ = 1, which does not mix."""
     return jnp.where(jnp.isnan(lam), 1.0, lam)
 
 
 def gamma_shape(a: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Concentrations that jax.random can draw: it divides logarithms by them, which overflows below
-    the least one, and those that are off or infinite are seen to afterwards.
+    """Clip concentrations to the range in which jax.random can draw.
+
+    jax.random divides logarithms by them, which overflows for smaller ones. Infinite
+    concentrations, and those that are not positive, become 1 here; callers handle them.
     """
     return jnp.where((a > 0) & (a < jnp.inf), jnp.clip(a, 1e-36, 1e30), 1.0)
 
 
 def below(u: Float[Array, "..."], prob: ArrayLike) -> Bool[Array, "..."]:
-    """True with probability `prob`, which may be traced and of any float dtype, for uniform `u`."""
+    """True with probability `prob`, for uniform `u`; `prob` may be traced, of any float dtype."""
     return u < float32(prob, u.shape)
 
 
 def float32(value: ArrayLike, shape: tuple[int, ...]) -> Float[Array, "..."]:
+    """Return a parameter of a distribution in float32, broadcast to the shape of the draws."""
     value = jnp.asarray(value).astype(jnp.float32)
     if value.ndim > len(shape) or any(
         n not in (1, m) for n, m in zip(value.shape[::-1], shape[::-1], strict=False)
     ):
         raise ValueError(
-            f"a law got a number of shape {value.shape} for draws of shape {shape}; it needs one "
-            "number for all, or per='example' with one for each row."
+            f"a distribution got a number of shape {value.shape} for draws of shape {shape}; it "
+            "needs one number for all draws, or per='example' with one number for each example."
         )
     return jnp.broadcast_to(value, shape)

@@ -1,9 +1,9 @@
-"""What every public call passes: its key or mix is checked, and Explicit mesh axes are made Auto.
+"""What every public call does first: it checks its key or mix, and makes Explicit mesh axes Auto.
 
-On Explicit mesh axes, the default of `jax.make_mesh`, JAX refuses what it cannot type: rows that
-cross devices, sorts, gathers, reshapes of a sharded axis. The library's functions leave the layout
-to the compiler instead: they run on a mesh whose Explicit axes are Auto, and what they return is
-Explicit again. Functions of the user's run on the user's mesh.
+On Explicit mesh axes, the default of `jax.make_mesh`, JAX refuses operations whose layout it cannot
+infer: moves of examples between devices, sorts, gathers, reshapes of a sharded axis. The library's
+functions leave the layout to the compiler instead: they run on a mesh whose Explicit axes are Auto,
+and their results are Explicit again. The user's functions run on the user's mesh.
 """
 
 import functools
@@ -29,14 +29,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def public(function: F) -> F:
-    """A public function of arrays: its first argument is checked, its body runs on Auto axes."""
+    """Mark a public function of arrays: its first argument is checked, and it runs on Auto axes."""
     return calls_back(on_any_mesh(function))
 
 
 def calls_back(function: F) -> F:
-    """A public function that calls functions of the user's: it is only checked.
+    """Mark a public function that calls the user's functions: its first argument is checked.
 
-    What it does with arrays of its own it does in public functions, or under `on_any_mesh`.
+    It runs on the user's mesh, so it does its own work on arrays in public functions, or in
+    functions under `on_any_mesh`.
     """
     name, parameters = function.__name__, inspect.signature(function).parameters
     first = next(iter(parameters), "")
@@ -47,7 +48,7 @@ def calls_back(function: F) -> F:
     def entered(*args: Any, **kwargs: Any) -> Any:
         given = args[0] if args else kwargs.get(first, inspect.Parameter.empty)
         if given is inspect.Parameter.empty:
-            return function(*args, **kwargs)  # Python's own error says what is missing
+            return function(*args, **kwargs)  # Python's own error names the missing argument
         if first == "key":
             _checks.key(name, given)
             return function(*args, **kwargs)
@@ -60,10 +61,11 @@ def calls_back(function: F) -> F:
 
 
 def on_any_mesh(function: F) -> F:
-    """The function, run with Explicit mesh axes as Auto ones.
+    """Run the function with Explicit mesh axes as Auto ones.
 
-    A result of an argument's shape is laid out as that argument. Another one that has as many rows
-    as the first sharded argument has its rows on the same axes; all others are replicated.
+    A result with the shape of an argument has the layout of that argument. Another result with as
+    many examples as the first sharded argument has its first axis on the same mesh axes. All other
+    results are replicated.
     """
 
     @functools.wraps(function)
@@ -82,11 +84,11 @@ def on_any_mesh(function: F) -> F:
 
 
 def _is_function(x: Any) -> bool:
-    return callable(x) and not isinstance(x, type)  # jnp.float32, say, is a type
+    return callable(x) and not isinstance(x, type)  # jnp.float32, for example, is a type
 
 
 class _Outside:
-    """The mesh of the caller, and how its arrays are laid out there."""
+    """The caller's mesh, and the layout of the caller's arrays on it."""
 
     def __init__(self, arrays: list[jax.Array]):
         self.context = get_abstract_mesh()
@@ -106,7 +108,7 @@ class _Outside:
             if spec and spec[0] is not None and not self.rows:
                 self.rows = {x.shape[0]: PartitionSpec(spec[0])}
             if self.context.empty and not isinstance(x, jax.core.Tracer):
-                # Without a current mesh an eager result has to be told its devices.
+                # Without a current mesh an eager result needs a mesh of real devices.
                 if isinstance(x.sharding, NamedSharding) and x.sharding.mesh.explicit_axes:
                     self.mesh = x.sharding.mesh
 
@@ -124,7 +126,7 @@ class _Outside:
         return reshard(x, NamedSharding(self.mesh, spec))
 
     def calling(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The user's function, a `lam_law` for example, which may close over arrays of theirs."""
+        """Wrap the user's function, such as a `lam_law`, which may close over the user's arrays."""
 
         @functools.wraps(function)
         def called(*args: Any, **kwargs: Any) -> Any:
@@ -137,14 +139,16 @@ class _Outside:
 
 
 def _checked_mix(function: str, mix: Any, annotation: Any) -> Any:
-    """The mix, or the tuple of them, with λ and a soft mask in float32 and indices in int32."""
+    """Return the mix, or tuple of mixes, with λ and soft masks in float32 and indices in int32."""
     kinds = get_args(annotation) or getattr(annotation, "__constraints__", None) or (annotation,)
     one, several = kinds[0], len(kinds) > 1
     if isinstance(mix, one):
         return canonical_mix(function, mix)
     if isinstance(mix, tuple) and mix and all(isinstance(layer, one) for layer in mix):
         if not several:
-            raise TypeError(f"{function} got {len(mix)} mixes; it needs one: call it for each.")
+            raise TypeError(
+                f"{function} got {len(mix)} mixes; it needs one mix: call {function} for each."
+            )
         return tuple(canonical_mix(function, layer) for layer in mix)
     if isinstance(mix, (list, tuple)):
         raise TypeError(
@@ -153,12 +157,12 @@ def _checked_mix(function: str, mix: Any, annotation: Any) -> Any:
         )
     raise TypeError(
         f"{function} got {_checks.described(mix)} as mix; it needs a Mix, as sample_mixup draws: "
-        "the mix comes first, then what it is applied to."
+        "pass the mix first, then what it is applied to."
     )
 
 
 def canonical_mix(function: str, mix: Any) -> Any:
-    """A mix that was checked, in the dtypes that it is meant to have."""
+    """Check a mix and return it in the dtypes that a mix has."""
     _checks.mix(function, mix)
     mask, lam, partner = jnp.asarray(mix.mask), jnp.asarray(mix.lam), mix.partner
     mask = mask if mask.dtype == jnp.bool_ else mask.astype(jnp.float32)

@@ -1,6 +1,7 @@
-"""Geometry: integer corners of n-dimensional boxes, the mask they make, and its exact share.
+"""Geometry: integer corners of n-dimensional boxes, their masks, and the exact area of a mask.
 
-An interval in 1-D, a box in 2-D, a cuboid in 3-D. `n` is 1 for one box a batch, or B.
+A box is an interval in 1-D, a rectangle in 2-D, a cuboid in 3-D. `n` is 1 for one box for the whole
+batch, or B.
 """
 
 import math
@@ -16,19 +17,20 @@ BOXES = ("clipped", "inside", "corner")
 def box_corners(
     lam: Float[Array, "n"], centre: Float[Array, "n d"], spatial: tuple[int, ...], *, box: str
 ) -> tuple[Int[Array, "n d"], Int[Array, "n d"]]:
-    """Place boxes of share 1-λ, side (1-λ)^(1/d) of each axis, rounded to whole positions.
+    """Place boxes that cover 1-λ of the input, in whole positions: sides (1-λ)^(1/d) of each axis.
 
-    `centre` is uniform in [0, 1)^d. "clipped": the box's centre is uniform over the whole input and
-    what lies beyond the border is cut off, as in the paper's code. "inside": every place where the
-    whole box fits is equally likely. "corner": at the far end of each axis, whatever the centre.
+    `centre` is uniform in [0, 1)^d. "clipped": the box's centre is uniform over the whole input,
+    and the part beyond the border is cut off, as in the paper's code. "inside": all places where
+    the whole box fits are equally likely. "corner": the box is at the far end of each axis,
+    whatever the centre.
     """
-    # Corners are whole numbers: they have no gradient, and that of the root at 0 is infinite.
+    # Corners are whole numbers without a gradient; the gradient of the root at 0 is infinite.
     lam = jax.lax.stop_gradient(lam)
     sizes = jnp.asarray(spatial, jnp.float32)[None, :]
     side = jnp.round(sizes * (1 - lam[:, None]) ** (1 / len(spatial)))
     if box == "clipped":
         start = jnp.floor(centre * sizes - side / 2 + 0.5)
-    elif box == "inside":  # the minimum guards against a product that float32 rounds up
+    elif box == "inside":  # the minimum guards against a product that is rounded up in float32
         start = jnp.minimum(jnp.floor(centre * (sizes - side + 1)), sizes - side)
     else:
         start = sizes - side
@@ -38,10 +40,11 @@ def box_corners(
 
 
 def fusion_barrier(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
-    """The same few numbers, behind a sum, which XLA on CPU does not fuse into the blend of images.
+    """Return x through a sum, which XLA on CPU does not fuse into the blend of images.
 
-    It would repeat there, for each pixel, all that leads from random bits to a corner or a weight;
-    `optimization_barrier` does not help, for it is removed before fusion.
+    So x, a few numbers such as corners or weights, is computed once. If XLA fused it into the
+    blend, all operations from the random bits to x would be repeated for each pixel.
+    `optimization_barrier` does not help, because XLA removes it before fusion.
     """
     return jnp.stack([x, jnp.zeros_like(x)]).sum(axis=0, dtype=x.dtype)
 
@@ -49,7 +52,7 @@ def fusion_barrier(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
 def outside_box(
     start: Int[Array, "n d"], stop: Int[Array, "n d"], spatial: tuple[int, ...]
 ) -> Bool[Array, "n *spatial"]:
-    """True at the positions outside the box, which the row keeps."""
+    """True at the positions outside the box: those come from the example itself."""
     rank = len(spatial)
     inside = jnp.ones((1,) * (rank + 1), bool)
     for axis, size in enumerate(spatial):
@@ -62,7 +65,7 @@ def outside_box(
 def spread(
     mask: Shaped[Array, "n *cut"], axes: tuple[int, ...], spatial: tuple[int, ...]
 ) -> Shaped[Array, "n *spatial"]:
-    """The mask of some axes, the same at every place of the others."""
+    """Repeat a mask over some axes along the other axes."""
     sizes = [size if axis in axes else 1 for axis, size in enumerate(spatial, start=1)]
     return jnp.broadcast_to(mask.reshape(-1, *sizes), (mask.shape[0], *spatial))
 
@@ -70,7 +73,7 @@ def spread(
 def share_outside(
     start: Int[Array, "n d"], stop: Int[Array, "n d"], spatial: tuple[int, ...]
 ) -> Float[Array, "n"]:
-    """The share of positions outside the box, from the corners: the mask is never summed."""
+    """The fraction of positions outside the box, from the corners: no mask is summed."""
     total = math.prod(spatial)
     return _ratio(total - (stop - start).prod(axis=-1, dtype=jnp.int32), total)
 
@@ -83,31 +86,31 @@ def cut_box(
 
 
 def share(mask: Bool[Array, "n *spatial"]) -> Float[Array, "n"]:
-    """The share of positions that are True: for masks that have no corners to count from."""
+    """The fraction of positions that are True, for masks that have no corners to count from."""
     axes = tuple(range(1, mask.ndim))
     return _ratio(mask.sum(axes, dtype=jnp.int32), math.prod(mask.shape[1:]))
 
 
 def mean(mask: Shaped[Array, "n *spatial"]) -> Float[Array, "n"]:
-    """The mean over positions; of a bool mask the exact share."""
+    """The mean over positions; for a bool mask this is the exact fraction."""
     return share(mask) if mask.dtype == jnp.bool_ else mask.mean(tuple(range(1, mask.ndim)))
 
 
-def _ratio(kept: Int[Array, "n"], total: int) -> Float[Array, "n"]:
-    # Written so that the divisor is no constant: XLA turns a division by one into a product with
-    # its rounded reciprocal, which is not the float32 nearest to kept / total.
-    kept = kept.astype(jnp.float32)
-    return kept / (total + 0 * kept)
+def _ratio(count: Int[Array, "n"], total: int) -> Float[Array, "n"]:
+    # The divisor must not be a constant: XLA turns a division by a constant into a product with
+    # its rounded reciprocal, which is not the float32 number nearest to count / total.
+    count = count.astype(jnp.float32)
+    return count / (total + 0 * count)
 
 
 def bump(
     centre: Float[Array, "n d"], width: Float[Array, "n"], spatial: tuple[int, ...]
 ) -> tuple[Float[Array, "n *spatial"], Float[Array, "n"]]:
-    """A Gaussian, 1 at the position where `centre`, in [0, 1)^d, lies, and its mean.
+    """Return a Gaussian, which is 1 at the position of `centre` in [0, 1)^d, and its mean.
 
-    exp(-π Σ (x - c)² / w²), with x, c and w in shares of each axis: its mean is w^d, less what lies
-    beyond the border. It is a product of one factor an axis, so that an exponential is taken for
-    each row and column, not for each position.
+    The Gaussian is exp(-π Σ (x - c)² / w²), with x, c and w as fractions of each axis. Its mean is
+    w^d, less the part beyond the border. It is a product of one factor for each axis, so that an
+    exponential is computed for each row and column, and not for each position.
     """
     mask, average = jnp.ones((1,) * (len(spatial) + 1), jnp.float32), jnp.ones(1, jnp.float32)
     for axis, size in enumerate(spatial, start=1):
@@ -124,9 +127,9 @@ def enlarge(
     spatial: tuple[int, ...],
     moved: Float[Array, "n lines"] | None = None,
 ) -> Shaped[Array, "n *spatial"]:
-    """Each cell over its positions; where cells do not divide an axis, sizes differ by one.
+    """Repeat each cell over its positions; where cells do not divide an axis, sizes differ by one.
 
-    `moved` says by what part of a cell each line between cells is moved, axis after axis.
+    `moved` shifts each line between cells by a fraction of a cell, axis after axis.
     """
     for axis, (n, size) in enumerate(zip(cells.shape[1:], spatial, strict=True), start=1):
         if moved is not None:
@@ -144,15 +147,16 @@ def enlarge(
 
 
 def blur(x: Float[Array, "n *spatial"], sigma: Float[Array, "n"]) -> Float[Array, "n *spatial"]:
-    """Convolve with a Gaussian of so many positions, cyclically; by FFT, so that any sigma costs
-    the same, a traced one too.
+    """Convolve with a Gaussian of standard deviation `sigma` in positions, cyclically.
+
+    This uses the FFT, so that the cost does not depend on sigma, which may be traced.
     """
     scale = jnp.square(jnp.pi * sigma.reshape((-1,) + (1,) * (x.ndim - 1)))
     return filtered(x, jnp.exp(-2 * scale * square_frequency(x.shape[1:])))
 
 
 def square_frequency(spatial: tuple[int, ...]) -> Float[Array, "1 *half"]:
-    """The squared frequency, in cycles a position, of each entry of a real FFT."""
+    """The squared frequency of each entry of a real FFT, in cycles per position."""
     square = jnp.zeros((1,) * (len(spatial) + 1), jnp.float32)
     for axis, size in enumerate(spatial, start=1):
         frequencies = jnp.fft.rfftfreq if axis == len(spatial) else jnp.fft.fftfreq
@@ -164,7 +168,7 @@ def square_frequency(spatial: tuple[int, ...]) -> Float[Array, "1 *half"]:
 def filtered(
     x: Float[Array, "n *spatial"], response: Float[Array, "m *half"]
 ) -> Float[Array, "n *spatial"]:
-    """Weigh x's frequencies by a real response."""
+    """Multiply the frequencies of x by a real response."""
     axes = tuple(range(1, x.ndim))
     spectrum = jnp.fft.rfftn(x, axes=axes) * response.astype(jnp.complex64)
     return jnp.fft.irfftn(spectrum, s=x.shape[1:], axes=axes)
@@ -173,16 +177,16 @@ def filtered(
 def mark_largest(
     x: Float[Array, "n *spatial"], lam: Float[Array, "n"]
 ) -> Bool[Array, "n *spatial"]:
-    """True at the largest values, a share λ of all, to the nearest whole position.
+    """True at the largest values: at a fraction λ of positions, rounded to a whole number of them.
 
-    Of equal values the first ones count as larger. The threshold is found bit by bit: of 224 x 224
-    positions on CPU that takes 1 ms, where ranks by two sorts took 23.
+    Of equal values the first ones count as larger. The threshold is found bit by bit: for 224 x 224
+    positions on CPU this takes 1 ms, where ranks by two sorts took 23 ms.
     """
     flat = x.reshape(x.shape[0], -1)
     size = flat.shape[1]
     count = jnp.round(jax.lax.stop_gradient(lam) * size).astype(jnp.int32)
     bits = jax.lax.bitcast_convert_type(flat.astype(jnp.float32), jnp.uint32)
-    # Unsigned numbers in the order of the floats: negative ones reversed, below the others.
+    # Unsigned numbers in the order of the floats: the negative ones reversed, and below the others.
     order = jnp.where(bits >> 31 == 1, ~bits, bits | jnp.uint32(1 << 31))
     threshold = _threshold(order, count, 32)[:, None]
     above = order > threshold
@@ -194,14 +198,14 @@ def mark_largest(
 
 
 def _threshold(x: UInt[Array, "n m"], count: Int[Array, "n"], bits: int) -> UInt[Array, "n"]:
-    """The largest number of so many bits that `count` entries reach."""
+    """The largest number of `bits` bits that at least `count` entries reach."""
 
-    def with_bit(i: Array, found: Array) -> Array:
-        trial = found | (jnp.uint32(1) << (bits - 1 - i).astype(jnp.uint32))
-        reached = (x >= trial[:, None]).sum(axis=1, dtype=jnp.int32)
-        return jnp.where(reached >= count, trial, found)
+    def with_bit(i: Array, threshold: Array) -> Array:
+        trial = threshold | (jnp.uint32(1) << (bits - 1 - i).astype(jnp.uint32))
+        number = (x >= trial[:, None]).sum(axis=1, dtype=jnp.int32)
+        return jnp.where(number >= count, trial, threshold)
 
-    # As both are laid out, under shard_map too.
+    # A zero with the layout of both, under shard_map too.
     zero = (count ^ count).astype(jnp.uint32) | (x[:, 0] ^ x[:, 0])
     return jax.lax.fori_loop(0, bits, with_bit, zero)
 
@@ -209,7 +213,7 @@ def _threshold(x: UInt[Array, "n m"], count: Int[Array, "n"], bits: int) -> UInt
 def area_average(
     mask: Float[Array, "n *spatial"], spatial: tuple[int, ...]
 ) -> Float[Array, "n *new"]:
-    """Average a mask over the cells of another grid, cut positions counting by their overlap."""
+    """Average a mask over the cells of another grid, where positions count by their overlap."""
     for axis, (old, new) in enumerate(zip(mask.shape[1:], spatial, strict=True), start=1):
         if old == new:
             continue
@@ -226,7 +230,7 @@ def area_average(
 
 
 def best_box(worth: Float[Array, "b *grid"], side: Int[Array, "b d"]) -> Int[Array, "b d"]:
-    """Where the box of the greatest sum starts; of equal ones the first."""
+    """Return where the box with the greatest sum starts; of equal ones the first."""
     total, inside = worth, jnp.ones((1,) * worth.ndim, bool)
     for axis, n in enumerate(worth.shape[1:], start=1):
         along = (1,) * (axis - 1) + (n,) + (1,) * (worth.ndim - 1 - axis)

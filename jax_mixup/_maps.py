@@ -1,4 +1,4 @@
-"""Maps of saliency, one number at each position: checked, of sum 1, blurred."""
+"""Maps of saliency, one number at each position: checked, normalised to sum 1, blurred."""
 
 import jax
 import jax.numpy as jnp
@@ -9,24 +9,27 @@ from jax_mixup import _checks
 
 
 def checked_map(function: str, saliency: ArrayLike) -> Float[Array, "b *spatial"]:
-    """Saliency as float32: it is data here, and no gradient goes through it."""
+    """Return saliency as float32, without a gradient: it is treated as data."""
     saliency = jnp.asarray(saliency)
     _checks.mask_shape(function, saliency.shape, spatial=True)
     return jax.lax.stop_gradient(saliency.astype(jnp.float32))
 
 
 def normalised(s: Float[Array, "b *spatial"]) -> Float[Array, "b *spatial"]:
-    """Each row of sum 1; where there is none, or a NaN or infinity in it, the same everywhere."""
+    """Scale each example's map to sum 1.
+
+    Where the sum is 0, or a value is NaN or infinite, the map is the same at all positions.
+    """
     total = s.sum(axis=tuple(range(1, s.ndim)), keepdims=True)
-    some = (total > 0) & (total < jnp.inf)
-    return jnp.where(some, s / jnp.where(some, total, 1.0), 1 / s[0].size)
+    usable = (total > 0) & (total < jnp.inf)
+    return jnp.where(usable, s / jnp.where(usable, total, 1.0), 1 / s[0].size)
 
 
 def smoothed(
     function: str, s: Float[Array, "b *spatial"], sigma: float
 ) -> Float[Array, "b *spatial"]:
-    """Blur with a Gaussian that ends at the borders, unlike `masks.blur`, which goes round."""
-    sigma = _checks.known(function, "blur", sigma, "a number >= 0 (0 is no blur)", 0.0)
+    """Blur with a Gaussian that is cut off at the borders; `_geometry.blur` is cyclic."""
+    sigma = _checks.known(function, "blur", sigma, "a number >= 0, where 0 is no blur", 0.0)
     if sigma == 0:
         return s
     for axis, size in enumerate(s.shape[1:], start=1):

@@ -22,24 +22,24 @@ def symmetric_beta(
 
         E = U^(1/α), p = (1 - E) cos²(2πV), r = √(p + E), λ = (r ± √p) / (2 r)
 
-    with U, V uniform, and ± the sign of the cosine. This is the polar form of Student's t
-    (Bailey 1994), of which Beta(α, α) is a function (Devroye 1986): cost and compile time do not
-    depend on α. The smaller share comes without cancellation, as r - √p = E / (r + √p), in float32,
-    whatever dtype α has. Differentiable in α. Below α = 1e-6 the law of α = 1e-6 is drawn, all but
-    a one-point law.
+    with U, V uniform, and ± the sign of the cosine. This is the polar form of Student's t (Bailey
+    1994), of which Beta(α, α) is a function (Devroye 1986). So neither the cost nor the compile
+    time depends on α. The smaller of λ and 1 - λ is computed without cancellation, as r - √p = E /
+    (r + √p), in float32, whatever the dtype of α. The draw is differentiable in α. Below α = 1e-6
+    the distribution for α = 1e-6 is drawn, where almost every draw is 0 or 1.
 
     Args:
       key: a PRNG key.
-      alpha: concentration, from 0 to 1e4; may be traced, and of any shape that broadcasts to
-        `shape`. `alpha <= 0` is off, λ = 1, and so is a traced NaN. An infinite one is the limit,
-        λ = ½.
+      alpha: concentration α, from 0 to 1e4; may be traced, and of any shape that broadcasts to
+        `shape`. `alpha <= 0` turns mixing off, λ = 1, and so does a traced NaN. Infinity gives the
+        limit, λ = ½.
       shape: shape of the result.
 
     Returns:
       f32[shape] in [0, 1]. For α <= 0.1 many draws are exactly 0 or 1: never take log λ.
 
     Raises:
-      ValueError: for an `alpha` that is known to be negative or NaN.
+      ValueError: If a static `alpha` is negative or NaN.
 
     Example:
       >>> lam = jm.symmetric_beta(jax.random.key(0), 0.2, (100_000,))
@@ -51,22 +51,22 @@ def symmetric_beta(
 
 
 def beta(a: ArrayLike, b: ArrayLike) -> Law:
-    """Make the law λ ~ Beta(a, b) for a ≠ b.
+    """Make the distribution λ ~ Beta(a, b) for a ≠ b.
 
         density ∝ λ^(a-1) (1-λ)^(b-1)
 
-    Beta(α+1, α) with the row's own label alone is the one-label form of mixup. Uses the rejection
-    sampler of `jax.random.beta`; for a = b `symmetric_beta` is faster and needs no loop.
+    Beta(α+1, α) with the example's own label alone is the one-label form of mixup. This uses the
+    rejection sampler of `jax.random.beta`; for a = b `symmetric_beta` is faster and needs no loop.
 
     Args:
-      a, b: the two concentrations, > 0; may be traced. Where one is not positive, or NaN, λ = 1.
-        Infinite ones are limits: λ = 1 for a, 0 for b, ½ for both.
+      a, b: the two concentrations, > 0; may be traced. If one of them is not positive, or NaN, λ =
+        1. Infinite ones give limits: λ = 1 for a, 0 for b, ½ for both.
 
     Returns:
-      A law.
+      A distribution of λ, for `lam_law=`.
 
     Raises:
-      ValueError: for an `a` or `b` that is known and not positive.
+      ValueError: If a static `a` or `b` is not positive.
 
     Example:
       >>> lam = jm.beta(2.0, 1.0)(jax.random.key(0), (10_000,))
@@ -88,20 +88,20 @@ def beta(a: ArrayLike, b: ArrayLike) -> Law:
 
 
 def uniform(low: ArrayLike, high: ArrayLike) -> Law:
-    """Make the law λ ~ U(low, high).
+    """Make the distribution λ ~ U(low, high).
 
         density 1 / (high - low) on [low, high)
 
-    U(0, 1) is Beta(1, 1): for that, `alpha=1.0` says the same.
+    U(0, 1) is Beta(1, 1): for that, `alpha=1.0` does the same.
 
     Args:
-      low, high: bounds in [0, 1], low <= high; may be traced, and NaN is λ = 1.
+      low, high: bounds in [0, 1], low <= high; may be traced; if one is NaN, λ = 1.
 
     Returns:
-      A law.
+      A distribution of λ, for `lam_law=`.
 
     Raises:
-      ValueError: for bounds that are known to be outside [0, 1] or in the wrong order.
+      ValueError: If static bounds are outside [0, 1] or in the wrong order.
 
     Example:
       >>> lam = jm.uniform(0.25, 0.75)(jax.random.key(0), (1000,))
@@ -124,21 +124,22 @@ def uniform(low: ArrayLike, high: ArrayLike) -> Law:
 
 
 def constant(value: ArrayLike) -> Law:
-    """Make the law that always gives `value`.
+    """Make the distribution that always gives `value`.
 
         λ = value
 
     `constant(0.5)` averages every pair. That is heavy mixing, not mixup with α = 0.5; with a mutual
-    pairing such as `reverse()` both rows of a pair become the same example. `constant(1.0)` is off.
+    pairing such as `reverse()` both examples of a pair become the same. `constant(1.0)` turns
+    mixing off.
 
     Args:
-      value: in [0, 1]; may be traced, and NaN is λ = 1.
+      value: the value of λ in [0, 1]; may be traced; NaN gives λ = 1.
 
     Returns:
-      A law.
+      A distribution of λ, for `lam_law=`.
 
     Raises:
-      ValueError: for a value that is known to be outside [0, 1].
+      ValueError: If a static `value` is outside [0, 1].
 
     Example:
       >>> jm.constant(0.5)(jax.random.key(0), (2,)).tolist()
@@ -153,28 +154,29 @@ def constant(value: ArrayLike) -> Law:
 
 
 def folded_beta(alpha: ArrayLike) -> Law:
-    """Make the law of Beta(α, α) folded, so that the row itself always has the larger share.
+    """Make the distribution of Beta(α, α) folded, so that the example itself has the larger weight.
 
         λ = max(λ', 1 - λ'), λ' ~ Beta(α, α)
 
-    With it a label, an action or a loss can stay the row's own, for it belongs to most of what is
-    seen: MixMatch (α = 0.75), DivideMix (4), i-Mix (1), mixreg (0.2).
+    With it a label, an action or a loss can stay the example's own, for most of the mixed input is
+    its own: MixMatch (α = 0.75), DivideMix (4), i-Mix (1), mixreg (0.2).
 
     Args:
-      alpha: as in `symmetric_beta`; may be traced; <= 0 or NaN is off, infinity is λ = ½.
+      alpha: concentration α, from 0 to 1e4; may be traced; <= 0 or NaN turns mixing off, λ = 1;
+        infinity gives λ = ½.
 
     Returns:
-      A law, with values in [½, 1].
+      A distribution of λ, for `lam_law=`, with values in [½, 1].
 
     Raises:
-      ValueError: for an `alpha` that is known to be negative or NaN.
+      ValueError: If a static `alpha` is negative or NaN.
 
     Example:
       >>> lam = jm.folded_beta(0.75)(jax.random.key(0), (1000,))
       >>> bool((lam >= 0.5).all())
       True
 
-    As in the code of Berthelot et al. 2019, arXiv:1905.02249.
+    This follows the code of Berthelot et al. 2019, arXiv:1905.02249.
     """
     _checks.alpha("folded_beta", "alpha", alpha)
 
@@ -186,23 +188,24 @@ def folded_beta(alpha: ArrayLike) -> Law:
 
 
 def affine_uniform(alpha: ArrayLike) -> Law:
-    """Make the law of the weight w = λ(1-α) + α(1-λ) with λ ~ U(0, 1).
+    """Make the distribution of the weight w = λ(1-α) + α(1-λ) with λ ~ U(0, 1).
 
         w = α + λ(1 - 2α)
 
-    an affine map of λ, hence uniform on [min(α, 1-α), max(α, 1-α)], with mean ½ and variance
-    (1-2α)²/12. α and 1-α give the same law; α = 0 is U(0, 1); at α = ½ the draw cancels and w = ½
-    always. This α is not the concentration of Beta(α, α): no symmetric Beta gives such a law, but
-    for α in {0, ½, 1} (Beta(1, 1), the limit of Beta(a, a) for a → ∞, Beta(1, 1)).
+    This is an affine map of λ, so w is uniform on [min(α, 1-α), max(α, 1-α)], with mean ½ and
+    variance (1-2α)²/12. α and 1-α give the same distribution; α = 0 is U(0, 1); at α = ½ λ cancels
+    and w is always ½. This α is not the concentration of Beta(α, α): no symmetric Beta gives such a
+    distribution, except for α in {0, ½, 1} (Beta(1, 1), the limit of Beta(a, a) for a → ∞,
+    Beta(1, 1)).
 
     Args:
-      alpha: in [0, 1]; may be traced, and NaN is w = 1.
+      alpha: α in [0, 1]; may be traced; NaN gives w = 1.
 
     Returns:
-      A law.
+      A distribution of λ, for `lam_law=`.
 
     Raises:
-      ValueError: for an `alpha` that is known to be outside [0, 1].
+      ValueError: If a static `alpha` is outside [0, 1].
 
     Example:
       >>> w = jm.affine_uniform(0.9)(jax.random.key(0), (10_000,))

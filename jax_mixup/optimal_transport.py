@@ -12,24 +12,25 @@ from jax_mixup._entry import public
 def sinkhorn(
     cost: Shaped[ArrayLike, "..."], *, epsilon: ArrayLike = 0.1, iterations: int = 100
 ) -> Float[Array, "..."]:
-    """Find the cheapest way to move n even shares onto m even places, blurred by entropy.
+    """Find the cheapest way to move n equal weights onto m equal places, blurred by entropy.
 
         P = argmin ⟨P, C⟩ - ε H(P)  over P >= 0 with row sums 1/n and column sums 1/m
 
-    Sinkhorn's algorithm on logarithms, for a fixed number of steps: row sums are exact, column sums
-    as near as the steps have brought them.
+    This is Sinkhorn's algorithm on logarithms, for a fixed number of steps: row sums are exact,
+    column sums are as near as the steps have brought them.
 
     Args:
       cost: C, [..., n, m].
       epsilon: ε > 0, in units of the cost; may be traced. The smaller, the sharper the plan and the
         more steps it takes; however small, nothing overflows.
-      iterations: how many steps, each of all columns and all rows.
+      iterations: the number of steps, each over all columns and all rows.
 
     Returns:
       P, f32[..., n, m].
 
     Raises:
-      ValueError: for a cost of fewer than two axes, a static `epsilon` <= 0, or `iterations` < 1.
+      ValueError: If `cost` has fewer than two axes, if a static `epsilon` is not positive, or if
+        `iterations` is less than 1.
 
     Example:
       >>> plan = jm.sinkhorn(jnp.array([[0.0, 1.0], [1.0, 3.0]]), epsilon=0.05)
@@ -40,11 +41,15 @@ def sinkhorn(
     """
     cost = jnp.asarray(cost)
     if cost.ndim < 2:
-        raise ValueError(f"sinkhorn got a cost of shape {cost.shape}; it needs (..., n, m).")
+        raise ValueError(
+            f"sinkhorn got a cost of shape {cost.shape}; it needs (..., n, m), one cost for each "
+            "pair of points."
+        )
     _checks.positive("sinkhorn", "epsilon", epsilon)
     iterations = _checks.whole("sinkhorn", "iterations", iterations, 1)
-    # What a whole row or column costs changes no plan. Without it each has an entry of 0, so that
-    # no sum of exponentials is empty, even where a tiny epsilon makes all other entries infinite.
+    # A cost that a whole row or column has in common changes no plan, so it is taken off. Then each
+    # row and column has an entry of 0, and no sum of exponentials is empty, even where a tiny
+    # epsilon makes all other entries infinite.
     cost = cost.astype(jnp.float32)
     cost -= cost.min(axis=-1, keepdims=True)
     cost -= cost.min(axis=-2, keepdims=True)

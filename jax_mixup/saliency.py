@@ -19,38 +19,38 @@ def gradient_saliency(
 
         s = ‖∂ Σ loss(x) / ∂x‖₂ over channels
 
-    One forward and one backward pass of the model; no gradient goes through the result.
+    It takes one forward and one backward pass of the model; no gradient goes through the result.
 
     Args:
-      loss_fn: from x to one number, or to one for each row, which are then summed. For the papers'
-        saliency it calls the model in evaluation mode on the clean batch.
-      x: floats [B, *spatial, C], as the model wants them.
+      loss_fn: from x to one number, or to one number for each example, which are then summed. For
+        the saliency of the papers it calls the model in evaluation mode on the clean batch.
+      x: floats [B, *spatial, C], as the model takes them.
       blur: standard deviation of a Gaussian over the result, in positions; 0 is none.
 
     Returns:
       f32[B, *spatial].
 
     Raises:
-      TypeError: for x that is no float.
-      ValueError: for x without a spatial axis, or a negative `blur`.
+      TypeError: If `x` is not floating point.
+      ValueError: If `x` has no spatial axis, or if `blur` is negative.
 
     Example:
       >>> x = jnp.array([[[1.0, 0.0], [0.0, 0.0], [3.0, 4.0]]])  # (B, T, C)
       >>> jm.gradient_saliency(lambda x: (x**2).sum((1, 2)) / 2, x).tolist()
       [[1.0, 0.0, 5.0]]
 
-    As in Puzzle Mix, Kim et al. 2020, arXiv:2009.06962, whose code takes the root of the mean over
-    channels: the same up to a factor.
+    This follows Puzzle Mix, Kim et al. 2020, arXiv:2009.06962, whose code takes the root of the
+    mean over channels: the same up to a factor.
     """
     x = jnp.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(
-            f"gradient_saliency got x of dtype {x.dtype}; it needs floats: cast and normalise as "
+            f"gradient_saliency got x of dtype {x.dtype}; it needs floats: cast and normalise x as "
             "for the model first."
         )
     _has_channels("gradient_saliency", x, "a spatial axis")
     loss, gradient_of = jax.vjp(lambda x: jnp.sum(loss_fn(x)), x)
-    # A one that lies where the loss does: `jax.grad` eagerly puts it on a single device.
+    # This one is on the devices of the loss: `jax.grad`, run eagerly, puts it on a single device.
     (gradient,) = gradient_of(jnp.where(loss == loss, jnp.ones((), loss.dtype), loss))
     return _norm(gradient, blur=blur)
 
@@ -72,15 +72,17 @@ def spectral_residual(
     Args:
       x: numbers [B, *spatial, C] of any dtype, with one to three spatial axes; channels are
         averaged.
-      size: of the longest spatial axis while working. Larger inputs are averaged down to it, in
-        proportion, and the result is interpolated back; smaller ones stay.
-      blur: standard deviation of the Gaussian G, in working positions; 0 is none.
+      size: the size of the longest spatial axis during the computation. Larger inputs are averaged
+        down to it, in proportion, and the result is interpolated back; smaller inputs stay as they
+        are.
+      blur: standard deviation of the Gaussian G, in positions of the smaller input; 0 is none.
 
     Returns:
-      f32[B, *spatial], zero for a row of zeros.
+      f32[B, *spatial], zero for an example of zeros.
 
     Raises:
-      ValueError: for another number of axes, a `size` below 1, or a negative `blur`.
+      ValueError: If `x` has another number of axes, if `size` is less than 1, or if `blur` is
+        negative.
 
     Example:
       >>> image = jnp.tile(jnp.array([0.0, 1.0]), (1, 32, 16)).at[0, 20, 9].set(5.0)[..., None]
@@ -89,7 +91,8 @@ def spectral_residual(
       [20, 9]
 
     Hou & Zhang 2007, CVPR. Their code averages the spectrum as if it ended at its borders; here it
-    goes round, as spectra do. Magnitudes below 1e-6 of the largest are rounding, and count as that.
+    is cyclic, as spectra are. Magnitudes below 1e-6 of the largest are rounding errors, and are set
+    to that.
     """
     name = "spectral_residual"
     x = jnp.asarray(x)
@@ -115,6 +118,6 @@ def spectral_residual(
 def _has_channels(function: str, x: Array, need: str, *, most: int | None = None) -> None:
     if x.ndim < 3 or (most is not None and x.ndim > most):
         raise ValueError(
-            f"{function} got x of shape {x.shape}; it needs (B, *spatial, C) with {need}: add a "
-            "channel axis by x[..., None] where there is none."
+            f"{function} got x of shape {x.shape}; it needs (B, *spatial, C) with {need}: if x has "
+            "no channels, add a channel axis by x[..., None]."
         )

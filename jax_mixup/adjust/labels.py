@@ -1,4 +1,4 @@
-"""Change the label weights of a mix: by the content that was taken, or by how rare each class is."""
+"""Change the label weights of a mix: by the content that is taken, or by the rarity of a class."""
 
 import dataclasses
 
@@ -148,7 +148,7 @@ def mamix(
 def _counts(
     function: str, mix: Mix, labels: ArrayLike, counts: ArrayLike, other: ArrayLike | None
 ) -> tuple[Float[Array, "b"], Float[Array, "b"], Array]:
-    """Count how often the example's and its partner's class occur; and where both ids are classes."""
+    """How frequent the classes of an example and its partner are, and where both are classes."""
     labels = checked_rows(function, mix, "labels", labels)
     ids = _checks.integer_ids(function, "labels", labels)
     partners = partner_rows(function, mix, "labels", labels, other)

@@ -187,7 +187,7 @@ def keep_overlap(
 ) -> Mix:
     """Mix only where both examples have content: images of several sizes, sequences with padding.
 
-        mᵢ ← m where both are valid, else 1;  λᵢ = Σ mᵢ / Aᵢ over the Aᵢ valid positions of the row
+        mᵢ ← m where both are valid, else 1;  λᵢ = Σ mᵢ / Aᵢ over the Aᵢ valid positions of xᵢ
 
     So no padding is mixed in, each example keeps its size, and λ is the fraction of the example's
     own content that stays. Where two examples have no position in common, both stay whole.

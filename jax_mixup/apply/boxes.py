@@ -243,7 +243,7 @@ def _pairs(
 
 
 def _without_own_partners(mix: Mix, other: object) -> Mix:
-    """The mix, without mixing for examples that are their own partner: they must not count twice."""
+    """The mix, but whole where an example is its own partner: nothing must count twice."""
     if other is not None:
         return mix
     n = mix.lam.shape[0]

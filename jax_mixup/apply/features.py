@@ -267,6 +267,6 @@ def align_partner(
     moved = jnp.matmul(plan, rest, precision=jax.lax.Precision.HIGHEST).reshape(h.shape)
     if other is not None:
         return moved.astype(h.dtype)
-    rows = jnp.arange(h.shape[0], dtype=jnp.int32)
-    alone = partner_index(mix.partner, h.shape[0]) == rows
+    itself = jnp.arange(h.shape[0], dtype=jnp.int32)
+    alone = partner_index(mix.partner, h.shape[0]) == itself
     return jnp.where(padded(alone, h.ndim), h, moved.astype(h.dtype))

@@ -99,7 +99,7 @@ def blend(
 def select(mix: Mixes, x: PyTree, *, other: PyTree | None = None) -> PyTree:
     """Take each position from the example or from its partner: segmentation ids, tokens.
 
-        out[i] = x[i] where mᵢ else other[i],  other = the partner's rows unless given
+        out[i] = x[i] where mᵢ else other[i],  other = the partner unless given
 
     Nothing is averaged: every id stays what it is, an ignore id too. Applied twice, it gives x back
     only if the pairing is mutual and both examples of a pair have the same mask, as with

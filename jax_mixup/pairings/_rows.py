@@ -1,4 +1,4 @@
-"""How examples move: the static pairing, and what samplers and verbs do with any pairing."""
+"""How examples move: static pairings, and what samplers and verbs do with any pairing."""
 
 import dataclasses
 from typing import Any, Literal
@@ -18,8 +18,8 @@ PER = ("batch", "pair", "example")
 class StaticPairing:
     """A pairing known at trace time; make one with `reverse`, `roll` or `neighbours`.
 
-    A sampler notes the `rows` that it drew for, so that a mix of 16 rows whose arrays were cut to 4
-    is refused: `reverse` would pair other rows.
+    A sampler records in `rows` how many examples it drew for. So a mix of 16 examples whose arrays
+    were cut to 4 raises an error: `reverse` would pair other examples.
     """
 
     rule: Literal["reverse", "roll", "neighbours"]
@@ -28,12 +28,12 @@ class StaticPairing:
     rows: int | None = dataclasses.field(default=None, repr=False)
 
 
-# What the fields of a Mix and the options of the samplers hold.
+# The type of `Mix.partner`, and of the samplers' option `pairing`.
 Pairing = StaticPairing | Integer[ArrayLike, "b"]
 
 
 def bind_to_batch(pairing: Pairing, rows: int) -> Pairing:
-    """The pairing of a mix of this many rows, which a mix of another number cannot use."""
+    """The pairing for a batch of this many examples; batches of another size cannot use it."""
     if isinstance(pairing, StaticPairing):
         _check_groups(pairing, rows)
         return dataclasses.replace(pairing, rows=rows)
@@ -41,7 +41,7 @@ def bind_to_batch(pairing: Pairing, rows: int) -> Pairing:
 
 
 def move_rows(pairing: Pairing, x: Array) -> Array:
-    """Each row's partner, for one array; `take_partner` is the public verb."""
+    """Return each example's partner, for one array; `take_partner` is the public verb."""
     n = x.shape[0]
     if isinstance(pairing, StaticPairing):
         _check_groups(pairing, n)
@@ -49,24 +49,24 @@ def move_rows(pairing: Pairing, x: Array) -> Array:
     else:
         _checks.index_array("take_partner", pairing, n)
         moved = _gather(x, jnp.asarray(pairing)) if n > 1 else x
-    return moved  # of one row the same object: callers skip mixing, so it stays bit for bit
+    return moved  # for a batch of one the same object: callers then skip mixing, bit for bit
 
 
 def draws(per: str, n: int) -> int:
-    """How many independent draws a batch of n rows takes."""
+    """How many independent draws a batch of n examples takes."""
     return 1 if per == "batch" else n
 
 
 def tie(per: str, pairing: Pairing, n: int, drawn: PyTree[Array]) -> PyTree[Array]:
-    """Give both rows of a pair the draw of the first, for `per="pair"`; else what was drawn."""
+    """For `per="pair"` give both examples of a pair the draw of the first; else change nothing."""
     if per != "pair":
         return drawn
     index = static_index(pairing, n) if isinstance(pairing, StaticPairing) else None
     if index is None or (index[index] != np.arange(n)).any():
         got = "an index array" if index is None else str(pairing)
         raise ValueError(
-            f"per='pair' got {got} as pairing; it needs a static pairing that pairs rows mutually: "
-            "reverse() or neighbours(), or use per='example'."
+            f"per='pair' got {got} as pairing; it needs a static pairing that pairs examples "
+            "mutually: call it with reverse() or neighbours(), or with per='example'."
         )
     first = jnp.asarray(index >= np.arange(n))
 
@@ -86,18 +86,20 @@ def _check_groups(pairing: StaticPairing, n: int) -> None:
     size, rest = divmod(n, pairing.groups)
     if pairing.rows not in (None, n):
         raise ValueError(
-            f"{pairing.rule}() got a batch of {n} rows in a mix that was drawn for {pairing.rows}; "
-            "it needs as many: draw a mix for each batch, under shard_map inside of it."
+            f"{pairing.rule}() got a batch of {n} examples in a mix that was drawn for "
+            f"{pairing.rows}; it needs as many: draw a mix for each batch, and under shard_map "
+            "inside of it."
         )
     if rest or (size == 1 and n > 1):
         raise ValueError(
-            f"{pairing.rule}(groups={pairing.groups}) got a batch of {n} rows; it needs groups "
-            "that divide the batch into equal parts of two rows or more."
+            f"{pairing.rule}(groups={pairing.groups}) got a batch of {n} examples; it needs a "
+            "number of groups that divides the batch into equal parts of two examples or more."
         )
     if pairing.rule == "roll" and n > 1 and pairing.shift % size == 0:
         raise ValueError(
-            f"roll(shift={pairing.shift}, groups={pairing.groups}) got groups of {size} rows, "
-            "which would pair each row with itself; it needs a shift that is no multiple of that."
+            f"roll(shift={pairing.shift}, groups={pairing.groups}) got groups of {size} examples, "
+            "and would pair each example with itself; it needs a shift that is not a multiple of "
+            f"{size}."
         )
 
 
@@ -115,14 +117,14 @@ def _move_static(pairing: StaticPairing, x: Any, *, numpy: Any = jnp) -> Any:
 
 def _gather(x: Array, index: Int[Array, "b"]) -> Array:
     if jnp.issubdtype(x.dtype, jnp.inexact):
-        return jnp.take(x, index, axis=0)  # NaN where there is no such row, so that it is seen
+        return jnp.take(x, index, axis=0)  # NaN for an index out of range, so that it is noticed
     return x[index]
 
 
 def cut_from_cycles(partner: Int[Array, "b"], missing: Bool[Array, "b"]) -> Int[Array, "b"]:
-    """The permutation with missing rows spliced out of its cycles: each is its own partner."""
+    """Cut missing examples out of the cycles of a permutation: each becomes its own partner."""
     itself = jnp.arange(partner.shape[0], dtype=jnp.int32)
     follow = jnp.where(missing, partner, itself)
-    for _ in range((partner.shape[0] - 1).bit_length()):  # each time twice as far
+    for _ in range((partner.shape[0] - 1).bit_length()):  # each pass follows twice as far
         follow = follow[follow]
     return jnp.where(missing, itself, follow[partner])

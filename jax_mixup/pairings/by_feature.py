@@ -1,4 +1,4 @@
-"""Partners by features or saliency: near ones, matched ones, or salient at other places."""
+"""Partners by features or saliency: near ones, matched ones, or ones salient at other places."""
 
 import jax
 import jax.numpy as jnp
@@ -18,20 +18,21 @@ from jax_mixup.pairings.random import permutation
 def nearest(
     key: PRNGKeyArray, features: Shaped[ArrayLike, "b *dims"], *, k: int = 1
 ) -> Int[Array, "b"]:
-    """Draw each partner among the row's k nearest other rows.
+    """Draw each partner among the k other examples that are nearest.
 
-        p(i) ~ U(the k rows j ≠ i of least ‖f_i - f_j‖²)
+        p(i) ~ U(the k examples j ≠ i of least ‖f_i - f_j‖²)
 
     Args:
       key: a PRNG key; for k = 1 nothing is random.
-      features: f[B, ...]: inputs, hidden features, targets. Costs O(B²).
-      k: how many neighbours; a batch with fewer other rows offers them all.
+      features: f[B, ...]: inputs, hidden features, or targets. Costs O(B²).
+      k: the number of candidates; in a smaller batch all other examples are candidates.
 
     Returns:
-      i32[B]; [0] for a batch of one.
+      i32[B]; [0] for a batch of one. An example with NaN or infinite features is its own partner,
+      and not a partner of others.
 
     Raises:
-      ValueError: for k < 1.
+      ValueError: If `k` is less than 1.
 
     Example:
       >>> jm.nearest(jax.random.key(0), jnp.array([0.0, 5.0, 0.1])).tolist()
@@ -47,7 +48,7 @@ def nearest(
     distances = by_differences(x / overflow_scale(x))
     others = jnp.where(jnp.eye(n, dtype=bool) | missing[None, :], jnp.inf, distances)
     _, candidates = jax.lax.top_k(-others, k)
-    available = n - 1 - missing.sum(dtype=jnp.int32)  # to a row that is not missing itself
+    available = n - 1 - missing.sum(dtype=jnp.int32)  # to an example that is not missing itself
     pick = jax.random.randint(key, (n, 1), 0, jnp.clip(available, 1, k), jnp.int32)
     drawn = jnp.take_along_axis(candidates, pick, axis=1)[:, 0].astype(jnp.int32)
     return jnp.where(missing | (available < 1), itself, drawn)
@@ -57,40 +58,42 @@ def nearest(
 def transported(
     key: PRNGKeyArray, features: Shaped[ArrayLike, "b *dims"], *, k: int
 ) -> Int[Array, "b"]:
-    """Pair random groups of k rows with other groups of k, at the least total distance.
+    """Pair random groups of k examples with other groups of k, at the least total distance.
 
-        p = argmin over σ of Σ ‖fᵢ - f_σ(i)‖², σ one to one from a group of k rows to the next
+        p = argmin over σ of Σ ‖fᵢ - f_σ(i)‖², σ one to one from a group of k examples to the next
 
-    Rows are shuffled and cut into groups; each group is matched with the k rows after it, in a
-    circle, and what is left over is a smaller group. So p is a permutation, and near rows meet
-    although all groups are random. k = 1 is `derangement`: no row is its own partner.
+    Examples are shuffled and cut into groups. Each group is matched with the k examples after it,
+    in a circle; the last group may be smaller. So p is a permutation, and near examples meet
+    although all groups are random. k = 1 is `derangement`: no example is its own partner.
 
-    The match is a Sinkhorn plan, rounded to its largest entries, and then k exchanges of two
-    partners, each the best one left. The tests hold its cost to 0.3 % above the least one on
-    average, and 6 % at worst, for k = 16 Gaussian points in the plane.
+    The match is a Sinkhorn plan, rounded to its largest entries. Then partners are exchanged k
+    times between two examples, each time by the best exchange that is left. The tests hold the cost
+    to 0.3 % above the least one on average, and 6 % at worst, for k = 16 Gaussian points in the
+    plane.
 
     Args:
       key: a PRNG key.
       features: f[B, ...]: inputs or hidden features, also integers. Costs O(B k).
-      k: rows in a group, 1 or more; at most B / 2 are taken, for groups must not overlap.
+      k: the number of examples in a group, 1 or more; at most B / 2 are taken, for groups must not
+        overlap.
 
     Returns:
-      i32[B]; [0] for a batch of one. A row with NaN or infinite features is its own partner, and
-      nobody else's.
+      i32[B]; [0] for a batch of one. An example with NaN or infinite features is its own partner,
+      and not a partner of others.
 
     Raises:
-      ValueError: for k < 1.
+      ValueError: If `k` is less than 1.
 
     Example:
-      Of the three cuts into two groups of two, two let near rows meet.
+      Of the three cuts into two groups of two, two let near examples meet.
 
       >>> x = jnp.array([0.0, 1.0, 10.0, 11.0])
       >>> jm.transported(jax.random.key(2), x, k=2).tolist()
       [1, 0, 3, 2]
 
     k-mixup, Greenewald et al. 2021, arXiv:2106.02933. Their code solves each assignment exactly on
-    the host, by distances that are not squared, and draws the other group from all rows, where a
-    row may meet itself.
+    the host, by distances that are not squared, and draws the other group from all examples, where
+    an example may meet itself.
     """
     k = _checks.whole("transported", "k", k, 1)
     flat, missing = whole_rows("transported", "features", features)
@@ -111,7 +114,7 @@ def transported(
 
 
 def _assignment(cost: Float[Array, "k k"]) -> Int[Array, "k"]:
-    """Which column each row gets, one to one, at nearly the least total cost."""
+    """Assign a column to each row of the matrix, one to one, at nearly the least total cost."""
     k = cost.shape[0]
     scale = jnp.maximum(cost.mean(), jnp.finfo(jnp.float32).tiny)
     plan = sinkhorn(cost / scale, epsilon=0.03, iterations=100)
@@ -123,12 +126,12 @@ def _assignment(cost: Float[Array, "k k"]) -> Int[Array, "k"]:
 
     def best_exchange(_: ArrayLike, column: Array) -> Array:
         now = cost[:, column]  # row i with the column of row j
-        paid = jnp.diagonal(now)
-        change = now + now.T - paid[:, None] - paid[None, :]  # 0 on the diagonal
+        price = jnp.diagonal(now)
+        change = now + now.T - price[:, None] - price[None, :]  # 0 on the diagonal
         i, j = jnp.divmod(change.argmin(), k)
         return column.at[i].set(column[j]).at[j].set(column[i])
 
-    column = plan.argmax(axis=1).astype(jnp.int32)  # replaced, one by one
+    column = plan.argmax(axis=1).astype(jnp.int32)  # the loop replaces these, one by one
     column = jax.lax.fori_loop(0, k, take_largest, (plan, column))[1]
     return jax.lax.fori_loop(0, k, best_exchange, column)
 
@@ -137,23 +140,23 @@ def _assignment(cost: Float[Array, "k k"]) -> Int[Array, "k"]:
 def salient_pairs(
     saliency: Shaped[ArrayLike, "b *spatial"], *, blur: float = 1.8
 ) -> Int[Array, "b"]:
-    """Pair rows that are salient at different places: one cycle, greedily of long steps.
+    """Pair examples that are salient at different places: one cycle, made greedily of long steps.
 
-        p(sₖ) = sₖ₊₁,  sₖ₊₁ = the row not yet visited that maximises ‖ŝ(sₖ) - ŝ(sₖ₊₁)‖₂
+        p(sₖ) = sₖ₊₁,  sₖ₊₁ = the example not yet visited that maximises ‖ŝ(sₖ) - ŝ(sₖ₊₁)‖₂
 
-    It starts with the most distant pair. ŝ is the saliency, blurred and of sum 1. Costs O(B²) of a
-    row's size, and B steps.
+    The cycle starts with the most distant pair. ŝ is the saliency, blurred and of sum 1. Costs
+    O(B²) times the number of positions, and B steps.
 
     Args:
       saliency: f[B, *spatial], zero or more.
-      blur: as in `sample_guidedmixup`.
+      blur: standard deviation of a Gaussian over the saliency, in positions; 0 is none.
 
     Returns:
-      i32[B], a permutation of one cycle: no row is its own partner, but for B = 1 and rows whose
-      saliency is NaN or infinite, which the cycle leaves out.
+      i32[B], a permutation of one cycle: no example is its own partner, except for B = 1 and for
+      examples whose saliency is NaN or infinite, which the cycle leaves out.
 
     Raises:
-      ValueError: for saliency without a spatial axis, or a negative `blur`.
+      ValueError: If saliency has no spatial axis, or if `blur` is negative.
 
     Example:
       >>> saliency = jnp.array([[9.0, 0.0], [8.0, 1.0], [0.0, 9.0], [1.0, 8.0]])

@@ -1,4 +1,4 @@
-"""Partners by label: of the same class, of another, of all classes alike, or of a near target."""
+"""Partners by label: of the same class, of another, balanced over classes, or by near target."""
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,9 @@ from jax_mixup.pairings.random import permutation
 
 @public
 def within_class(key: PRNGKeyArray, labels: Integer[ArrayLike, "b"]) -> Int[Array, "b"]:
-    """Pair each row with another of its class: a random cycle through each class.
+    """Pair each example with another one of its class: a random cycle through each class.
 
-        y[p(i)] = y[i], and p(i) = i only where a class has one row
+        y[p(i)] = y[i], and p(i) = i only where a class has one example
 
     Args:
       key: a PRNG key.
@@ -24,7 +24,7 @@ def within_class(key: PRNGKeyArray, labels: Integer[ArrayLike, "b"]) -> Int[Arra
       i32[B], a permutation.
 
     Raises:
-      TypeError: for labels that are not integer ids of shape (B,).
+      TypeError: If labels are not integer ids of shape (B,).
 
     Example:
       >>> jm.within_class(jax.random.key(0), jnp.array([7, 3, 7, 3, 5])).tolist()
@@ -45,12 +45,12 @@ def within_class(key: PRNGKeyArray, labels: Integer[ArrayLike, "b"]) -> Int[Arra
 
 @public
 def across_class(key: PRNGKeyArray, labels: Integer[ArrayLike, "b"]) -> Int[Array, "b"]:
-    """Pair each row with a uniformly random row of another class.
+    """Pair each example with a uniformly random example of another class.
 
         P(p(i) = j) ∝ [y_j ≠ y_i]
 
-    A row may be the partner of several. Where the batch holds one class, rows stay their own
-    partners. Costs O(B²).
+    An example may be the partner of several others. If the batch holds only one class, every
+    example is its own partner. Costs O(B²).
 
     Args:
       key: a PRNG key.
@@ -60,7 +60,7 @@ def across_class(key: PRNGKeyArray, labels: Integer[ArrayLike, "b"]) -> Int[Arra
       i32[B].
 
     Raises:
-      TypeError: for labels that are not integer ids of shape (B,).
+      TypeError: If labels are not integer ids of shape (B,).
 
     Example:
       >>> jm.across_class(jax.random.key(0), jnp.array([0, 1, 1])).tolist()[1:]
@@ -75,12 +75,12 @@ def across_class(key: PRNGKeyArray, labels: Integer[ArrayLike, "b"]) -> Int[Arra
 
 @public
 def class_balanced(key: PRNGKeyArray, labels: Integer[ArrayLike, "b"]) -> Int[Array, "b"]:
-    """Draw each partner from a uniformly random class, then uniformly within it.
+    """Draw each partner from a uniformly random class, then uniformly within this class.
 
         P(p(i) = j) ∝ 1 / #{k : y_k = y_j}
 
-    The classes are those present in the batch. Draws are independent; a row may be its own partner.
-    Costs O(B²).
+    Only classes that are present in the batch are drawn. Draws are independent; an example may be
+    its own partner. Costs O(B²).
 
     Args:
       key: a PRNG key.
@@ -90,12 +90,12 @@ def class_balanced(key: PRNGKeyArray, labels: Integer[ArrayLike, "b"]) -> Int[Ar
       i32[B].
 
     Raises:
-      TypeError: for labels that are not integer ids of shape (B,).
+      TypeError: If labels are not integer ids of shape (B,).
 
     Example:
       >>> labels = jnp.array([0] * 99 + [1])
       >>> partner = jm.class_balanced(jax.random.key(0), labels)
-      >>> bool(labels[partner].sum() > 30)  # one row in a hundred serves about half of them
+      >>> bool(labels[partner].sum() > 30)  # one example in 100 is the partner of about half
       True
     """
     labels = jnp.asarray(labels)
@@ -116,21 +116,23 @@ def by_label_kernel(
     Args:
       key: a PRNG key.
       targets: f[B] or f[B, ...], in any units.
-      bandwidth: h > 0 in the targets' units; may be traced. Multiples of their standard deviation
-        carry over between data sets. Where a traced one is not positive, rows are their own.
+      bandwidth: h > 0 in the units of the targets; may be traced. A multiple of their standard
+        deviation carries over between data sets. If a traced one is not positive, every example is
+        its own partner.
 
     Returns:
-      i32[B]; the row itself is among the candidates, as in the authors' code.
+      i32[B]; the example itself is among the candidates, as in the authors' code. An example with
+      NaN or infinite targets is its own partner, and not a partner of others.
 
     Raises:
-      ValueError: for a static `bandwidth` <= 0, or more than one.
+      ValueError: If a static `bandwidth` is not positive, or if there is more than one.
 
     Example:
       >>> jm.by_label_kernel(jax.random.key(0), jnp.array([0.0, 9.0, 0.1]), 1e-3).tolist()
       [0, 1, 2]
 
     C-Mixup, Yao et al. 2022, arXiv:2210.05775. Their code draws over the whole training set on the
-    host; this draws within the batch.
+    host; this function draws within the batch.
     """
     _checks.positive("by_label_kernel", "bandwidth", bandwidth)
     h = jnp.asarray(bandwidth).astype(jnp.float32)
@@ -143,5 +145,5 @@ def by_label_kernel(
 
 
 def _categorical(key: PRNGKeyArray, logits: Array) -> Int[Array, "b"]:
-    # In float32 also under x64, whose floats would be drawn from other bits.
+    # In float32 under x64 too, where float64 numbers would be drawn from other random bits.
     return jax.random.categorical(key, logits.astype(jnp.float32), axis=-1).astype(jnp.int32)

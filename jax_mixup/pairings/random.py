@@ -13,12 +13,12 @@ def permutation(key: PRNGKeyArray, n: int) -> Int[Array, "b"]:
 
         p ~ U(S_n)
 
-    A row is its own partner with probability 1/n. On a batch sharded over devices this is the
-    pairing that gathers the whole batch on every device: prefer a static one there.
+    An example is its own partner with probability 1/n. On a batch that is sharded over devices this
+    pairing gathers the whole batch on every device: prefer a static pairing there.
 
     Args:
       key: a PRNG key.
-      n: the number of rows B.
+      n: the number of examples B.
 
     Returns:
       i32[B].
@@ -32,19 +32,20 @@ def permutation(key: PRNGKeyArray, n: int) -> Int[Array, "b"]:
 
 @public
 def derangement(key: PRNGKeyArray, n: int) -> Int[Array, "b"]:
-    """Draw a random cyclic permutation: no row is its own partner.
+    """Draw a random cyclic permutation: no example is its own partner.
 
         p(s_k) = s_(k+1 mod n) for a uniformly random order s
 
-    Uniform over the (n-1)! cycles of length n, so every other row is equally likely as a partner;
-    derangements of more than one cycle are not drawn. Sharded batches: see `permutation`.
+    It is uniform over the (n-1)! cycles of length n, so that every other example is equally likely
+    as a partner. Derangements of more than one cycle are not drawn. On a batch that is sharded over
+    devices this pairing gathers the whole batch on every device: prefer a static pairing there.
 
     Args:
       key: a PRNG key.
-      n: the number of rows B.
+      n: the number of examples B.
 
     Returns:
-      i32[B]; [0] for n = 1, which has nobody else.
+      i32[B]; [0] for n = 1, where there is no other example.
 
     Example:
       >>> p = jm.derangement(jax.random.key(0), 5)

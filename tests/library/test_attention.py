@@ -55,7 +55,7 @@ def test_bad_attention():
         jm.transmix(mix, jnp.ones((2, 16)))
     with pytest.raises(ValueError, match=r"area=2\.0"):
         jm.transmix(mix, jnp.ones((2, 4, 4)), area=2.0)
-    with pytest.raises(ValueError, match="mix of 2 rows"):
+    with pytest.raises(ValueError, match="mix of 2 examples"):
         jm.transmix(mix, jnp.ones((3, 4, 4)))
     for shape, read in (((2, 16, 16), "cls"), ((2, 9, 9), "cls"), ((2, 17, 16), "mean")):
         with pytest.raises(ValueError, match="for 16 patches"):

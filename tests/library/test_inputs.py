@@ -258,7 +258,7 @@ def test_index_arrays_of_another_rank_are_refused_everywhere():
         lambda: jm.resize_mix(hand, (2,)),
         lambda: unwrap(jm.partner_index)(column, 2),
     ):
-        with pytest.raises(ValueError, match=r"of shape \(2, 1\).*one index for each row"):
+        with pytest.raises(ValueError, match=r"of shape \(2, 1\).*one index for each example"):
             call()
 
 
@@ -271,7 +271,7 @@ def test_a_mix_that_was_cut_is_refused(pairing):
         lambda: jm.blend_labels(cut, jnp.ones(4)),
         lambda: jm.pair_loss(cut, lambda o, t: o, jnp.ones(4), jnp.ones(4)),
     ):
-        with pytest.raises(ValueError, match=r"drawn for 16 rows, with 4.*draw a mix"):
+        with pytest.raises(ValueError, match=r"drawn for 16 examples, with 4.*draw a mix"):
             call()
     alone = dataclasses.replace(cut, partner=jm.partner_index(pairing, 16)[:4])
     x = jnp.arange(1.0, 5.0)
@@ -519,7 +519,7 @@ MISTAKES = {
     "reduced": (
         lambda: jm.pair_loss(DRAWN, lambda o, t: o.mean(), jnp.ones(4), jnp.ones(4)),
         ValueError,
-        "one loss for each row, not reduced: leave the mean out of loss_fn",
+        "one loss for each example, not reduced: leave the mean out of loss_fn",
     ),
     "size": (lambda: unwrap(jm.resize_mix)(DRAWN, 4), ValueError, r"spatial=4.*write \(4,\)"),
     "stacked-resize": (lambda: jm.resize_mix(STACKED, (4,)), ValueError, "under vmap"),

@@ -76,7 +76,7 @@ def test_bad_transport():
         jm.align_partner(mix, jnp.ones((2, 3, 3), jnp.int32))
     with pytest.raises(ValueError, match="needs positions and channels"):
         jm.align_partner(mix, jnp.ones((2, 3)))
-    with pytest.raises(ValueError, match="mix of 2 rows"):
+    with pytest.raises(ValueError, match="mix of 2 examples"):
         jm.align_partner(mix, jnp.ones((3, 3, 3)))
 
 
