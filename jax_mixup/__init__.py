@@ -130,7 +130,7 @@ from jax_mixup.recipes.stackmix import stackmix as stackmix
 
 __version__ = "0.1.0"
 
-# Every function and class above: a new one is one line there.
+# All functions and classes above: to add a name, add one import line there.
 __all__ = sorted(  # pyright: ignore[reportUnsupportedDunderAll]
     name for name, value in globals().items() if callable(value) and not name.startswith("_")
 )

@@ -80,7 +80,7 @@ def layered(
     weights = [weight_of(layer) for layer in layers]
     small = jnp.issubdtype(own.dtype, jnp.integer) and own.dtype.itemsize <= 2
     if small and jnp.issubdtype(out, jnp.floating):
-        # As exact, for these numbers are all finite, and twice as fast on CPU.
+        # As exact, because these numbers are all finite, and twice as fast on CPU.
         weights = [jnp.where(w, 1.0, 0.0) if w.dtype == jnp.bool_ else w for w in weights]
     soft = any(weight.dtype != jnp.bool_ for weight in weights)
     # The dtype of the results between layers.

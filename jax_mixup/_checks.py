@@ -320,18 +320,18 @@ def int32(ids: jax.Array) -> jax.Array:
     return ids.astype(jnp.int32)
 
 
-def blend_dtype(given: jnp.dtype, wanted: DTypeLike | None) -> jnp.dtype:
-    exact, itself = not jnp.issubdtype(given, jnp.inexact), given != jnp.bool_
+def blend_dtype(x_dtype: jnp.dtype, wanted: DTypeLike | None) -> jnp.dtype:
+    exact, itself = not jnp.issubdtype(x_dtype, jnp.inexact), x_dtype != jnp.bool_
     if exact and wanted is None:
-        own = f" or {given} itself, which is then rounded" if itself else ""
+        own = f" or {x_dtype} itself, which is then rounded" if itself else ""
         raise TypeError(
-            f"blend got x of dtype {given}; it needs dtype=, a float dtype{own}: for ids and bool "
-            "masks call select, or blend_labels with num_classes."
+            f"blend got x of dtype {x_dtype}; it needs dtype=, a float dtype{own}: for ids and "
+            "bool masks call select, or blend_labels with num_classes."
         )
-    out = jnp.dtype(given if wanted is None else wanted)
-    if not (exact and itself and out == given) and not jnp.issubdtype(out, jnp.inexact):
-        instead = ", or select(mix, x), which moves bools" if given == jnp.bool_ else ""
-        raise TypeError(f"blend got dtype={out} for {given} x; it needs a float dtype{instead}.")
+    out = jnp.dtype(x_dtype if wanted is None else wanted)
+    if not (exact and itself and out == x_dtype) and not jnp.issubdtype(out, jnp.inexact):
+        instead = ", or select(mix, x), which moves bools" if x_dtype == jnp.bool_ else ""
+        raise TypeError(f"blend got dtype={out} for {x_dtype} x; it needs a float dtype{instead}.")
     return out
 
 

@@ -46,16 +46,16 @@ def calls_back(function: F) -> F:
 
     @functools.wraps(function)
     def entered(*args: Any, **kwargs: Any) -> Any:
-        given = args[0] if args else kwargs.get(first, inspect.Parameter.empty)
-        if given is inspect.Parameter.empty:
+        argument = args[0] if args else kwargs.get(first, inspect.Parameter.empty)
+        if argument is inspect.Parameter.empty:
             return function(*args, **kwargs)  # Python's own error names the missing argument
         if first == "key":
-            _checks.key(name, given)
+            _checks.key(name, argument)
             return function(*args, **kwargs)
-        given = _checked_mix(name, given, parameters[first].annotation)
+        argument = _checked_mix(name, argument, parameters[first].annotation)
         if args:
-            return function(given, *args[1:], **kwargs)
-        return function(**kwargs | {first: given})
+            return function(argument, *args[1:], **kwargs)
+        return function(**kwargs | {first: argument})
 
     return entered  # pyright: ignore[reportReturnType]
 

@@ -158,8 +158,8 @@ def folded_beta(alpha: ArrayLike) -> Law:
 
         λ = max(λ', 1 - λ'), λ' ~ Beta(α, α)
 
-    With it a label, an action or a loss can stay the example's own, for most of the mixed input is
-    its own: MixMatch (α = 0.75), DivideMix (4), i-Mix (1), mixreg (0.2).
+    With it a label, an action or a loss can stay the example's own, because most of the mixed
+    input is its own: MixMatch (α = 0.75), DivideMix (4), i-Mix (1), mixreg (0.2).
 
     Args:
       alpha: concentration α, from 0 to 1e4; may be traced; <= 0 or NaN turns mixing off, λ = 1;

@@ -93,8 +93,8 @@ def align_labels(
       [0.75, 0.75]
 
     TL-Align, Xiao et al. 2023, arXiv:2210.06455. They carry K numbers for each token; here one
-    number s gives the same result, for the label of a token is s of the example's and 1 - s of its
-    partner's. This does not work for layers that merge tokens or attend within windows.
+    number s gives the same result, because the label of a token is s of the example's and 1 - s of
+    its partner's. This does not work for layers that merge tokens or attend within windows.
     """
     _checks.option("align_labels", "read", read, ("cls", "mean"))
     if mix.mask.ndim == 1:

@@ -75,12 +75,12 @@ def fit_partner(
     def leaf(x: ArrayLike, other: ArrayLike | None = None) -> Array:
         x = checked_rows("fit_partner", mix, "x", x)
         mask_for("fit_partner", mix, x)
-        given = move_rows(mix.partner, x) if other is None else jnp.asarray(other)
-        given = _checks.shaped("fit_partner", "other", given, x.shape)
+        partners = move_rows(mix.partner, x) if other is None else jnp.asarray(other)
+        partners = _checks.shaped("fit_partner", "other", partners, x.shape)
         if method == "nearest":
-            return resized(given, _nearest).astype(x.dtype)
+            return resized(partners, _nearest).astype(x.dtype)
         # Float64 and complex arrays are resized in their own dtype.
-        wide = given if given.dtype in WIDE else given.astype(jnp.float32)
+        wide = partners if partners.dtype in WIDE else partners.astype(jnp.float32)
         if not jnp.issubdtype(x.dtype, jnp.inexact):
             out = resized(wide, _linear)
             return out >= 0.5 if x.dtype == jnp.bool_ else jnp.round(out).astype(x.dtype)

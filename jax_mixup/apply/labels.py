@@ -77,9 +77,9 @@ def blend_labels(
 
         def other_of(layer: Mix) -> Array | None:
             if other is not None:
-                given = jnp.asarray(other)
-                _checks.label_kind(given, num_classes, smooth, alone=alone)
-                return _checks.shaped("blend_labels", "other", dense(given), own.shape)
+                theirs = jnp.asarray(other)
+                _checks.label_kind(theirs, num_classes, smooth, alone=alone)
+                return _checks.shaped("blend_labels", "other", dense(theirs), own.shape)
             partners = move_rows(layer.partner, labels)
             return None if partners is labels else dense(partners)  # a batch of one
 

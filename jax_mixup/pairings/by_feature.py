@@ -74,7 +74,7 @@ def transported(
     Args:
       key: a PRNG key.
       features: f[B, ...]: inputs or hidden features, also integers. Costs O(B k).
-      k: the number of examples in a group, 1 or more; at most B / 2 are taken, for groups must not
+      k: the number of examples in a group, 1 or more; at most B / 2, because groups must not
         overlap.
 
     Returns:

@@ -157,7 +157,11 @@ MISTAKES = {
         ValueError,
         "0.9.*sometimes",
     ),
-    "probs-count": (lambda: jm.one_of([jm.sample_mixup], (0.5, 0.5)), ValueError, "one prob for each"),
+    "probs-count": (
+        lambda: jm.one_of([jm.sample_mixup], (0.5, 0.5)),
+        ValueError,
+        "one prob for each",
+    ),
     "probs-negative": (
         lambda: jm.one_of([jm.sample_mixup] * 2, (1.5, -0.5)),
         ValueError,
