@@ -116,10 +116,10 @@ def pairing_for(rows: int, *, shards: int = 1, backend: str | None = None) -> St
 
     With 256 examples or more XLA lays the batch along a TPU's lanes, where reversal is a pass of
     its own. With a mask that has positions, a roll on CPU costs 3.3, because XLA fuses the two into
-    a slow loop. GPU: not measured; each of the three is one pass. `python -m
-    experiments.benchmarks` prints these numbers, and `python -m experiments.benchmarks.tpu
-    --pairings` prints those for TPU. What `reverse` and `roll` pair depends on `shards`; if results
-    must not depend on the number of devices, take `neighbours()`.
+    a slow loop. GPU: not measured; each of the three is one pass. What `reverse` and `roll` pair
+    depends on `shards`; if results must not depend on the number of devices, take `neighbours()`.
+    `python -m experiments.benchmarks` prints these numbers, and
+    `python -m experiments.benchmarks.tpu --pairings` prints those for TPU.
 
     Args:
       rows: B, the number of examples in the whole batch; under shard_map or pmap, in one shard.
