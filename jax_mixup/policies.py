@@ -1,8 +1,8 @@
 """Policies: they take samplers and return a sampler `(key, shape) -> Mix`, so that they nest.
 
-Set a sampler's options with `functools.partial`, or those of all samplers in a policy at once:
-`partial(policy, pairing=roll())` gives `pairing` to each, and `per` to the policy too. Samplers of
-tuples, as `sample_ricap`, make policies of tuples.
+`functools.partial` sets the options of one sampler, or those of all samplers in a policy at once:
+`partial(policy, pairing=roll())` gives `pairing` to each of them, and `per` to the policy too. With
+samplers that give tuples of mixes, such as `sample_ricap`, a policy gives tuples.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from jax_mixup.mix import Mix, Mixes
 from jax_mixup.pairings._rows import PER, Pairing, StaticPairing, bind_to_batch, draws, tie
 from jax_mixup.pairings.static import partner_index
 
-Sampler = Callable[..., Any]  # (key, shape) and options by name; a Mix, or a tuple of them
+Sampler = Callable[..., Any]  # from (key, shape) and options by name to a Mix, or a tuple of them
 
 
 def one_of(
@@ -31,28 +31,29 @@ def one_of(
     *,
     per: str = "batch",
 ) -> Sampler:
-    """Make the sampler that draws one of several.
+    """Make a sampler that draws one of several samplers for each mix.
 
         mix = samplers[k](key, shape),  P(k) = probs[k]
 
-    All are drawn and one is kept, without a branch, so that blending stays one fusion. For mixup
-    against CutMix, `sample_mixup_or_cutmix` does the same with one draw.
+    Mixes of all samplers are drawn and one is chosen, without a branch, so that blending stays one
+    fusion. For a choice of mixup or CutMix, `sample_mixup_or_cutmix` does the same with one draw.
 
     Args:
-      samplers: functions `(key, shape) -> Mix`, or of tuples of mixes.
-      probs: one probability each, summing to 1; may be traced, and nothing is mixed if one is NaN.
-      per: "batch" chooses one for all rows; "example" for each row; "pair" for each pair, where
-        all samplers share one mutual pairing.
+      samplers: functions `(key, shape) -> Mix`, or functions that give tuples of mixes.
+      probs: one probability for each sampler, with a sum of 1. They may be traced; nothing is mixed
+        if one is NaN.
+      per: "batch" chooses one sampler for all examples, "example" chooses for each example, and
+        "pair" for each pair, which needs samplers that have the same mutual pairing.
 
     Returns:
       A sampler, which passes options by name to all of these. Its masks have the positions of the
-      most detailed mask, and are bool only if all are; its pairing is static only if all are the
-      same. With a sampler of tuples it gives tuples, as many layers as the longest, and where
-      another sampler was drawn the layers that it lacks mix nothing.
+      most detailed mask, and are bool only if all masks are; its pairing is static only if all
+      pairings are the same. If one of the samplers gives tuples, so does this one, with as many
+      layers as the longest of them; layers that the chosen sampler lacks mix nothing.
 
     Raises:
-      ValueError: for static `probs` that do not sum to 1 or leave [0, 1], another number of them
-        than samplers, an unknown `per`, or "pair" without one mutual pairing.
+      ValueError: If static `probs` are outside [0, 1] or do not sum to 1, their number is not that
+        of the samplers, `per` is unknown, or it is "pair" without one mutual pairing.
 
     Example:
       >>> policy = jm.one_of([partial(jm.sample_mixup, alpha=0.2), jm.sample_cutmix], (0.25, 0.75))
@@ -71,9 +72,9 @@ def one_of(
         edges = jnp.cumsum(jnp.stack([jnp.asarray(p).astype(jnp.float32) for p in probs]))
         u = jax.random.uniform(key_pick, (draws(grain, batch), 1), jnp.float32)
         pick = (u >= edges[None, :-1]).sum(axis=-1, dtype=jnp.int32)
-        if any(_checks.static_number(p) is None for p in probs):  # one may be NaN
+        if any(_checks.static_number(p) is None for p in probs):  # traced: one may be NaN
             pick = jnp.where(jnp.isnan(edges[-1]), len(samplers), pick)
-            mixes.append(())  # none of the samplers
+            mixes.append(())  # no sampler: nothing is mixed
         pick = _tied("one_of", grain, mixes, batch, pick)
         depth = max(map(len, mixes))
         layers = [_chosen(pick, [mix[j : j + 1] for mix in mixes], batch) for j in range(depth)]
@@ -83,23 +84,24 @@ def one_of(
 
 
 def sometimes(sampler: Sampler, prob: ArrayLike, *, per: str = "batch") -> Sampler:
-    """Make the sampler that mixes with probability `prob`, and else leaves the rows as they are.
+    """Make a sampler that mixes with probability `prob`, and else leaves examples as they are.
 
         m = λ = 1 with probability 1 - prob
 
     Args:
-      sampler: a function `(key, shape) -> Mix`, or of a tuple of mixes.
-      prob: may be traced: a schedule that turns mixing off costs one compile. NaN is 0. With
-        per="example" it may be one for each row.
-      per: "batch" decides for all rows at once, "example" for each row, "pair" for each pair of a
-        mutual pairing.
+      sampler: a function `(key, shape) -> Mix`, or one that gives a tuple of mixes.
+      prob: the probability of mixing. It may be traced, so that a schedule that turns mixing off
+        is compiled once; NaN means 0. With per="example" it may be an array with one for each
+        example.
+      per: "batch" decides for all examples at once, "example" for each example, and "pair" for each
+        pair of a mutual pairing.
 
     Returns:
-      A sampler of the same kind, which passes options by name to that one.
+      A sampler of the same kind, which passes options by name to `sampler`.
 
     Raises:
-      ValueError: for a static `prob` outside [0, 1], an unknown `per`, or "pair" without a mutual
-        pairing.
+      ValueError: If a static `prob` is outside [0, 1], `per` is unknown, or it is "pair" without a
+        mutual pairing.
 
     Example:
       >>> off = jm.sometimes(jm.sample_cutmix, 0.0)(jax.random.key(0), (4, 8, 8))
@@ -125,27 +127,28 @@ def sometimes(sampler: Sampler, prob: ArrayLike, *, per: str = "batch") -> Sampl
 
 
 def own_label(sampler: Sampler) -> Sampler:
-    """Make the sampler whose inputs are mixed and whose labels stay the row's own.
+    """Make a sampler that mixes inputs, while labels stay the example's own.
 
         λ = 1, m as drawn
 
-    SamplePairing is `own_label(partial(sample_mixup, lam_law=constant(0.5)))`. With the law
-    Beta(α+1, α) it is the one-label form of a method: the same expected loss for a loss linear in
-    the label, integer labels, more variance.
+    SamplePairing is `own_label(partial(sample_mixup, lam_law=constant(0.5)))`. With
+    Beta(α+1, α) as the distribution of λ it is the one-label form of a method: if the loss is
+    linear in the label, its expected value is the same, labels stay integers, and there is more
+    variance.
 
     Args:
-      sampler: a function `(key, shape) -> Mix`, or of a tuple of mixes.
+      sampler: a function `(key, shape) -> Mix`, or one that gives a tuple of mixes.
 
     Returns:
-      A sampler of the same kind, which passes options by name to that one.
+      A sampler of the same kind, which passes options by name to `sampler`.
 
     Example:
       >>> one_label = jm.own_label(partial(jm.sample_mixup, lam_law=jm.beta(1.2, 0.2)))
       >>> one_label(jax.random.key(0), (4,)).lam.tolist()
       [1.0, 1.0, 1.0, 1.0]
 
-    SamplePairing: Inoue 2018, arXiv:1801.02929, who turn it off and on during training
-    (`sometimes`, with a traced probability).
+    SamplePairing: Inoue 2018, arXiv:1801.02929, who turns it off and on during training, as
+    `sometimes` with a traced probability does.
     """
 
     def sampled(key: PRNGKeyArray, shape: tuple[int, ...], **options: Any) -> Mixes:
@@ -157,23 +160,24 @@ def own_label(sampler: Sampler) -> Sampler:
 
 @public
 def hesitation(step: ArrayLike, *, steps: int, turn: int) -> Float[Array, ""]:
-    """Schedule mixing: always at first, then by turns, then ever more rarely.
+    """Schedule mixing: always at first, then in every second turn, then more and more rarely.
 
         P(mix) = 1 for s < 0.6,  [turn is even] for s < 0.9,  then (1 - s) / 0.1
 
-    with s = (first step of this turn) / `steps`. For `sometimes(sampler, hesitation(step, ...))`:
-    the step may be traced, so one compile serves all.
+    where s = (first step of this turn) / `steps`. Use it in
+    `sometimes(sampler, hesitation(step, ...))`. The step may be traced, so that one compiled
+    program works for all steps.
 
     Args:
-      step: the step's number, from 0.
-      steps: how many there will be.
+      step: the number of the step, from 0.
+      steps: how many steps there will be.
       turn: how many steps a turn has: those of an epoch, or 1.
 
     Returns:
-      f32[], 0 from the last step on.
+      f32[], the probability of mixing; it is 0 for a step of `steps` or later.
 
     Raises:
-      ValueError: for numbers of steps below 1.
+      ValueError: If `steps` or `turn` is below 1.
 
     Example:
       >>> schedule = partial(jm.hesitation, steps=100, turn=1)
@@ -199,8 +203,9 @@ def until(step: ArrayLike, stop: ArrayLike) -> Float[Array, ""]:
 
         P(mix) = 1 for step < stop, else 0
 
-    For `sometimes(sampler, until(step, stop))`. Both numbers may be traced, so that one compiled
-    program works for all steps. Clean last epochs let a network fit the examples as they are.
+    Use it in `sometimes(sampler, until(step, stop))`. Both numbers may be traced, so that one
+    compiled program works for all steps. Last epochs without mixing let a network fit the examples
+    as they are.
 
     Args:
       step: the number of the step, from 0; an integer or a float of any dtype.
@@ -210,7 +215,7 @@ def until(step: ArrayLike, stop: ArrayLike) -> Float[Array, ""]:
       f32[], 1 or 0.
 
     Raises:
-      ValueError: if either is not one number.
+      ValueError: If `step` or `stop` is not one number.
 
     Example:
       >>> [float(jm.until(step, stop=90)) for step in (0, 89, 90, 100)]
@@ -227,8 +232,8 @@ def ramp(step: ArrayLike, start: ArrayLike, stop: ArrayLike) -> Float[Array, ""]
 
         r = 0 for step <= start,  (step - start) / (stop - start),  1 for step >= stop
 
-    As a probability for `sometimes(sampler, ramp(step, start, stop))`, or as a factor of alpha:
-    `alpha=0.8 * ramp(step, start, stop)`. `1 - ramp(...)` falls.
+    Use it as a probability, `sometimes(sampler, ramp(step, start, stop))`, or as a factor of alpha,
+    `alpha=0.8 * ramp(step, start, stop)`. For a falling schedule write `1 - ramp(...)`.
 
     Args:
       step: the number of the step, from 0; an integer or a float of any dtype; may be traced.
@@ -240,7 +245,7 @@ def ramp(step: ArrayLike, start: ArrayLike, stop: ArrayLike) -> Float[Array, ""]
       f32[], in [0, 1].
 
     Raises:
-      ValueError: if any is not one number, or for a `stop` that is known to be before `start`.
+      ValueError: If an argument is not one number, or `stop` is known to be before `start`.
 
     Example:
       >>> [float(jm.ramp(step, start=10, stop=20)) for step in (0, 10, 15, 20, 99)]
@@ -258,7 +263,7 @@ def ramp(step: ArrayLike, start: ArrayLike, stop: ArrayLike) -> Float[Array, ""]
 
 
 def _steps(function: str, **numbers: ArrayLike) -> list[Array]:
-    """Numbers of steps, of one dtype: int32 if all are integers, else float32."""
+    """Convert numbers of steps to one dtype: int32 if all are integers, else float32."""
     arrays = []
     for name, number in numbers.items():
         array = jnp.asarray(number)
@@ -274,32 +279,33 @@ def _steps(function: str, **numbers: ArrayLike) -> list[Array]:
 
 
 def _shared(partners: Sequence[Pairing], batch: int) -> StaticPairing | None:
-    """The static pairing that all of these are."""
-    found = [p for p in (bind_to_batch(p, batch) for p in partners) if isinstance(p, StaticPairing)]
-    same = len(found) == len(partners) and all(p == found[0] for p in found)
-    return found[0] if same else None
+    """Return the static pairing that all of these partners have, if there is one."""
+    bound = [bind_to_batch(partner, batch) for partner in partners]
+    static = [pairing for pairing in bound if isinstance(pairing, StaticPairing)]
+    same = len(static) == len(bound) and all(pairing == static[0] for pairing in static)
+    return static[0] if same else None
 
 
 def _tied(
     function: str, per: str, mixes: Sequence[tuple[Mix, ...]], batch: int, drawn: Shaped[Array, "n"]
 ) -> Shaped[Array, "n"]:
-    """Both rows of a pair get the draw of the first, where all layers pair alike and mutually."""
+    """Give both examples of a pair the draw of the first; all layers need one mutual pairing."""
     if per != "pair":
         return drawn
     shared = _shared([layer.partner for layers in mixes for layer in layers], batch)
     if shared is None:
         raise ValueError(
-            f"{function} got per='pair' for mixes of several pairings, or of an index array; it "
-            "needs samplers that share one mutual pairing, reverse() or neighbours(): or use "
+            f"{function} got per='pair' for mixes with different pairings, or with an index array; "
+            "it needs samplers that share one mutual pairing, reverse() or neighbours(): or use "
             "per='example'."
         )
     return tie(per, shared, batch, drawn)
 
 
 def _chosen(pick: Int[Array, "n"], drawn: list[tuple[Mix, ...]], batch: int) -> Mix:
-    """The mix that was picked; a sampler that has none at this layer, or none picked, mixes none.
+    """Return the mix that was picked; a sampler without a mix at this layer mixes nothing.
 
-    Its partners are anyone's, as long as a static pairing stays one.
+    Where nothing is mixed any partner will do, so that a shared static pairing stays static.
     """
     found = [mix[0] for mix in drawn if mix]
     shared = _shared([mix.partner for mix in found], batch)
@@ -318,7 +324,7 @@ def _chosen(pick: Int[Array, "n"], drawn: list[tuple[Mix, ...]], batch: int) -> 
 
 
 def _choose(pick: Int[Array, "n"], values: list[Shaped[Array, "..."]]) -> Shaped[Array, "..."]:
-    """values[pick] for each row, the values padded to one rank and broadcast against each other."""
+    """Choose values[pick] for each draw; the values are padded to one rank and broadcast."""
     rank = max(value.ndim for value in values)
     padded = [value.reshape(value.shape + (1,) * (rank - value.ndim)) for value in values]
     pick = pick.reshape((-1,) + (1,) * (rank - 1))

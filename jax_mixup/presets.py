@@ -1,7 +1,7 @@
-"""Policies of the field by name: `preset("deit")` is the sampler that a recipe trains with.
+"""Published policies by name: `preset("deit")` is the sampler that a training recipe uses.
 
-A preset is what a recipe draws its mixes with, and no more. What else of a recipe belongs to the
-labels, their smoothing, `preset_smoothing` gives; learning rates and the like are the recipe's.
+A preset draws the mixes of a recipe, and does nothing else. `preset_smoothing` gives the label
+smoothing of the recipe; learning rates and the like are not part of this library.
 """
 
 from functools import partial
@@ -29,12 +29,12 @@ def _big_vision(alpha: float) -> Sampler:
 
 
 def _long(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
-    """The length of an interval is a share of what is left after a first one."""
+    """Draw λ for an interval whose length is a product of two uniform fractions of the axis."""
     return 1 - jax.random.uniform(key, (2, *shape), jnp.float32).prod(axis=0)
 
 
 def _lines(axis: int) -> Sampler:
-    """Whole rows or columns, each from one of the two."""
+    """Make a sampler that takes each row or column of an image from one of the two examples."""
 
     def sampler(key: PRNGKeyArray, shape: tuple[int, ...], **options: Any) -> Mix:
         grid = tuple(size if i == axis else 1 for i, size in enumerate(shape[1:], start=1))
@@ -44,7 +44,7 @@ def _lines(axis: int) -> Sampler:
 
 
 PRESETS: dict[str, Sampler] = {
-    # Recipes. Mixup's and CutMix's own code, timm's, big_vision's.
+    # Recipes: of the authors' code for mixup and CutMix, of timm, and of big_vision.
     "cifar": partial(sample_mixup, alpha=1.0),
     "imagenet": partial(sample_mixup, alpha=0.2),
     "cutmix-cifar": sometimes(sample_cutmix, 0.5),
@@ -57,7 +57,7 @@ PRESETS: dict[str, Sampler] = {
     "big_vision-medium2": _big_vision(0.5),
     "big_vision-strong1": _big_vision(0.5),
     "big_vision-strong2": _big_vision(0.8),
-    # Methods that are others with fixed options.
+    # Methods that are other methods with fixed options.
     "samplepairing": own_label(partial(sample_mixup, lam_law=constant(0.5))),
     # The bank of mixed examples, Summers and Dinneen 2019, by their names.
     "vertical-concat": partial(sample_cutmix, axes=(1,), box="corner"),
@@ -75,17 +75,17 @@ PRESETS: dict[str, Sampler] = {
 }
 
 
-# Of the labels, before they are mixed. Presets that are not here have none: in ResNet strikes back
-# only A1 smooths, whose mixup has α = 0.2; "rsb" is A2 and A3.
+# Label smoothing, applied before mixing. Presets that are not here have none: in ResNet strikes
+# back only A1 smooths labels, and its mixup has α = 0.2; "rsb" is for A2 and A3.
 SMOOTHING: dict[str, float] = {"deit": 0.1}
 
 
 def preset(name: str) -> Sampler:
-    """Give a published policy by its name.
+    """Look up a published policy by its name.
 
         preset("deit") = partial(sample_mixup_or_cutmix, mixup_alpha=0.8, cutmix_alpha=1.0)
 
-    A preset draws mixes and nothing else. Recipes, with what each contains:
+    A preset draws mixes and does nothing else. These are the recipes:
 
         cifar, imagenet                 mixup with α = 1, 0.2
         cutmix-cifar, cutmix-imagenet   CutMix with α = 1, for half of the batches, for all
@@ -93,50 +93,52 @@ def preset(name: str) -> Sampler:
         big_vision-light1, -light2      mixup with Beta(α, α) folded, α = 0, 0.2, and roll()
         big_vision-medium1, -medium2    the same with α = 0.2, 0.5
         big_vision-strong1, -strong2    the same with α = 0.5, 0.8
-        samplepairing                   the average of two rows, with the first one's label
+        samplepairing                   the average of two examples, with the first one's label
 
-    The bank of mixed examples: "vertical-concat", "vh-mixup", "random-rows" and others, of which
-    `jax_mixup.presets.PRESETS` has a line each. Label smoothing is not part of a mix:
-    `preset_smoothing` says how much of it a recipe has.
+    There is also the bank of mixed examples: "vertical-concat", "vh-mixup", "random-rows" and
+    others, with one line for each in `jax_mixup.presets.PRESETS`. Label smoothing is not part of a
+    mix: `preset_smoothing` gives that of a recipe.
 
     Args:
-      name: of the policy.
+      name: the name of the policy.
 
     Returns:
-      A sampler `(key, shape) -> Mix`, which takes options on top: all presets `per` and `pairing`,
-      as `partial(preset("deit"), per="example")`; others as the sampler that it is made of.
+      A sampler `(key, shape) -> Mix`, which takes more options by name, as in
+      `partial(preset("deit"), per="example")`. All presets take `per` and `pairing`; other options
+      are those of the sampler that it is made of.
 
     Raises:
-      ValueError: for an unknown name, with those that there are.
+      ValueError: If the name is unknown; the message lists the names that there are.
 
     Example:
       >>> mix = jm.preset("deit")(jax.random.key(0), (8, 32, 32))
       >>> mix.mask.shape
       (1, 32, 32)
 
-    big_vision shifts within each device: `partial(preset(name), pairing=roll(groups=devices))`.
-    "rsb" is of A2 and A3, Wightman et al. 2021, arXiv:2110.00476. The bank is of Summers and
-    Dinneen 2019, arXiv:1805.11272, whose squares and intervals come from another place of the
-    partner. Two of its fourteen are no names here: random elements is
-    `sample_gridmix(key, images.shape)`, and VH-BC+ blends the two concatenations by `balance`.
+    big_vision shifts examples within each device: for that write
+    `partial(preset(name), pairing=roll(groups=devices))`. "rsb" is the policy of A2 and A3,
+    Wightman et al. 2021, arXiv:2110.00476. The bank is by Summers and Dinneen 2019,
+    arXiv:1805.11272, whose squares and intervals come from another place of the partner. Two of its
+    fourteen methods have no name here: random elements is `sample_gridmix(key, images.shape)`, and
+    VH-BC+ blends the two concatenations by `balance`.
     """
     _checks.option("preset", "name", name, tuple(PRESETS))
     return PRESETS[name]
 
 
 def preset_smoothing(name: str) -> float:
-    """Give the label smoothing of a published policy, which its mixes do not contain.
+    """Look up the label smoothing of a published policy, which its mixes do not contain.
 
         preset_smoothing("deit") = 0.1
 
     Args:
-      name: of the policy, as for `preset`.
+      name: the name of the policy, one of those that `preset` takes.
 
     Returns:
-      What `blend_labels` takes as `smoothing`; 0 where the recipe has none.
+      The number that `blend_labels` takes as `smoothing`; 0 if the recipe has none.
 
     Raises:
-      ValueError: for an unknown name, with those that there are.
+      ValueError: If the name is unknown; the message lists the names that there are.
 
     Example:
       >>> mix = jm.preset("deit")(jax.random.key(0), (2, 8, 8))

@@ -1,8 +1,8 @@
-"""Mixes that are learned: networks draw them, and a loss of their own trains these networks.
+"""Learned mixes: networks draw them, and each network is trained by a loss of its own.
 
-Needs Flax NNX, `pip install jax-mixup[learned]`; not imported by the package. Networks are modules,
-the rest is functions. A sampler's `Mix` has a gradient by the network's parameters. The classifier
-learns from `jax.lax.stop_gradient(mix)`.
+This module needs Flax NNX, `pip install jax-mixup[learned]`, and the package does not import it.
+Networks are modules, and everything else is a function. The `Mix` of a sampler has a gradient with
+respect to the parameters of its network; the classifier is trained on `jax.lax.stop_gradient(mix)`.
 """
 
 from jax_mixup.learned._block import MixBlock as MixBlock

@@ -1,4 +1,4 @@
-"""The network that AutoMix and AdAutoMix share, and what it reads."""
+"""The network of AutoMix and AdAutoMix, and the preparation of its inputs."""
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +9,16 @@ from jax_mixup._geometry import padded
 
 
 class MixBlock(nnx.Module):
-    """Cross-attention between the features of rows that will be mixed; λ is one more channel.
+    """Cross-attention between the features of examples to be mixed; λ is one more channel.
 
-        A = softmax(Q [z, λ] (K [z', λ'])ᵀ / √H),  scores A V [·], f32 whatever the features are
+        A = softmax(Q [z, λ] (K [z', λ'])ᵀ / √H),  scores A V [·]
+
+    Scores are float32 for features of any dtype.
 
     Args:
-      features: C, channels of the features z, f[B, *positions, C].
-      rngs: of the three layers, to C / 2, C / 2 and 1 channels. They start small, as the authors'.
+      features: C, the number of channels of the features z, f[B, *positions, C].
+      rngs: random numbers for the weights of the three layers, to C / 2, C / 2 and 1 channels. The
+        weights start small, like those of the authors.
 
     Example:
       >>> block = learned.MixBlock(8, rngs=nnx.Rngs(0))
@@ -33,23 +36,25 @@ class MixBlock(nnx.Module):
     def affinity(
         self, z: Float[Array, "b n c"], other: Float[Array, "b n c"]
     ) -> Float[Array, "b n n"]:
-        """The logits of attention, each position of z to each of the other row's."""
+        """Compute the logits of attention of each position of z to each position of `other`."""
         product = jnp.einsum("bnc,bmc->bnm", self.query(z), self.key(other))
         return product / jnp.sqrt(jnp.float32(self.query.out_features))
 
 
 def positions_of(function: str, features: Array, spatial: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the positions of the features, as many axes as `spatial` has."""
     positions = features.shape[1:-1]
     if not positions or len(positions) != len(spatial):
         raise ValueError(
             f"{function} got features of shape {features.shape} and spatial={tuple(spatial)}; it "
-            "needs features [B, *positions, C] from before any pooling, and as many spatial axes."
+            "needs features [B, *positions, C] from before any pooling, and as many spatial axes "
+            "as they have."
         )
     return positions
 
 
 def with_weight(features: Shaped[Array, "b ..."], lam: Float[Array, "b"]) -> Float[Array, "b n c"]:
-    """Flat positions, λ as one more channel; nothing learns through them."""
+    """Flatten positions and add λ as one more channel; no gradient goes back to the features."""
     z = jax.lax.stop_gradient(features).astype(jnp.float32)
     z = z.reshape(z.shape[0], -1, z.shape[-1])
     return jnp.concatenate([z, jnp.broadcast_to(padded(lam, 3), (*z.shape[:2], 1))], axis=-1)
@@ -58,5 +63,6 @@ def with_weight(features: Shaped[Array, "b ..."], lam: Float[Array, "b"]) -> Flo
 def resized(
     score: Float[Array, "b n 1"], positions: tuple[int, ...], spatial: tuple[int, ...]
 ) -> Float[Array, "b *spatial"]:
+    """Resize a score at each position of the features to the positions of the inputs."""
     batch = score.shape[0]
     return jax.image.resize(score.reshape(batch, *positions), (batch, *spatial), "linear")

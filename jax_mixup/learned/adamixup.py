@@ -1,4 +1,4 @@
-"""AdaMixUp: λ from the region that a network allows each pair."""
+"""AdaMixUp: λ comes from the region that a network allows for each pair."""
 
 from collections.abc import Callable
 
@@ -15,14 +15,14 @@ from jax_mixup.samplers._options import check_options
 
 
 class PolicyRegion(nnx.Module):
-    """Where λ of a pair may lie, λ ~ U(k, k + Δ): a small head on an encoder of two inputs.
+    """Predict where λ of a pair may lie, in [k, k + Δ]: a small head on an encoder of two inputs.
 
         (k, Δ, rest) = softmax(W₂ W₁ f(½ (ξ₁ ⊙ x + ξ₂ ⊙ x_p))),  ξ ~ N(0, 1), cut off at 2
 
     Args:
       encoder: f, a module or function from inputs [B, ...] to features [B, F].
-      features: F.
-      rngs: of the two layers.
+      features: F, the number of features.
+      rngs: random numbers for the weights of the two layers.
 
     Example:
       >>> region = learned.PolicyRegion(lambda x: x, 3, rngs=nnx.Rngs(0))
@@ -40,12 +40,12 @@ class PolicyRegion(nnx.Module):
     def __call__(
         self, key: PRNGKeyArray, x: Shaped[Array, "b ..."], other: Shaped[Array, "b ..."]
     ) -> tuple[Float[Array, "b"], Float[Array, "b"]]:
-        """k and Δ of each row."""
+        """Return k and Δ of each example."""
         noise = jax.random.truncated_normal(key, -2.0, 2.0, (2, *x.shape), jnp.float32)
         both = (noise[0] * x.astype(jnp.float32) + noise[1] * other.astype(jnp.float32)) / 2
         features = self.encoder(both).astype(jnp.float32)
-        shares = jax.nn.softmax(self.last(self.hidden(features)))
-        return shares[:, 0], shares[:, 1]
+        parts = jax.nn.softmax(self.last(self.hidden(features)))
+        return parts[:, 0], parts[:, 1]
 
 
 @calls_back
@@ -56,7 +56,7 @@ def sample_adamixup(
     *,
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Draw a mixup whose λ comes from the region that a network allows each pair.
+    """Draw a mixup whose λ comes from the region that a network allows for each pair.
 
         m = λᵢ = kᵢ + u Δᵢ,  u ~ U(0, 1)
 
@@ -64,13 +64,14 @@ def sample_adamixup(
       key: a PRNG key.
       region: a `PolicyRegion`, or any function `(key, x, other) -> (k, Δ)`.
       x: the inputs, f[B, ...].
-      pairing: a static pairing, or an index array.
+      pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
+        array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      A mix with a mask [B], differentiable in the region's parameters.
+      A mix with a mask [B], which is differentiable with respect to the parameters of `region`.
 
     Raises:
-      TypeError: for a pairing that is none.
+      TypeError: If `pairing` is neither a static pairing nor an index array.
 
     Example:
       >>> region = lambda key, x, other: (jnp.full(4, 0.2), jnp.full(4, 0.3))
@@ -79,7 +80,7 @@ def sample_adamixup(
       True
 
     AdaMixUp, Guo et al. 2019, arXiv:1809.02499. Train the region and the classifier together, on
-    the loss of mixed and of clean rows and on `intrusion_loss`.
+    the loss of mixed and of unmixed examples and on `intrusion_loss`.
     """
     pairing = check_options("sample_adamixup", "example", pairing, batch=x.shape[0])
     key_region, key_lam = jax.random.split(key)

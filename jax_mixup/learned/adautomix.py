@@ -26,23 +26,31 @@ def sample_adautomix(
     margin: float = 0.03,
     pairings: tuple[Pairing, ...] = (roll(1), roll(2)),
 ) -> tuple[Mix, ...]:
-    """Draw masks for a row and several partners, which together give each position once.
+    """Draw masks for an example and several partners, whose weights sum to 1 at each position.
 
         w = softmax over j of up(Aⱼ V [zⱼ, λⱼ]),  λⱼ = λ'ⱼ / Σ λ',  λ' ~ Beta(α, α)
         Aⱼ = softmax(Σ_{k ≠ j} Q [zⱼ, λⱼ] (K [z_k, λ_k])ᵀ / √H)
 
     Args:
       key: a PRNG key.
-      block, features, spatial, alpha: as in `sample_automix`.
-      margin: where the row's own λ is this near to 0 or 1, wⱼ = λⱼ.
-      pairings: of the partners; their number is that of the rows mixed, less one.
+      block: a `MixBlock` for these features.
+      features: z, f[B, *positions, C] of the unmixed examples, from a momentum encoder; no gradient
+        goes back to them.
+      spatial: the sizes of the spatial axes of the inputs, x.shape[1:-1].
+      alpha: concentration of λ' ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
+        traced; 0 turns mixing off. λ' are drawn for each example, from one alpha or from one for
+        each.
+      margin: if the example's own λ is this near to 0 or 1, its weights are wⱼ = λⱼ.
+      pairings: one pairing for each partner; one example more is mixed than there are pairings.
 
     Returns:
-      A tuple of mixes, laid one over another, that the verbs take: x̃ = Σⱼ wⱼ xⱼ, labels by λ.
+      A tuple of mixes, each laid over those before it, which the verbs take: x̃ = Σⱼ wⱼ xⱼ, and
+      labels are weighted by λ.
 
     Raises:
-      TypeError: for a pairing that is none.
-      ValueError: as `sample_automix`, or for no pairings.
+      TypeError: If a pairing is neither a static pairing nor an index array.
+      ValueError: If a static `alpha` is negative, `spatial` has another rank than the positions of
+        the features, or `pairings` is empty.
 
     Example:
       >>> block, z = learned.MixBlock(8, rngs=nnx.Rngs(0)), jnp.ones((4, 2, 2, 8))
@@ -50,13 +58,13 @@ def sample_adautomix(
       >>> [mix.mask.shape for mix in draw(jax.random.key(0))]
       [(4, 8, 8), (4, 8, 8)]
 
-    AdAutoMix, Qin et al. 2024, arXiv:2312.11954. In their code λ is the batch's, and every row that
-    is mixed comes by a permutation.
+    AdAutoMix, Qin et al. 2024, arXiv:2312.11954. In their code one λ is drawn for the batch, and
+    all examples that are mixed come from permutations.
     """
     name = "sample_adautomix"
     positions = positions_of(name, features, spatial)
     if not pairings:
-        raise ValueError(f"{name} got no pairings; it needs one for each partner of a row.")
+        raise ValueError(f"{name} got no pairings; it needs one for each partner of an example.")
     batch = features.shape[0]
     pairings = tuple(
         check_options(name, "example", pairing, batch=batch, alpha=alpha) for pairing in pairings
@@ -74,14 +82,14 @@ def _group(
     pairings: tuple[Pairing, ...],
     alpha: ArrayLike,
 ) -> tuple[Float[Array, "k b"], list[Float[Array, "b n c"]]]:
-    """λ of each row and its partners, and what the block reads of them."""
-    batch, rows = features.shape[0], 1 + len(pairings)
-    law, _ = law_and_uniforms(key, None, 0, rows * batch)
-    each = jnp.tile(jnp.asarray(alpha), rows) if jnp.ndim(alpha) else alpha
-    drawn = jax.lax.stop_gradient(law(each)).reshape(rows, batch)
-    lams = _shares(jnp.concatenate([drawn[:1], 1 - drawn[1:]]))  # off is λ' = 1: the row alone
+    """Draw λ of each example and its partners, and prepare their features for the block."""
+    batch, members = features.shape[0], 1 + len(pairings)
+    law, _ = law_and_uniforms(key, None, 0, members * batch)
+    each = jnp.tile(jnp.asarray(alpha), members) if jnp.ndim(alpha) else alpha
+    drawn = jax.lax.stop_gradient(law(each)).reshape(members, batch)
+    lams = _shares(jnp.concatenate([drawn[:1], 1 - drawn[1:]]))  # λ' = 1 if off
     z = [features, *(move_rows(pairing, features) for pairing in pairings)]
-    return lams, [with_weight(row, lam) for row, lam in zip(z, lams, strict=True)]
+    return lams, [with_weight(part, lam) for part, lam in zip(z, lams, strict=True)]
 
 
 @on_any_mesh
@@ -93,7 +101,7 @@ def _divided(
     spatial: tuple[int, ...],
     margin: float,
 ) -> Float[Array, "k b *spatial"]:
-    """How much of each position is each row's."""
+    """Compute the weight of each example at each position."""
     scores = [
         resized(jax.nn.softmax(affinity) @ value, positions, spatial)
         for affinity, value in zip(logits, values, strict=True)
@@ -107,20 +115,21 @@ def _divided(
 def _laid(
     pairings: tuple[Pairing, ...], weights: Float[Array, "k *dims"], lams: Float[Array, "k b"]
 ) -> tuple[Mix, ...]:
+    """Make the mixes of all partners, each laid over those before it."""
     return tuple(
         Mix(pairing, _left(weights, j), _left(lams, j)) for j, pairing in enumerate(pairings, 1)
     )
 
 
 def _shares(drawn: Float[Array, "k b"]) -> Float[Array, "k b"]:
-    """Weights that sum to 1 over the rows; where nothing was drawn, the first one's."""
+    """Divide weights by their sum; where that is 0, the first example has all of the weight."""
     total = drawn.sum(axis=0, keepdims=True)
     first = (jnp.arange(drawn.shape[0]) == 0).astype(jnp.float32)[:, None]
     return jnp.where(total > 0, drawn / jnp.where(total > 0, total, 1.0), first)
 
 
 def _left(weights: Float[Array, "k *dims"], j: int) -> Float[Array, "*dims"]:
-    """What layer j leaves of those below it, so that all layers give each row its weight."""
+    """Compute what layer j leaves of those below it, so that each example gets its weight."""
     below = weights[:j].sum(axis=0)
     total = below + weights[j]
     return jnp.where(total > 0, below / jnp.where(total > 0, total, 1.0), 1.0)

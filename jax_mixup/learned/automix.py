@@ -1,4 +1,4 @@
-"""AutoMix: a mask from attention between the features of two examples."""
+"""AutoMix: a mask from the attention between the features of two examples."""
 
 import jax
 import jax.numpy as jnp
@@ -26,34 +26,36 @@ def sample_automix(
     margin: float = 0.08,
     pairing: Pairing = reverse(),
 ) -> Mix:
-    """Draw an AutoMix: a mask from attention between a row's features and its partner's.
+    """Draw an AutoMix: a mask from attention between the example's and its partner's features.
 
         m = 1 - σ(up(A V [zₚ, 1 - λ])),  A = softmax(Q [zᵢ, λ] (K [zₚ, 1 - λ])ᵀ / √H)
 
-    with up a linear resize to the input's positions. Labels weigh by the λ that was drawn:
-    `mask_loss` pulls the mask's mean to it.
+    where up is a linear resize to the positions of the inputs. Labels are weighted by the λ that
+    was drawn, and `mask_loss` pulls the mean of the mask towards it.
 
     Args:
       key: a PRNG key.
       block: a `MixBlock` for these features.
-      features: z, f[B, *positions, C] of the unmixed rows, from a momentum encoder; no gradient
+      features: z, f[B, *positions, C] of the unmixed examples, from a momentum encoder; no gradient
         goes back to them.
-      spatial: the positions of the inputs, x.shape[1:-1].
+      spatial: the sizes of the spatial axes of the inputs, x.shape[1:-1].
       alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
-        traced; 0 turns mixing off. λ is drawn for each example;
-        alpha is one number, or one for each.
+        traced; 0 turns mixing off. λ is drawn for each example, from one alpha or from one for
+        each.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      margin: λ this near to 0 or 1 makes m = λ.
+      margin: if λ is this near to 0 or 1, the mask is m = λ.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
     Returns:
-      A mix with an f32 mask [B, *spatial], differentiable in the block's parameters.
+      A mix with a float32 mask [B, *spatial], which is differentiable with respect to the
+      parameters of `block`.
 
     Raises:
-      TypeError: for a pairing that is none.
-      ValueError: for a static negative `alpha`, or `spatial` of another rank than the features'.
+      TypeError: If `pairing` is neither a static pairing nor an index array.
+      ValueError: If a static `alpha` is negative, or `spatial` has another rank than the positions
+        of the features.
 
     Example:
       >>> block = learned.MixBlock(8, rngs=nnx.Rngs(0))
@@ -61,8 +63,8 @@ def sample_automix(
       >>> learned.sample_automix(jax.random.key(0), block, z, (32, 32)).mask.shape
       (2, 32, 32)
 
-    AutoMix, Liu et al. 2022, arXiv:2103.13027. In their code one λ serves a batch, query and key
-    share weights, and `margin` holds for the classifier's mixes only.
+    AutoMix, Liu et al. 2022, arXiv:2103.13027. In their code one λ is drawn for the batch, query
+    and key have the same weights, and `margin` is used for the mixes of the classifier only.
     """
     positions = positions_of("sample_automix", features, spatial)
     batch = features.shape[0]
@@ -82,7 +84,7 @@ def _pair(
     *,
     lam_law: Law | None,
 ) -> tuple[Float[Array, "b"], Float[Array, "b n c"], Float[Array, "b n c"]]:
-    """λ, and what the block reads of the row and of its partner."""
+    """Draw λ, and prepare the features of the examples and of their partners for the block."""
     law, _ = law_and_uniforms(key, lam_law, 0, features.shape[0])
     lam = jax.lax.stop_gradient(law(alpha))
     partners = move_rows(pairing, features)

@@ -1,1 +1,1 @@
-"""Recipes: a batch and its labels mixed in one call."""
+"""Recipes: one call mixes a batch and its labels."""

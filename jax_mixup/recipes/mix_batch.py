@@ -1,11 +1,11 @@
-"""Any sampler in one call."""
+"""Mixing by any sampler in one call."""
 
 from jax.typing import DTypeLike
 from jaxtyping import ArrayLike, PRNGKeyArray, PyTree
 
 from jax_mixup._entry import calls_back
 from jax_mixup.policies import Sampler
-from jax_mixup.recipes._call import applied, positions
+from jax_mixup.recipes._call import apply_mix, positions
 
 
 @calls_back
@@ -26,20 +26,27 @@ def mix_batch(
 
     Args:
       key: a PRNG key.
-      images: arrays [B, *spatial, C], channels last, or a PyTree of arrays that start with the same
-        B and spatial axes. Channels first: `jnp.moveaxis(images, 1, -1)`, and back after.
-      labels: as in `blend_labels`.
-      sampler: a function `(key, shape) -> Mix`, or one that gives a tuple of mixes: `sample_fmix`,
-        `preset("deit")`, `partial(sample_gridmix, grid=(4, 4))`.
-      num_classes, smoothing: as in `blend_labels`.
-      dtype: as in `blend`; integer images need it.
-      other: (images, labels) of a second batch of the same shapes, whose row i is mixed into row i.
+      images: arrays [B, *spatial, C] with channels last, or a PyTree of arrays that start with the
+        same B and spatial axes. If channels come first, move them, `jnp.moveaxis(images, 1, -1)`,
+        and back afterwards.
+      labels: class ids i[B], which need `num_classes`, or floats [B, ...]: soft labels, multi-hot
+        labels or regression targets; or a PyTree of them.
+      sampler: a function `(key, shape) -> Mix`, or one that gives a tuple of mixes, such as
+        `sample_fmix`, `preset("deit")` or `partial(sample_gridmix, grid=(4, 4))`.
+      num_classes: K, the number of classes, for class ids.
+      smoothing: ε in [0, 1] of label smoothing, applied before mixing; it may be traced.
+      dtype: dtype of the mixed images, by default their own. Integer images need one: a float
+        dtype, or their own, in which values are rounded.
+      other: (images, labels) of a second batch of the same shapes: example i is mixed with its
+        example i in place of the partner.
 
     Returns:
-      (images, labels), mixed.
+      The mixed images and the mixed labels: f32[B, K] for class ids, else of the shape of `labels`.
 
     Raises:
-      TypeError, ValueError: as the sampler and the two verbs do.
+      TypeError: If images are integer or bool and `dtype` is not given, or labels are bool.
+      ValueError: If class ids come without `num_classes`, images seem to have channels first, the
+        shapes of `other` differ, or the sampler raises one.
 
     Example:
       >>> images, labels = jnp.ones((4, 8, 8, 3)), jnp.arange(4)
@@ -48,4 +55,4 @@ def mix_batch(
       ((4, 8, 8, 3), (4, 4))
     """
     mix = sampler(key, positions("mix_batch", images))
-    return applied(mix, images, labels, num_classes, smoothing, dtype, other)
+    return apply_mix(mix, images, labels, num_classes, smoothing, dtype, other)

@@ -6,7 +6,7 @@ from jax.typing import DTypeLike
 from jaxtyping import ArrayLike, PRNGKeyArray, PyTree
 
 from jax_mixup._entry import calls_back
-from jax_mixup.recipes._call import applied, leaf_shape
+from jax_mixup.recipes._call import apply_mix, leaf_shape
 from jax_mixup.samplers.mixup import sample_mixup
 
 
@@ -29,26 +29,33 @@ def mixup(
 
     Args:
       key: a PRNG key.
-      images: arrays [B, ...] or a PyTree of them: images, tables, sound, embeddings.
-      labels: as in `blend_labels`.
-      alpha: concentration of λ; may be traced; <= 0 is off.
-      num_classes, smoothing: as in `blend_labels`.
-      dtype: as in `blend`; integer images need it.
-      other: (images, labels) of a second batch of the same shapes, whose row i is mixed into row i.
-      **options: `lam_law`, `per`, `pairing` of `sample_mixup`.
+      images: arrays [B, ...], or a PyTree of them: images, tables, sound or embeddings.
+      labels: class ids i[B], which need `num_classes`, or floats [B, ...]: soft labels, multi-hot
+        labels or regression targets; or a PyTree of them.
+      alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
+        traced; 0 turns mixing off.
+      num_classes: K, the number of classes, for class ids.
+      smoothing: ε in [0, 1] of label smoothing, applied before mixing; it may be traced.
+      dtype: dtype of the mixed images, by default their own. Integer images need one: a float
+        dtype, or their own, in which values are rounded.
+      other: (images, labels) of a second batch of the same shapes: example i is mixed with its
+        example i in place of the partner.
+      **options: other options of `sample_mixup`: `lam_law`, `per`, `pairing`.
 
     Returns:
-      (images, labels), mixed.
+      The mixed images and the mixed labels: f32[B, K] for class ids, else of the shape of `labels`.
 
     Raises:
-      TypeError, ValueError: as the three functions do.
+      TypeError: If images are integer or bool and `dtype` is not given, or labels are bool.
+      ValueError: If class ids come without `num_classes`, the shapes of `other` differ, or an
+        option is out of range.
 
     Example:
       >>> x, y = jm.mixup(jax.random.key(0), jnp.ones((4, 9)), jnp.arange(4), num_classes=4)
       >>> x.shape, y.shape
       ((4, 9), (4, 4))
 
-    Zhang et al. 2018, arXiv:1710.09412; see `sample_mixup`.
+    Zhang et al. 2018, arXiv:1710.09412.
     """
     mix = sample_mixup(key, leaf_shape("mixup", images)[:1], alpha=alpha, **options)
-    return applied(mix, images, labels, num_classes, smoothing, dtype, other)
+    return apply_mix(mix, images, labels, num_classes, smoothing, dtype, other)

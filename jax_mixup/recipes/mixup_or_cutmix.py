@@ -6,7 +6,7 @@ from jax.typing import DTypeLike
 from jaxtyping import ArrayLike, PRNGKeyArray, PyTree
 
 from jax_mixup._entry import calls_back
-from jax_mixup.recipes._call import applied, positions
+from jax_mixup.recipes._call import apply_mix, positions
 from jax_mixup.samplers.mixup_or_cutmix import sample_mixup_or_cutmix
 
 
@@ -24,26 +24,36 @@ def mixup_or_cutmix(
     other: tuple[PyTree, PyTree] | None = None,
     **options: Any,
 ) -> tuple[PyTree, PyTree]:
-    """Mix a batch and its labels by CutMix or by mixup, drawn anew each time.
+    """Mix a batch and its labels by CutMix or by mixup, drawn again in each call.
 
         x̃ᵢ = m ⊙ xᵢ + (1 - m) ⊙ xₚ,  m = 1[outside a box] or λ
 
     Args:
       key: a PRNG key.
-      images: as in `cutmix`.
-      labels: as in `blend_labels`.
-      mixup_alpha, cutmix_alpha: concentrations; may be traced; <= 0 is off.
-      num_classes, smoothing: as in `blend_labels`.
-      dtype: as in `blend`; integer images need it.
-      other: (images, labels) of a second batch of the same shapes, whose row i is mixed into row i.
-      **options: `switch_prob`, `prob`, `box`, `lam_law`, `per`, `pairing` of
-        `sample_mixup_or_cutmix`.
+      images: arrays [B, *spatial, C] with channels last, or a PyTree of arrays that start with the
+        same B and spatial axes. If channels come first, move them, `jnp.moveaxis(images, 1, -1)`,
+        and back afterwards.
+      labels: class ids i[B], which need `num_classes`, or floats [B, ...]: soft labels, multi-hot
+        labels or regression targets; or a PyTree of them.
+      mixup_alpha, cutmix_alpha: concentration of λ ~ Beta(α, α) for each method: small values mix
+        little, 1 makes λ uniform. Both may be traced. 0 turns a method off: what is drawn for it
+        stays unmixed.
+      num_classes: K, the number of classes, for class ids.
+      smoothing: ε in [0, 1] of label smoothing, applied before mixing; it may be traced.
+      dtype: dtype of the mixed images, by default their own. Integer images need one: a float
+        dtype, or their own, in which values are rounded.
+      other: (images, labels) of a second batch of the same shapes: example i is mixed with its
+        example i in place of the partner.
+      **options: other options of `sample_mixup_or_cutmix`: `switch_prob`, `prob`, `lam_law`, `box`,
+        `per`, `pairing`.
 
     Returns:
-      (images, labels), mixed.
+      The mixed images and the mixed labels: f32[B, K] for class ids, else of the shape of `labels`.
 
     Raises:
-      TypeError, ValueError: as the three functions do.
+      TypeError: If images are integer or bool and `dtype` is not given, or labels are bool.
+      ValueError: If class ids come without `num_classes`, images seem to have channels first, the
+        shapes of `other` differ, or an option is out of range.
 
     Example:
       >>> images, labels = jnp.ones((4, 8, 8, 3)), jnp.arange(4)
@@ -51,7 +61,7 @@ def mixup_or_cutmix(
       >>> x.shape, y.shape
       ((4, 8, 8, 3), (4, 10))
 
-    See `sample_mixup_or_cutmix`.
+    The defaults are those of DeiT, Touvron et al. 2021, arXiv:2012.12877.
     """
     mix = sample_mixup_or_cutmix(
         key,
@@ -60,4 +70,4 @@ def mixup_or_cutmix(
         cutmix_alpha=cutmix_alpha,
         **options,
     )
-    return applied(mix, images, labels, num_classes, smoothing, dtype, other)
+    return apply_mix(mix, images, labels, num_classes, smoothing, dtype, other)

@@ -1,4 +1,4 @@
-"""RandomMix in one call: one of four recipes, drawn each time."""
+"""RandomMix in one call: one of four methods, drawn in each call."""
 
 from functools import partial
 from typing import Any
@@ -30,23 +30,36 @@ def randommix(
     dtype: DTypeLike | None = None,
     other: tuple[PyTree, PyTree] | None = None,
 ) -> tuple[PyTree, PyTree]:
-    """Mix a batch and its labels by mixup, CutMix, FMix or ResizeMix, drawn anew each time.
+    """Mix a batch and its labels by mixup, CutMix, FMix or ResizeMix, drawn again in each call.
 
         x̃, ỹ = recipeₖ(x, y; α),  P(k) = probs[k], α ~ U{alphas}
 
-    One branch of a switch runs, so that the dear ones cost only when drawn.
+    Only the branch that is drawn runs, so that an expensive method takes time only when drawn.
 
     Args:
       key: a PRNG key.
-      images, labels, num_classes, smoothing, dtype, other: as in `cutmix`.
-      probs: of the four, in this order.
-      alphas: what α is drawn from.
+      images: arrays [B, *spatial, C] with channels last, or a PyTree of arrays that start with the
+        same B and spatial axes. If channels come first, move them, `jnp.moveaxis(images, 1, -1)`,
+        and back afterwards.
+      labels: class ids i[B], which need `num_classes`, or floats [B, ...]: soft labels, multi-hot
+        labels or regression targets; or a PyTree of them.
+      probs: the probabilities of the four methods, in this order.
+      alphas: the values that α is drawn from, for the three methods that have one.
+      num_classes: K, the number of classes, for class ids.
+      smoothing: ε in [0, 1] of label smoothing, applied before mixing; it may be traced.
+      dtype: dtype of the mixed images, by default their own. Integer images need one: a float
+        dtype, or their own, in which values are rounded.
+      other: (images, labels) of a second batch of the same shapes: example i is mixed with its
+        example i in place of the partner.
 
     Returns:
-      (images, labels), mixed.
+      The mixed images and the mixed labels: f32[B, K] for class ids, else of the shape of `labels`.
 
     Raises:
-      TypeError, ValueError: as the recipes do; also for `probs` that are no four numbers of sum 1.
+      TypeError: If images are integer or bool and `dtype` is not given, or labels are bool.
+      ValueError: If class ids come without `num_classes`, images seem to have channels first, the
+        shapes of `other` differ, an option is out of range, or `probs` are not four numbers that
+        sum to 1.
 
     Example:
       >>> images, labels = jnp.ones((4, 8, 8, 3)), jnp.arange(4)

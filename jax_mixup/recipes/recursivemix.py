@@ -1,4 +1,4 @@
-"""RecursiveMix in one call: a batch mixed with the last one."""
+"""RecursiveMix in one call: a batch is mixed with the last one."""
 
 from typing import Any
 
@@ -29,23 +29,33 @@ def recursivemix(
     dtype: DTypeLike | None = None,
     **options: Any,
 ) -> tuple[PyTree, PyTree]:
-    """Mix a batch with what the last step trained on, which was mixed so too.
+    """Mix a batch with the mixed batch of the last step.
 
         x̃ᵗ = xᵗ outside a box and x̃ᵗ⁻¹, resized, inside;  ỹᵗ = λ yᵗ + (1 - λ) ỹᵗ⁻¹;  λ ~ U(1-s, 1)
 
     Args:
       key: a PRNG key.
-      images, labels, num_classes, dtype: as in `cutmix`.
-      previous: what the last call gave: the state to carry. At first the batch itself, with soft
-        labels.
-      share: s, the most that the box covers, before it is clipped; may be traced; 0 is off.
-      **options: `box`, `per` of `sample_cutmix`.
+      images: arrays [B, *spatial, C] with channels last, or a PyTree of arrays that start with the
+        same B and spatial axes. If channels come first, move them, `jnp.moveaxis(images, 1, -1)`,
+        and back afterwards.
+      labels: class ids i[B], which need `num_classes`, or floats [B, ...]: soft labels, multi-hot
+        labels or regression targets; or a PyTree of them.
+      previous: the result of the last call, which the training loop carries. In the first step it
+        is the batch itself, with soft labels.
+      share: s, the largest fraction that the box covers before it is clipped; it may be traced; 0
+        turns mixing off.
+      num_classes: K, the number of classes, for class ids.
+      dtype: dtype of the mixed images, by default their own. Integer images need one: a float
+        dtype, or their own, in which values are rounded.
+      **options: other options of `sample_cutmix`: `box`, `per`.
 
     Returns:
-      (images, labels), mixed: the next call's `previous`.
+      The mixed images and labels, which are `previous` in the next call.
 
     Raises:
-      TypeError, ValueError: as the functions do; also where `previous` has other shapes.
+      TypeError: If images are integer or bool and `dtype` is not given, or labels are bool.
+      ValueError: If class ids come without `num_classes`, images seem to have channels first, the
+        shapes of `previous` differ, or an option is out of range.
 
     Example:
       >>> images, labels = jnp.ones((4, 8, 8, 3)), jnp.arange(4)
@@ -54,12 +64,13 @@ def recursivemix(
       >>> carry[0].shape, carry[1].shape
       ((4, 8, 8, 3), (4, 10))
 
-    Yang et al. 2022, arXiv:2203.06844. Their second loss, on the features in the box (`pool_given`)
-    against what was predicted for them before, is the user's.
+    Yang et al. 2022, arXiv:2203.06844. Their second loss compares the prediction for the features
+    in the box (`pool_given`) with the prediction for the same image one step earlier; it is left to
+    the user.
     """
     _checks.share("recursivemix", "share", share)
     law = uniform(1 - share, 1.0)
     mix = sample_cutmix(key, positions("recursivemix", images), lam_law=law, **options)
-    given = jax.tree.map(lambda x, last: jnp.asarray(last).astype(x.dtype), images, previous[0])
-    mixed = blend(mix, images, other=fit_partner(mix, images, other=given), dtype=dtype)
+    last = jax.tree.map(lambda x, last: jnp.asarray(last).astype(x.dtype), images, previous[0])
+    mixed = blend(mix, images, other=fit_partner(mix, images, other=last), dtype=dtype)
     return mixed, blend_labels(mix, labels, other=previous[1], num_classes=num_classes)

@@ -31,14 +31,26 @@ def resizemix(
 
     Args:
       key: a PRNG key.
-      images, labels, num_classes, smoothing, dtype, other: as in `cutmix`.
-      **options: `scale`, `box`, `per`, `pairing` of `sample_resizemix`.
+      images: arrays [B, *spatial, C] with channels last, or a PyTree of arrays that start with the
+        same B and spatial axes. If channels come first, move them, `jnp.moveaxis(images, 1, -1)`,
+        and back afterwards.
+      labels: class ids i[B], which need `num_classes`, or floats [B, ...]: soft labels, multi-hot
+        labels or regression targets; or a PyTree of them.
+      num_classes: K, the number of classes, for class ids.
+      smoothing: ε in [0, 1] of label smoothing, applied before mixing; it may be traced.
+      dtype: dtype of the mixed images, by default their own. Integer images need one: a float
+        dtype, or their own, in which values are rounded.
+      other: (images, labels) of a second batch of the same shapes: example i is mixed with its
+        example i in place of the partner.
+      **options: options of `sample_resizemix`: `scale`, `box`, `per`, `pairing`.
 
     Returns:
-      (images, labels), mixed.
+      The mixed images and the mixed labels: f32[B, K] for class ids, else of the shape of `labels`.
 
     Raises:
-      TypeError, ValueError: as the functions do.
+      TypeError: If images are integer or bool and `dtype` is not given, or labels are bool.
+      ValueError: If class ids come without `num_classes`, images seem to have channels first, the
+        shapes of `other` differ, or an option is out of range.
 
     Example:
       >>> images, labels = jnp.ones((4, 8, 8, 3)), jnp.arange(4)
@@ -46,12 +58,12 @@ def resizemix(
       >>> x.shape, y.shape
       ((4, 8, 8, 3), (4, 10))
 
-    Qin et al. 2020, arXiv:2012.11101; see `sample_resizemix`.
+    Qin et al. 2020, arXiv:2012.11101.
     """
     mix = sample_resizemix(key, positions("resizemix", images), **options)
-    pictures, theirs = (None, None) if other is None else other
-    fitted = fit_partner(mix, images, other=pictures)
+    other_images, other_labels = (None, None) if other is None else other
+    fitted = fit_partner(mix, images, other=other_images)
     mixed = blend(mix, images, other=fitted, dtype=dtype)
     return mixed, blend_labels(
-        mix, labels, other=theirs, num_classes=num_classes, smoothing=smoothing
+        mix, labels, other=other_labels, num_classes=num_classes, smoothing=smoothing
     )

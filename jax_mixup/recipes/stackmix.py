@@ -1,4 +1,4 @@
-"""StackMix in one call: two examples, one after the other."""
+"""StackMix in one call: two examples are joined into one input."""
 
 import jax
 import jax.numpy as jnp
@@ -25,23 +25,28 @@ def stackmix(
     smoothing: ArrayLike = 0.0,
     other: tuple[PyTree, PyTree] | None = None,
 ) -> tuple[PyTree, PyTree]:
-    """Put each example beside another: an input twice as long, whose label is half each.
+    """Put each example next to another: the input is twice as long, its label half of each.
 
         x̃ᵢ = [xᵢ; xₚ],  ỹᵢ = ½ yᵢ + ½ yₚ,  p a random permutation
 
     Args:
       key: a PRNG key.
       images: arrays [B, ...] of any dtype, or a PyTree of them.
-      labels, num_classes, smoothing: as in `blend_labels`.
-      axis: along which they are put together, 1 or more.
-      other: (images, labels) of a second batch, to append in place of the partners.
+      labels: class ids i[B], which need `num_classes`, or floats [B, ...]: soft labels, multi-hot
+        labels or regression targets; or a PyTree of them.
+      axis: the axis of the images along which they are joined, 1 or more.
+      num_classes: K, the number of classes, for class ids.
+      smoothing: ε in [0, 1] of label smoothing, applied before mixing; it may be traced.
+      other: (images, labels) of a second batch, which are joined in place of the partners.
 
     Returns:
-      (images, labels); the images are twice as long along `axis`.
+      The joined images, twice as long along `axis`, and the mixed labels: f32[B, K] for class ids,
+      else of the shape of `labels`.
 
     Raises:
-      TypeError, ValueError: as `blend_labels` does; also for an axis that is not one of the
-        images' after the first.
+      TypeError: If labels are bool.
+      ValueError: If class ids come without `num_classes`, or `axis` is not an axis of the images
+        after the first.
 
     Example:
       >>> images, labels = jnp.ones((4, 8, 8, 3)), jnp.arange(4)
@@ -49,22 +54,21 @@ def stackmix(
       >>> x.shape, y.shape
       ((4, 16, 8, 3), (4, 10))
 
-    Chen et al. 2022, arXiv:2011.12618. At test time they put an example beside itself.
+    Chen et al. 2022, arXiv:2011.12618. At test time they put an example next to itself.
     """
     batch, *rest = leaf_shape("stackmix", images)
     _checks.axes("stackmix", (axis,), len(rest))
     key, key_pairs = jax.random.split(key)
     pairing = permutation(key_pairs, batch)
     mix = sample_mixup(key, (batch,), lam_law=constant(0.5), pairing=pairing)
-    pictures, theirs = (None, None) if other is None else other
-    pictures = take_partner(mix, images) if other is None else pictures
-    stacked = _appended(images, pictures, axis=axis)
+    other_images, other_labels = (take_partner(mix, images), None) if other is None else other
+    stacked = _append(images, other_images, axis=axis)
     return stacked, blend_labels(
-        mix, labels, other=theirs, num_classes=num_classes, smoothing=smoothing
+        mix, labels, other=other_labels, num_classes=num_classes, smoothing=smoothing
     )
 
 
 @on_any_mesh
-def _appended(images: PyTree, pictures: PyTree, *, axis: int) -> PyTree:
+def _append(images: PyTree, other: PyTree, *, axis: int) -> PyTree:
     append = lambda x, other: jnp.concatenate([jnp.asarray(x), jnp.asarray(other)], axis=axis)
-    return jax.tree.map(append, images, pictures)
+    return jax.tree.map(append, images, other)

@@ -100,8 +100,8 @@ MUTANTS = [
     mutant("recipes/randommix.py", "jnp.asarray(alphas, ", "jnp.asarray(alphas[:1], ", RANDOMMIX),
     mutant(
         "recipes/stackmix.py",
-        "other=theirs, num_classes=num_classes, smoothing=smoothing",
-        "other=theirs, num_classes=num_classes",
+        "other=other_labels, num_classes=num_classes, smoothing=smoothing",
+        "other=other_labels, num_classes=num_classes",
         "insets::test_stackmix_by_hand",
     ),
     mutant(

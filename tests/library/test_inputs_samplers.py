@@ -568,7 +568,7 @@ def test_layers_stay_hard_and_static_where_all_are():
 
 
 def test_pairs_need_one_mutual_pairing():
-    sentence = "per='pair' for mixes of several pairings.*per='example'"
+    sentence = "per='pair' for mixes with different pairings.*per='example'"
     two = [jm.sample_mixup, partial(jm.sample_cutmix, pairing=jm.neighbours())]
     refused("one_of got " + sentence, lambda: jm.one_of(two, (0.5, 0.5), per="pair")(KEY, SHAPE))
     refused(sentence, lambda: jm.sometimes(jm.sample_ricap, 0.5, per="pair")(KEY, SHAPE))
