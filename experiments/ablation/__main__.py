@@ -13,7 +13,7 @@ of mixup, or its interval holds 0.
 """
 
 import dataclasses
-from collections.abc import Callable
+import functools
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from rich.console import Console
 
 from experiments.ablation import variants
 from experiments.ablation.variants import ANY, MIXED, PARTNERS, one_label, variant
@@ -29,10 +28,13 @@ from experiments.core import classify
 from experiments.core.seeds import epoch_trainer
 from experiments.core.step import Recipe
 from experiments.data.digits import digits
-from experiments.data.split import split
+from experiments.data.split import Split, split
 from experiments.harness import cli, plots
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
+from experiments.harness.jobs import Task, Work
+from experiments.harness.rules import Claim, Rule, within
+from experiments.harness.runs import Run, seed_results
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import ERRORS, ERRORS_CAPTION, SCORES, SCORES_CAPTION, Column, Table
 
 
 class Method(NamedTuple):
@@ -74,14 +76,14 @@ for name in ("mixup α=1", "inputs only", "argmax", "one label", "mixup α=8"):
     METHODS[f"{name}, weight decay 1"] = METHODS[name]._replace(weight_decay=1.0)
 SHOWN = tuple(name for name in METHODS if ", " not in name)  # in the picture and in README.md
 MAIN, GROUPS = "40 % noise", {"40 % noise": 0.4, "0 % noise": 0.0}
-TABLE = report.Table(
+TABLE = Table(
     columns=(
-        *report.ERRORS,
-        report.Column("wrong", "train_wrong"),
-        *report.SCORES,
+        *ERRORS,
+        Column("wrong", "train_wrong"),
+        *SCORES,
     ),
-    caption=f"Rows without α: α = 1. {report.ERRORS_CAPTION} wrong: training error in % on wrong "
-    f"labels; high means not memorised. {report.SCORES_CAPTION}",
+    caption=f"Rows without α: α = 1. {ERRORS_CAPTION} wrong: training error in % on wrong "
+    f"labels; high means not memorised. {SCORES_CAPTION}",
     methods=SHOWN,
 )
 
@@ -94,10 +96,21 @@ class Config:
     """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
     smoke: cli.Flag = False
     """Two epochs and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
-    seeds: int = 10
+    seeds: cli.Seeds = 10
     """How many paired seeds, two or more."""
-    epochs: int = 60
+    epochs: cli.Count = 60
     """How long each network trains."""
+
+
+RULE = Rule(
+    "40 % noise, points above mixup α=1: inputs only {0}, argmax {1}, one label {2}. "
+    "Pass rule: {verdict}.",
+    (
+        Claim(MAIN, "mixup α=1", over="inputs only"),
+        Claim(MAIN, "mixup α=1", over="argmax"),
+        Claim(MAIN, "mixup α=1", over="one label", holds=within(2, or_interval=True)),
+    ),
+)
 
 
 def recipe_of(dropout: float, method: Method) -> Recipe:
@@ -111,45 +124,49 @@ def recipe_of(dropout: float, method: Method) -> Recipe:
     )
 
 
-def make_work(config: Config) -> Callable[..., list[dict]]:
+def make_work(config: Config) -> Work:
     """The function that trains all seeds of one row in one group."""
-    keys = jax.vmap(jax.random.key)(jnp.arange(config.seeds))
-    half = lambda noise: lambda key: split(key, *digits(), train=898, noise=noise)
-    data = {group: jax.vmap(half(noise))(keys) for group, noise in GROUPS.items()}
-    studies = {rate: epoch_trainer(partial(recipe_of, rate), batch=50) for rate in (0.0, 0.5)}
+    trainers = {rate: epoch_trainer(partial(recipe_of, rate), batch=50) for rate in (0.0, 0.5)}
 
-    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
-        given, method = data[job[0]], METHODS[job[1]]
-        study = studies[method.dropout]  # dropout's draws would slow all other rows
-        state, scores = study.fit(method, given, epochs=config.epochs, tick=tick)
-        missed = study.apply(method, state, given.x).argmax(-1) != given.y
+    @functools.cache
+    def data(group: str) -> Split:
+        keys = jax.vmap(jax.random.key)(jnp.arange(config.seeds))
+        half = partial(split, train=898, noise=GROUPS[group])
+        x, y = digits()
+        return jax.vmap(lambda key: half(key, x, y))(keys)
+
+    def work(task: Task) -> list[dict]:
+        given, method = data(task.group), METHODS[task.method]
+        trainer = trainers[method.dropout]  # dropout's draws would slow all other rows
+        state, scores = trainer.fit(method, given, epochs=config.epochs, tick=task.tick)
+        missed = trainer.apply(method, state, given.x).argmax(-1) != given.y
         wrong = (missed & given.wrong).sum(1) / given.wrong.sum(1)  # NaN where none is
-        return report.seed_results(scores, {"train_wrong": wrong})
+        return seed_results(scores, {"train_wrong": wrong})
 
     return work
 
 
-def judge(runs: list[report.Run]) -> str:
-    names = ("inputs only", "argmax", "one label")
-    worse = [report.paired(runs, MAIN, name, "mixup α=1") for name in names]
-    (inputs, a), (argmax, b), (one, c) = worse
-    passed = inputs > a and argmax > b and (abs(one) < 2 or abs(one) < c)
-    shown = ", ".join(f"{n} {w:+.1f} ± {h:.1f}" for n, (w, h) in zip(names, worse, strict=True))
-    return f"{MAIN}, points above mixup α=1: {shown}. Pass rule: {'PASS' if passed else 'FAIL'}."
+def plot(path: Path, title: str, runs: list[Run], methods: list[str]) -> None:
+    plots.gains(path, title, runs, list(SHOWN))
 
 
 def main(config: Config) -> int:
     """Train what is missing, then print and write the comparison."""
-    config = cli.smoke(config, epochs=2, seeds=2) if config.smoke else config
-    methods = [name for name in METHODS if not (config.smoke and METHODS[name].dropout)]
-    console, jobs = Console(), [(group, name) for group in GROUPS for name in methods]
-    path, settings = config.out / "runs.jsonl", {"experiment": "ablation", "epochs": config.epochs}
-    runs = sweep.run(console, path, settings, jobs, config.seeds, config.epochs, make_work(config))
-    title = f"Mixup changed in one place, digits, {config.seeds} paired seeds"
-    plot = lambda path, title, runs, methods: plots.gains(path, title, runs, list(SHOWN))
-    shown = {"table": TABLE, "plot": plot, "verdict": "" if config.smoke else judge(runs)}
-    report.write(config.out, console, title, runs, methods, **shown)
-    return 0
+    config = cli.ready(config, epochs=2, seeds=2)
+    study = Study(
+        out=config.out,
+        title=f"Mixup changed in one place, digits, {config.seeds} paired seeds",
+        settings={"experiment": "ablation", "epochs": config.epochs},
+        groups=GROUPS,
+        methods=[name for name in METHODS if not (config.smoke and METHODS[name].dropout)],
+        seeds=config.seeds,
+        ticks=config.epochs,
+        work=make_work(config),
+        table=TABLE,
+        plot=plot,
+        rule=None if config.smoke else RULE,
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

@@ -18,40 +18,40 @@ Pass rule, fixed before the run: the rule's mean regret is below that of every c
 """
 
 import dataclasses
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array
-from rich.console import Console
+from jaxtyping import Array, PRNGKeyArray
 
 import jax_mixup as jm
-from experiments.alpha import rule as derive
+from experiments.alpha import rule
 from experiments.core import classify
 from experiments.core.classify import by_shape
 from experiments.core.seeds import epoch_trainer
 from experiments.core.step import Recipe
 from experiments.data import digits, split
 from experiments.harness import cli, plots
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
+from experiments.harness.jobs import Task, Work
+from experiments.harness.rules import passed
+from experiments.harness.runs import Run, by_seed, seed_results
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import Column, Table
 from experiments.models.mlp import MLP
 
 ALPHAS = (0, 0.1, 0.2, 0.5, 1, 2, 4, 8, 16, 32)
 METHODS = {f"α={alpha}" if alpha else "plain": alpha for alpha in ALPHAS}
 RATES = {f"{rate} % noise": rate / 100 for rate in (0, 20, 40, 60)}
-TABLE = report.Table(
+TABLE = Table(
     columns=(
-        report.Column("last", "last_error"),
-        report.Column("best", "best_error"),
-        report.Column("gain", "last_error", gain=True),
-        report.Column("NLL", "nll", digits=2),
-        report.Column("ECE", "ece"),
-        report.Column("gap", "gap"),
+        Column("last", "last_error"),
+        Column("best", "best_error"),
+        Column("gain", "last_error", gain=True),
+        Column("NLL", "nll", digits=2),
+        Column("ECE", "ece"),
+        Column("gap", "gap"),
     ),
     caption="last, best: test error in %, at the last epoch and at the best one, which is chosen "
     "on the test set. gain: points of last error below plain training, paired by seed. ECE, gap "
@@ -67,9 +67,9 @@ class Config:
     """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
     smoke: cli.Flag = False
     """Two epochs and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
-    seeds: int = 10
+    seeds: cli.Seeds = 10
     """How many paired seeds, two or more."""
-    epochs: int = 80
+    epochs: cli.Count = 80
     """How long each network trains."""
     widths: tuple[int, ...] = (8, 32, 128)
     """Of both hidden layers."""
@@ -83,32 +83,39 @@ def recipe_of(width: int, alpha: Array) -> Recipe:
     )
 
 
-def make_work(config: Config, cells: dict[str, tuple[int, str]]) -> Callable[..., list[dict]]:
+def make_work(config: Config, cells: dict[str, tuple[int, str]]) -> Work:
     """The function that trains all seeds of one α in one cell."""
-    x, y = digits.digits()
-    keys = jax.vmap(jax.random.key)(jnp.arange(config.seeds))
-    take = lambda key, noise: split.split(key, x, y, train=len(y) // 2, noise=noise)
-    halves = jax.jit(jax.vmap(take, in_axes=(0, None)))
-    data = {rate: halves(keys, noise) for rate, noise in RATES.items()}
-    studies = {w: epoch_trainer(partial(recipe_of, w), batch=50) for w in config.widths}
+    trainers = {
+        width: epoch_trainer(partial(recipe_of, width), batch=50) for width in config.widths
+    }
 
-    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
-        (width, rate), alpha = cells[job[0]], METHODS[job[1]]
-        _, scores = studies[width].fit(alpha, data[rate], epochs=config.epochs, tick=tick)
-        return report.seed_results(scores, {})
+    @jax.jit
+    @partial(jax.vmap, in_axes=(0, None))
+    def halves(key: PRNGKeyArray, noise: float) -> split.Split:
+        x, y = digits.digits()
+        return split.split(key, x, y, train=len(y) // 2, noise=noise)
+
+    def work(task: Task) -> list[dict]:
+        (width, rate), alpha = cells[task.group], METHODS[task.method]
+        data = halves(task.keys, RATES[rate])
+        _, scores = trainers[width].fit(alpha, data, epochs=config.epochs, tick=task.tick)
+        return seed_results(scores, {})
 
     return work
 
 
-def judge(cells: dict[str, tuple[int, str]], runs: list[report.Run]) -> str:
+def verdict(cells: dict[str, tuple[int, str]], runs: list[Run]) -> str:
     """The rule, what it costs, what a constant α costs, and the verdict."""
-    mean = lambda *job: np.mean([*report.by_seed(runs, job[0], job[1], "last_error").values()])
-    errors = np.array([[mean(cell, method) for method in METHODS] for cell in cells])
+
+    def error(group: str, method: str) -> float:
+        return float(np.mean([*by_seed(runs, group, method, "last_error").values()]))
+
+    errors = np.array([[error(cell, method) for method in METHODS] for cell in cells])
     offered = np.log2(np.maximum(ALPHAS, 0.05))
     features = np.array([[1, RATES[rate], np.log2(width)] for width, rate in cells.values()])
-    a, b, c = rule = derive.fit_rule(features, offered, errors)
-    missed = np.sqrt(np.mean((offered[errors.argmin(axis=1)] - features @ rule) ** 2))
-    regret = derive.regrets(features, offered, errors)
+    a, b, c = fitted = rule.fit_rule(features, offered, errors)
+    missed = np.sqrt(np.mean((offered[errors.argmin(axis=1)] - features @ fitted) ** 2))
+    regret = rule.regrets(features, offered, errors)
     constant = (errors - errors.min(axis=1, keepdims=True)).mean(axis=0)
     costs = ", ".join(f"{name} {cost:.2f}" for name, cost in zip(METHODS, constant, strict=True))
     return (
@@ -116,11 +123,13 @@ def judge(cells: dict[str, tuple[int, str]], runs: list[report.Run]) -> str:
         f"it misses log₂ of the best α by {missed:.1f} (root mean square). Its mean regret for the "
         f"cell left out is {regret.mean():.2f} points, at most {regret.max():.1f}; that of a "
         f"constant: {costs}. Pass rule (mean regret below every constant's): "
-        f"{'PASS' if regret.mean() < constant.min() else 'FAIL'}."
+        f"{passed(regret.mean() < constant.min())}."
     )
 
 
-def plot(cells: dict[str, tuple[int, str]], path: Path, title: str, runs: list[report.Run]) -> None:
+def plot(
+    cells: dict[str, tuple[int, str]], path: Path, title: str, runs: list[Run], methods: list[str]
+) -> None:
     """Error against α, with a panel for each width and a line for each noise."""
     turned, x, panels = [], {}, {}
     for run in runs:
@@ -136,18 +145,22 @@ def plot(cells: dict[str, tuple[int, str]], path: Path, title: str, runs: list[r
 
 def main(config: Config) -> int:
     """Train what is missing, then print and write the comparison and the rule."""
-    if config.smoke:
-        config = cli.smoke(config, epochs=2, seeds=2, widths=(8,))
+    config = cli.ready(config, epochs=2, seeds=2, widths=(8,))
     cells = {f"width {w}, {rate}": (w, rate) for w in config.widths for rate in RATES}
-    console, jobs = Console(), [(cell, method) for cell in cells for method in METHODS]
-    path, settings = config.out / "runs.jsonl", {"experiment": "alpha", "epochs": config.epochs}
-    work = make_work(config, cells)
-    runs = sweep.run(console, path, settings, jobs, config.seeds, config.epochs, work)
-    title = f"Digits by α, width and noise, {config.seeds} paired seeds, {config.epochs} epochs"
-    picture = lambda path, title, runs, methods: plot(cells, path, title, runs)
-    options = {"table": TABLE, "plot": picture, "verdict": judge(cells, runs)}
-    report.write(config.out, console, title, runs, list(METHODS), **options)
-    return 0
+    study = Study(
+        out=config.out,
+        title=f"Digits by α, width and noise, {config.seeds} paired seeds, {config.epochs} epochs",
+        settings={"experiment": "alpha", "epochs": config.epochs},
+        groups=cells,
+        methods=METHODS,
+        seeds=config.seeds,
+        ticks=config.epochs,
+        work=make_work(config, cells),
+        table=TABLE,
+        plot=partial(plot, cells),
+        rule=partial(verdict, cells),
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

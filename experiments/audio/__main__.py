@@ -20,21 +20,24 @@ speakers below plain training with the usual augmentation; the paired 95 % inter
 """
 
 import dataclasses
-from collections.abc import Callable
+import functools
 from functools import partial
 from pathlib import Path
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
-from rich.console import Console
 
 from experiments.audio import train
 from experiments.audio.train import ROADS, Method
 from experiments.core.loop import Stop
 from experiments.data import spoken
 from experiments.harness import cli, plots
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
+from experiments.harness.jobs import Task, Work
+from experiments.harness.rules import Claim, Rule
+from experiments.harness.runs import Run, seed_results
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import ERRORS, ERRORS_CAPTION, Table
 
 ONE, TWO = "one digit", "two digits at once"
 ROAD = {name: Method(road=i) for i, name in enumerate(ROADS)}
@@ -49,9 +52,9 @@ GROUPS = {
     ONE: [name for name in METHODS if name != UNION],
     TWO: ["augmentation", "mixup waveforms", UNION],
 }
-TABLE = report.Table(
-    columns=report.ERRORS,
-    caption=f"{report.ERRORS_CAPTION} The error is the share of digits not found, in clips of the "
+TABLE = Table(
+    columns=ERRORS,
+    caption=f"{ERRORS_CAPTION} The error is the share of digits not found, in clips of the "
     "two speakers left out; of two digits at once, those not among the two largest outputs. Seeds "
     "share speakers, so that their intervals are a little too narrow.",
     options="--data spoken_digits_8khz.npz",
@@ -69,55 +72,80 @@ class Config:
     """The .npz file of recordings."""
     smoke: cli.Flag = False
     """One epoch of a tiny network on generated tones, into OUT/smoke: shows that all works."""
-    seeds: int = 6
+    seeds: cli.Seeds = 6
     """How many paired seeds, two or more."""
-    epochs: int = 8
+    epochs: cli.Count = 8
     """How long each network trains."""
-    batch: int = 50
+    batch: cli.Count = 50
     """Clips a step."""
-    width: int = 8
+    width: cli.Count = 8
     """Channels of the first layer."""
-    size: int = 5120
+    size: Annotated[int, cli.Whole(1280, 1280)] = 5120
     """Samples of a clip, a multiple of 1280."""
 
 
-def judge(runs: list[report.Run]) -> str:
-    gain, half = report.paired(runs, ONE, "augmentation", "mixup waveforms")
-    return (
-        "Pass rule (one digit: mixup of waveforms below plain training with augmentation, interval "
-        f"above 0): {gain:.1f} ± {half:.1f} points, {'PASS' if gain - half > 0 else 'FAIL'}."
-    )
+RULE = Rule(
+    "Pass rule (one digit: mixup of waveforms below plain training with augmentation, interval "
+    "above 0): {0:.1f} points, {verdict}.",
+    (Claim(ONE, "mixup waveforms", over="augmentation"),),
+)
+
+
+def recordings(config: Config) -> spoken.Recordings:
+    if config.smoke:
+        return spoken.generated(config.size)
+    if config.data is None:
+        raise Stop(f"audio got no --data; it needs {spoken.NEEDED}.")
+    with cli.one_sentence():
+        return spoken.load(str(config.data), config.size)
+
+
+def make_work(config: Config, folds: Any, steps: int) -> Work:
+    """The function that trains all seeds of one method in one group."""
+
+    @functools.cache
+    def trainer_of(group: str) -> Any:
+        return train.study(group == TWO, steps=steps, batch=config.batch, width=config.width)
+
+    def work(task: Task) -> list[dict]:
+        sizes = {"steps": steps, "every": steps // config.epochs}
+        trainer, method = trainer_of(task.group), METHODS[task.method]
+        _, scores = trainer.fit(method, folds, **sizes, tick=task.tick)
+        return seed_results(scores, {})
+
+    return work
 
 
 def main(config: Config) -> int:
     """Train what is missing, then print and write the comparison."""
-    if config.smoke:
-        config = cli.smoke(config, epochs=1, seeds=2, batch=20, width=2, size=1280)
-    elif config.data is None:
-        raise Stop(f"audio got no --data; it needs {spoken.NEEDED}.")
-    smoke, size = config.smoke, config.size
-    data = spoken.generated(size) if smoke else spoken.load(str(config.data), size)
+    config = cli.ready(config, epochs=1, seeds=2, batch=20, width=2, size=1280)
+    data = recordings(config)
     folds = jax.tree.map(jnp.asarray, spoken.folds(data, config.seeds))
-    epoch, console = folds[0].y.shape[1] // config.batch, Console()
-    sizes = {"batch": config.batch, "width": config.width}
-    steps = config.epochs * epoch
-    studies = {group: train.study(group == TWO, steps=steps, **sizes) for group in GROUPS}
+    steps = config.epochs * (folds[0].y.shape[1] // config.batch)
 
-    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
-        done = {"steps": steps, "every": epoch, "tick": tick}
-        _, scores = studies[job[0]].fit(METHODS[job[1]], folds, **done)
-        return report.seed_results(scores, {})
+    def hear(runs: list[Run]) -> str:
+        train.hear(config.out, data)
+        return "Also written: spectra.png and mixes.wav"
 
-    settings = {"experiment": "audio", "epochs": config.epochs, "size": size} | sizes
-    jobs = [(group, name) for group, names in GROUPS.items() for name in names]
-    path = config.out / "runs.jsonl"
-    runs = sweep.run(console, path, settings, jobs, config.seeds, steps, work)
-    train.hear(config.out, data)
-    title = f"Spoken digits, speakers left out, {config.seeds} paired seeds, {config.epochs} epochs"
-    shown = {"table": TABLE, "plot": partial(plots.curves, main_group=ONE)}
-    shown["verdict"] = "" if smoke else judge(runs)
-    report.write(config.out, console, title, runs, list(METHODS), **shown)
-    return 0
+    sizes = {"epochs": config.epochs, "size": config.size}
+    sizes |= {"batch": config.batch, "width": config.width}
+    study = Study(
+        out=config.out,
+        title=f"Spoken digits, speakers left out, {config.seeds} paired seeds, {config.epochs} "
+        "epochs",
+        settings={"experiment": "audio"} | sizes,
+        groups=GROUPS,
+        methods=METHODS,
+        jobs=[(group, name) for group, names in GROUPS.items() for name in names],
+        seeds=config.seeds,
+        ticks=steps,
+        work=make_work(config, folds, steps),
+        table=TABLE,
+        plot=partial(plots.curves, main_group=ONE),
+        rule=None if config.smoke else RULE,
+        more=hear,
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

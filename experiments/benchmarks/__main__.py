@@ -21,7 +21,8 @@ from rich.table import Table
 from experiments.benchmarks import cases, goals, peers, timing
 from experiments.benchmarks.goals import Results
 from experiments.harness import cli
-from experiments.harness import runs as report
+from experiments.harness.runs import append_runs, machine, rounded
+from experiments.harness.tables import markdown_row
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -116,11 +117,11 @@ def run(config: Config, console: Console) -> tuple[Results, dict[str, dict[str, 
             few = min(rounds, 3) if name.startswith("1,000,000") else rounds  # seconds each
             results[name] = timing.measure(timed, rounds=few)
         settings = {"experiment": "benchmarks", "rounds": few, "versions": versions()}
-        same = {"settings": settings, "group": name, "machine": report.machine()}
-        report.append_runs(
+        same = {"settings": settings, "group": name, "machine": machine()}
+        append_runs(
             config.out / "runs.jsonl",
             [
-                same | {"method": row} | {key: report.rounded(x) for key, x in result.items()}
+                same | {"method": row} | {key: rounded(x) for key, x in result.items()}
                 for row, result in results[name].items()
             ],
         )
@@ -161,15 +162,13 @@ def table(name: str, rows: dict, missing: dict[str, str]) -> Table:
 def write(config: Config, results: Results, missing: dict) -> None:
     """table.md and plot.png of this run."""
     text = [f"{facts()}.\n"]
-    text += ["**Goals**\n", report.markdown_row(("goal", "measured", "limit", ""))]
-    text += [report.markdown_row(["---"] * 4), *map(report.markdown_row, goals.judged(results))]
+    text += ["**Goals**\n", markdown_row(("goal", "measured", "limit", ""))]
+    text += [markdown_row(["---"] * 4), *map(markdown_row, goals.judged(results))]
     for group, rows in results.items():
-        text += [f"\n**{group}**\n", report.markdown_row(("", *HEADER))]
-        text += [report.markdown_row(["---"] * 5)]
-        text += [report.markdown_row((row, *cells(result))) for row, result in rows.items()]
-        text += [
-            report.markdown_row((row, "-", why, "", "")) for row, why in missing[group].items()
-        ]
+        text += [f"\n**{group}**\n", markdown_row(("", *HEADER))]
+        text += [markdown_row(["---"] * 5)]
+        text += [markdown_row((row, *cells(result))) for row, result in rows.items()]
+        text += [markdown_row((row, "-", why, "", "")) for row, why in missing[group].items()]
     (config.out / "table.md").write_text("\n".join(text) + "\n")
     plot(config.out / "plot.png", results)
 
@@ -177,7 +176,7 @@ def write(config: Config, results: Results, missing: dict) -> None:
 def facts() -> str:
     """Machine and versions, in words."""
     named = (f"{name} {version}" for name, version in versions().items())
-    return f"{', '.join(report.machine().values())}; {', '.join(named)}"
+    return f"{', '.join(machine().values())}; {', '.join(named)}"
 
 
 def plot(path: Path, results: Results) -> None:
@@ -219,7 +218,7 @@ def plot(path: Path, results: Results) -> None:
 
 def main(config: Config) -> int:
     """Time everything, print it, and say which goals this run met."""
-    config = cli.smoke(config) if config.smoke else config
+    config = cli.ready(config)
     console = Console()
     console.print(facts())
     results, missing = run(config, console)

@@ -10,7 +10,6 @@ Goal: at most 2 x mixup per batch for what draws from the key alone, but for FMi
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,11 +19,15 @@ from jaxtyping import Array, PRNGKeyArray
 from rich.console import Console
 
 import jax_mixup as jm
+from experiments import catalogue
 from experiments.benchmarks import __main__ as benchmarks
 from experiments.benchmarks import cases, timing
+from experiments.draws import Draw, Options
 from experiments.harness import cli
-from experiments.harness import runs as report
+from experiments.harness.runs import append_runs, machine, rounded
+from experiments.harness.tables import markdown_row
 
+TIME = "2 min"
 TYPES = "u8 to f32"
 LIMIT = 2.0
 EXEMPT = ("FMix", "CowMix")  # an FFT and a sort of all positions
@@ -32,61 +35,24 @@ HEADER = ("needs", "passes", "x mixup, per batch", "quartiles", "per example", "
 
 
 class Case(NamedTuple):
-    """A method as `(key, shape or saliency) -> mix`, or `(key, images) -> (mix, other)`."""
+    """A draw of the catalogue."""
 
-    sampler: Callable
-    needs: str = "key"
-    passes: str = "0"
-    other: bool = False  # gives the partner's rows, moved, beside the mix
-
-
-def resized(method: str, key: PRNGKeyArray, x: Array, per: str = "batch") -> tuple[jm.Mix, Array]:
-    mix = jm.sample_resizemix(key, x.shape[:-1], per=per)
-    return mix, jm.fit_partner(mix, x, method=method)
+    draw: Draw
+    options: Options
+    needs: str
 
 
-def snapped(key: PRNGKeyArray, x: Array, saliency: Array) -> tuple[jm.Mix, Array]:
-    mix, source, _ = jm.sample_snapmix(key, saliency)
-    return mix, jm.fit_partner(mix, x, source=source)
-
-
-def boxes(key: PRNGKeyArray, shape: tuple[int, ...], **options: Any) -> tuple[jm.Mix, ...]:
-    first, second = jax.random.split(key)
-    lower = jm.sample_cutmix(first, shape, pairing=jm.roll(1), **options)
-    return jm.overlay(lower, jm.sample_cutmix(second, shape, pairing=jm.roll(2), **options))
-
-
-GRADIENT = "1 forward, 1 backward"
-SPECTRAL = "0 (spectral residual), or as above"
+PASSES = {
+    "spectral": "0 (spectral residual), or as above",
+    "gradient": "1 forward, 1 backward",
+    "features": "1 forward, frozen",
+    "cam": "1 forward",
+}
 CASES = {
-    "mixup": Case(jm.sample_mixup),
-    "CutMix": Case(jm.sample_cutmix),
-    "mixup or CutMix": Case(jm.sample_mixup_or_cutmix),
-    "FMix": Case(jm.sample_fmix),
-    "ResizeMix": Case(partial(resized, "linear"), other=True),
-    "ResizeMix, nearest": Case(partial(resized, "nearest"), other=True),
-    "GridMix 4 x 4": Case(partial(jm.sample_gridmix, grid=(4, 4))),
-    "GridMixup": Case(jm.sample_gridmixup),
-    "SmoothMix": Case(jm.sample_smoothmix),
-    "HMix": Case(jm.sample_hmix),
-    "GMix": Case(jm.sample_gmix),
-    "CowMix": Case(jm.sample_cowmix),
-    "TokenMix": Case(partial(jm.sample_tokenmix, grid=(14, 14))),
-    "SpecMix": Case(jm.sample_specmix),
-    "FadeMixUp": Case(jm.sample_fademix),
-    "VH-mixup": Case(jm.sample_vhmixup),
-    "noisy mixup": Case(jm.sample_noisymixup),
-    "random pixels": Case(jm.sample_gridmix),
-    "RICAP": Case(jm.sample_ricap),
-    "3 rows, Dirichlet": Case(jm.sample_dirichlet),
-    "3 rows, boxes": Case(boxes),
-    "PatchUp, of inputs": Case(jm.sample_patchup),
-    "SaliencyMix": Case(jm.sample_saliencymix, "saliency", SPECTRAL),
-    "Attentive CutMix": Case(jm.sample_attentive_cutmix, "features", "1 forward, frozen"),
-    "GuidedMixup": Case(jm.sample_guidedmixup, "saliency", SPECTRAL),
-    "Saliency Grafting": Case(jm.sample_grafting, "saliency", GRADIENT),
-    "Puzzle Mix, 8 x 8": Case(jm.sample_puzzlemix, "saliency", GRADIENT),
-    "SnapMix": Case(snapped, "class activation", "1 forward", other=True),
+    name: Case(draw, options, method.needs if draw.follows else "key")
+    for method in catalogue.methods()
+    for draw in method.draws
+    for name, options in draw.costs.items()
 }
 
 
@@ -104,18 +70,11 @@ class Config:
 
 def step(case: Case, per: str | None, classes: int) -> Callable:
     """Draw, blend, normalise, dense labels."""
-    options = {} if per is None else {"per": per}
+    options = dict(case.options) if per is None else {**case.options, "per": per}
 
     def prepare(key: PRNGKeyArray, images: Array, ids: Array, saliency: Array) -> Any:
-        other = None
-        if case.other:
-            followed = () if case.needs == "key" else (saliency,)
-            mix, other = case.sampler(key, images, *followed, **options)
-        elif case.needs == "key":
-            mix = case.sampler(key, images.shape[:-1], **options)
-        else:
-            mix = case.sampler(key, saliency)
-        mixed = cases.finish(TYPES, jm.blend(mix, images, other=other, dtype=jnp.float32))
+        mix, own, other = case.draw(key, images, made=saliency, **options)
+        mixed = cases.finish(TYPES, jm.blend(mix, own, other=other, dtype=jnp.float32))
         return mixed, jm.blend_labels(mix, ids, num_classes=classes)
 
     return prepare
@@ -139,7 +98,7 @@ def cells(name: str, results: dict[str, dict[str, Any]]) -> list[str]:
     shown = plain or each
     return [
         case.needs,
-        case.passes,
+        PASSES.get(case.draw.follows, "0"),
         f"{plain['ratio']:.2f}" if plain else "",
         f"{shown['low']:.2f} to {shown['high']:.2f}",
         f"{each['ratio']:.2f}",
@@ -161,7 +120,7 @@ def judge(results: dict[str, dict[str, Any]]) -> str:
 
 def main(config: Config) -> int:
     """Time everything, and write the table."""
-    config = cli.smoke(config, rounds=2) if config.smoke else config
+    config = cli.ready(config, rounds=2)
     names = ["mixup", "ResizeMix", "RICAP", "SaliencyMix"] if config.smoke else list(CASES)
     console = Console()
     timing.keep_memory()
@@ -170,16 +129,16 @@ def main(config: Config) -> int:
     with console.status("timing"):
         results = timing.measure(timed, rounds=config.rounds)
     settings = {"experiment": "costs", "rounds": config.rounds, "versions": benchmarks.versions()}
-    same = {"settings": settings, "group": "64 x 224 x 224 x 3", "machine": report.machine()}
+    same = {"settings": settings, "group": "64 x 224 x 224 x 3", "machine": machine()}
     lines = [
-        same | {"method": row} | {key: report.rounded(x) for key, x in result.items()}
+        same | {"method": row} | {key: rounded(x) for key, x in result.items()}
         for row, result in results.items()
     ]
-    report.append_runs(config.out / "runs.jsonl", lines)
-    text = [report.markdown_row(("method", *HEADER)), report.markdown_row(["---"] * 8)]
-    text += [report.markdown_row((name, *cells(name, results))) for name in names]
+    append_runs(config.out / "runs.jsonl", lines)
+    text = [markdown_row(("method", *HEADER)), markdown_row(["---"] * 8)]
+    text += [markdown_row((name, *cells(name, results))) for name in names]
     verdict = "" if config.smoke else judge(results)
-    page = f"{', '.join(report.machine().values())}.\n\n{verdict}\n\n" + "\n".join(text) + "\n"
+    page = f"{', '.join(machine().values())}.\n\n{verdict}\n\n" + "\n".join(text) + "\n"
     (config.out / "table.md").write_text(page)
     console.print(page, markup=False, soft_wrap=True)
     console.print(f"Written: runs.jsonl and table.md in {config.out}")

@@ -37,11 +37,13 @@ from experiments.core import classify
 from experiments.core.epochs import train_steps
 from experiments.core.step import Metrics, State, init
 from experiments.harness import cli
-from experiments.harness import runs as report
+from experiments.harness.runs import append_runs, machine
+from experiments.harness.tables import markdown_row
 from experiments.models.preact import PreActResNet
 
 GOAL, OURS = 1.3, "JAX"
 FULL, TINY = ((2, 2, 2, 2), 64), ((1,), 4)  # the model's stages, and the first one's width
+TIME = "minutes, on a GPU"
 NORMALISE = lambda x: (x - 120) / 62  # of JAX's and PyTorch's arrays
 HEADER = ("", "", "images/s", "JAX, x as many", "quartiles")
 
@@ -124,13 +126,12 @@ def verdict(results: dict[str, dict[str, dict[str, Any]]], backend: str) -> str:
 
 def main(config: Config) -> int:
     """Time all rows at each batch size; print and write them."""
-    if config.smoke:
-        config = cli.smoke(config, batches=(8,), images=16, rounds=2)
+    config = cli.ready(config, batches=(8,), images=16, rounds=2)
     console, rng = Console(), np.random.default_rng(0)
     x = rng.integers(0, 256, (config.images, 32, 32, 3), np.uint8)
     y = rng.integers(0, 10, config.images, np.int32)
     settings = {"experiment": "throughput", "images": config.images, "rounds": config.rounds}
-    machine = report.machine() | {"torch": f"torch {peers.versions()['torch']}"}
+    host = machine() | {"torch": f"torch {peers.versions()['torch']}"}
     results, shown = {}, Table(*HEADER, box=SIMPLE_HEAD)
     for batch in config.batches:
         group, runs = f"batch {batch}", []
@@ -138,16 +139,16 @@ def main(config: Config) -> int:
             own, size = ours(config, batch, x, y)
             rows = {OURS: own, **dict(theirs(config, batch, x, y, size))}
             results[group] = timing.measure(rows, rounds=config.rounds, seconds=0)
-        same = {"settings": settings | {"parameters": size}, "machine": machine}
+        same = {"settings": settings | {"parameters": size}, "machine": host}
         for name, row in results[group].items():
             speed = config.images // batch * batch / row["ms"] * 1e3
             runs.append({**same, "group": group, "method": name, "images_per_second": speed, **row})
             quartiles = f"{row['low']:.2f} to {row['high']:.2f}"
             shown.add_row(group, name, f"{speed:,.0f}", f"{row['ratio']:.2f}", quartiles)
-        report.append_runs(config.out / "runs.jsonl", runs)
+        append_runs(config.out / "runs.jsonl", runs)
     cells = [HEADER, ["---"] * len(HEADER), *zip(*(c.cells for c in shown.columns), strict=True)]
-    facts = ["", verdict(results, jax.default_backend()), "", f"{', '.join(machine.values())}."]
-    text = "\n".join([*map(report.markdown_row, cells), *facts])
+    facts = ["", verdict(results, jax.default_backend()), "", f"{', '.join(host.values())}."]
+    text = "\n".join([*map(markdown_row, cells), *facts])
     (config.out / "table.md").write_text(text + "\n")
     console.print(shown, *facts[1:], f"Written: runs.jsonl and table.md in {config.out}", sep="\n")
     return 0

@@ -18,24 +18,27 @@ points.
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
-from rich.console import Console
 
 from experiments.core import metrics
 from experiments.core.methods import Method
 from experiments.data import strange
 from experiments.harness import cli, diagrams, digits_mlp
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
+from experiments.harness.choose import Choice
+from experiments.harness.jobs import Task, Work
+from experiments.harness.rules import Claim, Rule, below, within
+from experiments.harness.runs import PLAIN, seed_results
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import Column, Table
 
 METHODS = digits_mlp.METHODS | {
-    "stopped early": Method(),  # plain, for as many epochs as `settle` finds
+    "stopped early": Method(),  # plain, for as many epochs as `digits_mlp.search` finds
     "dropout 0.5": Method(dropout=0.5),
     "RegMixup α=10": Method(alpha=10.0, regmixup=True),
 }
@@ -44,17 +47,17 @@ RATES = {"0 % noise": 0.0, "40 % noise": 0.4}
 SCALED = ", scaled"  # behind the name of a group
 HELD = 300  # images of those that are not trained on, for the temperature
 UNITLESS = ("temperature", "bins")
-TABLE = report.Table(
+TABLE = Table(
     columns=(
-        report.Column("error", "last_error"),
-        report.Column("ECE", "ece"),
-        report.Column("gain", "ece", gain=True),
-        report.Column("gap", "gap"),
-        report.Column("NLL", "nll", digits=2),
-        report.Column("Brier", "brier", digits=3),
-        report.Column("photos", "photos_softmax_auroc"),
-        report.Column("energy", "photos_energy_auroc"),
-        report.Column("pixels", "shuffled_softmax_auroc"),
+        Column("error", "last_error"),
+        Column("ECE", "ece"),
+        Column("gain", "ece", gain=True),
+        Column("gap", "gap"),
+        Column("NLL", "nll", digits=2),
+        Column("Brier", "brier", digits=3),
+        Column("photos", "photos_softmax_auroc"),
+        Column("energy", "photos_energy_auroc"),
+        Column("pixels", "shuffled_softmax_auroc"),
     ),
     caption="error: of the test, %. ECE: expected calibration error in 15 bins, points. gain: "
     "points of ECE below the first method, paired by seed. gap: confidence - accuracy, points. "
@@ -71,6 +74,32 @@ class Config(digits_mlp.Config):
     """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
 
 
+def excess(group: str, over: str, less: str, **options: Any) -> Claim:
+    """That one method's ECE lies above another's."""
+    return Claim(group, less, over=over, key="ece", **options)
+
+
+CLEAN, NOISY = RATES
+RULE = Rule(
+    "Prediction, in points of ECE: {verdict}. (1) {held[0]}: with right labels mixup α=0.2, mixup "
+    "α=1, mixup α=8 have {0}, {1}, {2} more than plain training. (2) {held[1]}: at 40 % noise "
+    "plain training has {6} and mixup α=8 {7} more than mixup α=0.2. (3) {held[2]}: after scaling "
+    "mixup has {8.mean:+.1f}, {9.mean:+.1f}, {10.mean:+.1f}, {11.mean:+.1f}, {12.mean:+.1f}, "
+    "{13.mean:+.1f} more than plain training.",
+    (
+        *(excess(CLEAN, name, "plain") for name in digits_mlp.MIXUPS),
+        *(Claim(CLEAN, name, over=None, key="gap", holds=below()) for name in digits_mlp.MIXUPS),
+        *(excess(NOISY, name, "mixup α=0.2", part=1) for name in ("plain", "mixup α=8")),
+        *(
+            excess(rate + SCALED, name, "plain", holds=within(2), part=2)
+            for rate in RATES
+            for name in digits_mlp.MIXUPS
+        ),
+    ),
+    exceptions={2: 1},
+)
+
+
 @jax.jit
 @partial(jax.vmap, in_axes=(0, 0, 0, None))
 def measure(logits: Array, odd: dict[str, Array], y: Array, scaled: Array) -> dict[str, Array]:
@@ -84,66 +113,54 @@ def measure(logits: Array, odd: dict[str, Array], y: Array, scaled: Array) -> di
     return found | metrics.classification(inside, y)
 
 
-def make_work(config: Config, settled: dict) -> Callable[..., list[dict]]:
+def make_work(config: Config) -> Work:
     """The function that gives one method's runs in one group."""
 
     @functools.lru_cache(maxsize=1)  # the groups before and after scaling share their networks
-    def trained(name: str, rate: str) -> tuple[Array, dict[str, Array], Array]:
-        method = settled[rate, name].method if name in OPEN else METHODS[name]
+    def trained(name: str, rate: str, best: Choice | None) -> tuple[Array, dict, Array]:
+        method = METHODS[name] if best is None else best.numbers
+        epochs = best.epoch + 1 if best and name == "stopped early" else config.epochs
         data = digits_mlp.halves(config.seeds, RATES[rate])
-        study = digits_mlp.study_of(method.dropout, method.regmixup)
-        epochs = settled[rate, name].epochs if name == "stopped early" else config.epochs
-        state, _ = study.fit(method, data, epochs=epochs, tick=lambda n: None)
-        logits = partial(study.apply, method, state)
+        trainer = digits_mlp.study_of(method.dropout, method.regmixup)
+        state, _ = trainer.fit(method, data, epochs=epochs, tick=lambda n: None)
+        logits = partial(trainer.apply, method, state)
         odd = {name: logits(jax.vmap(kind)(data.x_test)) for name, kind in strange.KINDS.items()}
         return logits(data.x_test), odd, data.y_test
 
-    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
-        group, name = job
-        final = measure(*trained(name, group.removesuffix(SCALED)), group.endswith(SCALED))
-        tick(1)
-        scores, plain = {"error": final.pop("error")[:, None]}, (*report.PLAIN, *UNITLESS)
-        return report.seed_results(scores, final, plain=plain)
+    def work(task: Task) -> list[dict]:
+        rate, name = task.group.removesuffix(SCALED), task.method
+        networks = trained(name, rate, task.chosen.get((rate, name)))
+        final = measure(*networks, task.group.endswith(SCALED))
+        task.tick(1)
+        scores = {"error": final.pop("error")[:, None]}
+        return seed_results(scores, final, plain=(*PLAIN, *UNITLESS))
 
     return work
 
 
-def judge(runs: list[report.Run]) -> str:
-    """The prediction, part by part."""
-    more = lambda *names: report.paired(runs, *names, key="ece")  # ECE of one method over another's
-    gap = lambda name: report.mean_interval([*report.by_seed(runs, clean, name, "gap").values()])
-    mixups, (clean, noisy) = digits_mlp.MIXUPS, RATES
-    excess = [more(clean, name, "plain") for name in mixups]
-    first = all(d > h for d, h in excess) and all(g < -h for g, h in map(gap, mixups))
-    dips = [more(noisy, name, "mixup α=0.2") for name in ("plain", "mixup α=8")]
-    left = [more(rate + SCALED, name, "plain")[0] for rate in RATES for name in mixups]
-    parts = first, all(d > h for d, h in dips), sum(abs(d) > 2 for d in left) <= 1
-    shown = lambda pairs: ", ".join(f"{mean:+.1f} ± {half:.1f}" for mean, half in pairs)
-    held = [("does not hold", "holds")[part] for part in parts]
-    return (
-        f"Prediction, in points of ECE: {'PASS' if all(parts) else 'FAIL'}. (1) {held[0]}: with "
-        f"right labels {', '.join(mixups)} have {shown(excess)} more than plain training. (2) "
-        f"{held[1]}: at 40 % noise plain training has {shown(dips[:1])} and mixup α=8 "
-        f"{shown(dips[1:])} more than mixup α=0.2. (3) {held[2]}: after scaling mixup has "
-        f"{', '.join(f'{mean:+.1f}' for mean in left)} more than plain training."
-    )
-
-
 def main(config: Config) -> int:
     """Train what is missing, then print and write the comparison."""
-    config = cli.smoke(config, epochs=2, seeds=2) if config.smoke else config
-    console, sizes = Console(), {"seeds": config.seeds, "epochs": config.epochs}
-    chosen = config.out / "choose.jsonl"
-    settled = digits_mlp.settle(console, chosen, RATES, OPEN, score="nll", **sizes)
-    jobs = [(r + suffix, name) for r in RATES for name in METHODS for suffix in ("", SCALED)]
-    path, settings = config.out / "runs.jsonl", {"experiment": "calibration"} | sizes
-    work = make_work(config, settled)
-    runs = sweep.run(console, path, settings, jobs, config.seeds, 1, work)
-    title = f"Calibration on digits, {config.seeds} paired seeds, {config.epochs} epochs"
-    verdict = f"{judge(runs)} {digits_mlp.described(settled)}"
-    options = {"table": TABLE, "plot": diagrams.reliability, "verdict": verdict}
-    report.write(config.out, console, title, runs, list(METHODS), **options)
-    return 0
+    config = cli.ready(config, epochs=2, seeds=2)
+    sizes = {"seeds": config.seeds, "epochs": config.epochs}
+    groups = [rate + suffix for rate in RATES for suffix in ("", SCALED)]
+    study = Study(
+        out=config.out,
+        title=f"Calibration on digits, {config.seeds} paired seeds, {config.epochs} epochs",
+        settings={"experiment": "calibration"} | sizes,
+        groups=groups,
+        methods=METHODS,
+        jobs=[(r + suffix, name) for r in RATES for name in METHODS for suffix in ("", SCALED)],
+        seeds=config.seeds,
+        ticks=1,
+        work=make_work(config),
+        table=TABLE,
+        plot=diagrams.reliability,
+        rule=RULE,
+        search=digits_mlp.search(
+            OPEN, RATES, score="nll", seeds=config.seeds, epochs=config.epochs
+        ),
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

@@ -20,19 +20,22 @@ labels are random.
 """
 
 import dataclasses
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from rich.console import Console
 
 from experiments.cifar import recipe
+from experiments.core import loop
 from experiments.core.methods import Method
 from experiments.harness import cli, plots
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
+from experiments.harness.jobs import Task
+from experiments.harness.rules import passed
+from experiments.harness.runs import Run, by_seed
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import ERRORS, ERRORS_CAPTION, SCORES, SCORES_CAPTION, Column, Table
+from experiments.models import MODELS
 
 Usual = Literal["ERM 5e-4", "ERM 1e-4", "mixup", "CutMix", "mixup or CutMix"]
 ForNoise = Literal["mixup α=2", "mixup α=8", "mixup α=32", "dropout 0.5", "mixup α=8, dropout 0.3"]
@@ -51,10 +54,10 @@ NOISY_METHODS: dict[str, Method] = {
     "mixup α=8, dropout 0.3": Method(alpha=8.0, dropout=0.3, weight_decay=1e-4),
 }
 CUT = 0.18  # the pass rule's
-TABLE = report.Table(
-    columns=(*report.ERRORS, report.Column("train", "train_right"), *report.SCORES),
-    caption=f"{report.ERRORS_CAPTION} train: error in % on training images with right labels. "
-    f"{report.SCORES_CAPTION}",
+TABLE = Table(
+    columns=(*ERRORS, Column("train", "train_right"), *SCORES),
+    caption=f"{ERRORS_CAPTION} train: error in % on training images with right labels. "
+    f"{SCORES_CAPTION}",
     options="--data cifar10_jpeg.npz --subset 5000 --test 2000 --epochs 15 "
     '--methods "ERM 5e-4" mixup',
 )
@@ -72,52 +75,62 @@ class Config(recipe.Options):
     """Of experiments/models: cnn, preact18, preact34, wrn28_10, densenet190_40, ..."""
     methods: tuple[Usual | ForNoise, ...] = get_args(Usual)
     """What to compare; gains are over the first."""
-    seeds: int = 3
+    seeds: cli.Seeds = 3
     """How many paired seeds, two or more."""
     noise: float = 0.0
     """Share of the training labels to replace by random ones."""
 
 
-def judge(runs: list[report.Run], model: str) -> str:
+def verdict(runs: list[Run], model: str) -> str:
     """The pass rule's verdict, if its methods ran."""
-    seeds = {name: report.by_seed(runs, model, name, "last_error").values() for name in METHODS}
+    seeds = {name: by_seed(runs, model, name, "last_error").values() for name in METHODS}
     errors = {name: np.mean(list(values)) for name, values in seeds.items() if values}
     plain = sorted((error, name) for name, error in errors.items() if "ERM" in name)
     if not plain or "mixup" not in errors:
         return ""
     (error, name), mixed = plain[0], errors["mixup"]
-    cut = 1 - mixed / error
+    cut = float(1 - mixed / error)
     return (
         f"Pass rule ({model}: mixup's mean error at least {CUT:.0%} below that of the better ERM, "
-        f"which is {name}): {error:.2f} % to {mixed:.2f} %, {cut:.1%} less, "
-        f"{'PASS' if cut >= CUT else 'FAIL'}."
+        f"which is {name}): {error:.2f} % to {mixed:.2f} %, {cut:.1%} less, {passed(cut >= CUT)}."
     )
 
 
 def main(config: Config) -> int:
     """Train what is missing, then print and write the comparison."""
     small = {"data": None, "subset": 384, "epochs": 2, "seeds": 2, "methods": ("ERM 5e-4", "mixup")}
-    config = cli.smoke(config, **small) if config.smoke else config
-    console, data = Console(), recipe.read(config)
+    config = cli.ready(config, **small)
+    if unknown := sorted(set(config.models) - set(MODELS)):
+        raise loop.Stop(f"--models got {unknown}; it needs some of {', '.join(MODELS)}.")
+    data = recipe.read(config)
     title = recipe.title(config, data)
     settings = {"experiment": "cifar", "data": title} | recipe.defining(config)
     settings["noise"] = config.noise
     train_all = recipe.make_work(config, data, config.out, config.seeds, settings)
 
-    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[report.Run]:
-        model, name = job
-        method = (METHODS | NOISY_METHODS)[name]
-        return train_all(job, model, method, tick, noise=config.noise)
+    def work(task: Task) -> list[Run]:
+        method = (METHODS | NOISY_METHODS)[task.method]
+        job = task.group, task.method
+        return train_all(job, task.group, method, task.tick, noise=config.noise)
 
-    jobs = [(model, name) for model in config.models for name in config.methods]
-    path, ticks = config.out / "runs.jsonl", config.seeds * config.epochs
-    runs = sweep.run(console, path, settings, jobs, config.seeds, ticks, work)
+    def rule(runs: list[Run]) -> str:
+        return "\n".join(verdict(runs, model) for model in config.models)
+
     noise = f", {config.noise:.0%} of the labels random" if config.noise else ""
-    title = f"{title}{noise}, {config.seeds} paired seeds, {config.epochs} epochs"
-    shown = {"table": TABLE, "plot": partial(plots.curves, main_group=config.models[0])}
-    shown["verdict"] = "" if config.smoke else "\n".join(judge(runs, m) for m in config.models)
-    report.write(config.out, console, title, runs, list(config.methods), **shown)
-    return 0
+    study = Study(
+        out=config.out,
+        title=f"{title}{noise}, {config.seeds} paired seeds, {config.epochs} epochs",
+        settings=settings,
+        groups=config.models,
+        methods=config.methods,
+        seeds=config.seeds,
+        ticks=config.seeds * config.epochs,
+        work=work,
+        table=TABLE,
+        plot=partial(plots.curves, main_group=config.models[0]),
+        rule=None if config.smoke else rule,
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

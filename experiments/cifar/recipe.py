@@ -28,8 +28,8 @@ from experiments.data import augment, images
 from experiments.data.digits import digits
 from experiments.data.split import Split, corrupt
 from experiments.harness import cli
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
+from experiments.harness.jobs import Job
+from experiments.harness.runs import Run, seed_results
 
 DISPATCHES = 5  # an epoch's, or the next number that divides its steps
 
@@ -133,7 +133,7 @@ def recipe_of(
 
 def make_work(
     options: Options, data: images.Images, out: Path, seeds: int, settings: dict[str, Any]
-) -> Callable[..., list[report.Run]]:
+) -> Callable[..., list[Run]]:
     """The function that trains all seeds of a method, each with checkpoints in a folder in `out`.
 
     Args:
@@ -156,8 +156,8 @@ def make_work(
         )
 
     def work(
-        job: sweep.Job, model: str, method: Method, tick: Callable[[int], None], *, noise: float
-    ) -> list[report.Run]:
+        job: Job, model: str, method: Method, tick: Callable[[int], None], *, noise: float
+    ) -> list[Run]:
         full = settings | {"group": job[0], "method": job[1], "noise": noise}
         folder, trained = out / _plain(job[0]) / _plain(job[1]), trainer(model, method.dropout)
         curves, finals = [], []
@@ -172,7 +172,7 @@ def make_work(
             )
         scores = {name: np.stack([curve[name] for curve in curves]) for name in curves[0]}
         right, wrong = np.transpose(finals)
-        return report.seed_results(scores, {"train_right": right, "train_wrong": wrong})
+        return seed_results(scores, {"train_right": right, "train_wrong": wrong})
 
     return work
 

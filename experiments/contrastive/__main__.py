@@ -22,18 +22,20 @@ import dataclasses
 import itertools
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
+from typing import Annotated, Any
 
 from experiments.contrastive import losses, train
 from experiments.contrastive.train import Candidate
-from experiments.core import loop
 from experiments.data import few
-from experiments.harness import choose, cli, plots
-from experiments.harness import runs as report
+from experiments.harness import cli, plots
+from experiments.harness.choose import Scores, by_last_error
+from experiments.harness.jobs import Task
+from experiments.harness.rules import Claim, Rule
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import Column, Table
 
 MAIN = "50 labels"
+SIZES = (20, 50, 100, 800)  # of the digits: how many labels the probes learn from
 PENALTIES = (0.01, 0.1, 1.0)
 SEARCH = tuple(itertools.product((0.1, 0.2, 0.5), PENALTIES))
 METHODS: dict[str, Any] = {
@@ -47,12 +49,12 @@ METHODS["pixels"] = {f"pixels r={r}": Candidate(penalty=r) for r in PENALTIES}
 METHODS["supervised"] = {
     f"supervised, weight decay {w}": Candidate("supervised", decay=w) for w in (1e-4, 1.0)
 }
-TABLE = report.Table(
+TABLE = Table(
     columns=(
-        report.Column("linear", "last_error"),
-        report.Column("gain", "last_error", gain=True),
-        report.Column("neighbour", "nearest_error"),
-        report.Column("neighbour's gain", "nearest_error", gain=True),
+        Column("linear", "last_error"),
+        Column("gain", "last_error", gain=True),
+        Column("neighbour", "nearest_error"),
+        Column("neighbour's gain", "nearest_error", gain=True),
     ),
     caption="linear, neighbour: test error in % of a linear probe and of the nearest neighbour on "
     "frozen features; supervised: of the network itself, and of the neighbour on its features. "
@@ -70,56 +72,65 @@ class Config:
     """Pictures, as cifar10, or what else `experiments.data.images` reads; for a GPU."""
     smoke: cli.Flag = False
     """A few steps of two methods, into OUT/smoke: shows that everything works, and nothing else."""
-    seeds: int = 10
+    seeds: cli.Seeds = 10
     """How many paired seeds, two or more."""
-    steps: int = 1500
+    steps: Annotated[int, cli.Whole(4, 4)] = 1500
     """How long each network trains, a multiple of 4."""
 
 
-def sized(data: str | None) -> few.Pool:
-    """The digits, or pictures, with the numbers of labels to probe with."""
-    try:
-        pool = few.pool(data)
-    except (OSError, ValueError) as error:
-        raise loop.Stop(str(error)) from error
-    return pool._replace(sizes=(20, 50, 100, 800)) if data is None else pool
-
-
-def judge(runs: list[report.Run]) -> str:
-    gain, half = report.paired(runs, MAIN, "SimCLR", "i-Mix")
-    return (
-        f"Pass rule (50 labels: i-Mix's linear probe below SimCLR's, interval above 0): "
-        f"{gain:+.1f} ± {half:.1f} points, {'PASS' if gain > half else 'FAIL'}."
-    )
+RULE = Rule(
+    "Pass rule (50 labels: i-Mix's linear probe below SimCLR's, interval above 0): {0} points, "
+    "{verdict}.",
+    (Claim(MAIN, "i-Mix", over="SimCLR"),),
+)
 
 
 def main(config: Config) -> int:
     """Choose, learn and probe what is missing, then print, write and draw the comparison."""
-    pool, methods = sized(config.data), METHODS
+    config, methods = cli.ready(config, seeds=2, steps=8), METHODS
+    with cli.one_sentence():
+        pool = few.pool(config.data)
+    if config.data is None:
+        pool = pool._replace(sizes=SIZES)
     if config.smoke:
-        config, pool = cli.smoke(config, seeds=2, steps=8), pool._replace(sizes=pool.sizes[:2])
+        pool = pool._replace(sizes=pool.sizes[:2])
         methods = {name: dict([*METHODS[name].items()][:1]) for name in ("SimCLR", "i-Mix")}
     groups = {f"{n} labels": n for n in pool.sizes}
     learner = train.learner(pool, seeds=config.seeds, steps=config.steps)
 
-    def work(group: str, how: Any, first: int, tick: choose.Tick) -> Any:
-        n = groups[group]
-        linear, near = train.errors(learner(how, n, first), n, penalty=how.penalty)
-        tick(1)
+    def fit(how: Candidate, task: Task) -> Scores:
+        n = groups[task.group]
+        features = learner(how, n, task.seeds.start)
+        linear, near = train.errors(features, n, penalty=how.penalty)
+        task.tick(1)
         return {"error": linear[:, None]}, {"nearest_error": near}
 
-    settings = {"experiment": "contrastive", "data": pool.title, "steps": config.steps}
-    console, sizes = Console(), {"seeds": config.seeds, "epochs": 1}
-    runs = choose.run(console, config.out, settings, groups, methods, work=work, **sizes)
-    panels = {"linear probe": "last_error", "nearest neighbour": "nearest_error"}
-    axes = {"x": groups, "xlabel": "labels", "ylabel": "test error, %", "log": True}
-    title = f"{pool.title}, features without labels, {config.seeds} paired seeds"
-    chosen = dict.fromkeys(f"{run['group']}: {run['chosen']}" for run in runs)
-    shown = {"table": TABLE, "plot": partial(plots.against, panels=panels, **axes)}
-    verdict = judge(runs) if MAIN in groups and not config.smoke else ""
-    shown["verdict"] = f"{verdict} Chosen on other draws: {'; '.join(chosen)}.".strip()
-    report.write(config.out, console, title, runs, list(methods), **shown)
-    return 0
+    search, work = by_last_error(
+        methods, fit, said=lambda job, best: f"{job[0]}: {best.name}", other="draws"
+    )
+    plot = partial(
+        plots.against,
+        x=groups,
+        panels={"linear probe": "last_error", "nearest neighbour": "nearest_error"},
+        xlabel="labels",
+        ylabel="test error, %",
+        log=True,
+    )
+    study = Study(
+        out=config.out,
+        title=f"{pool.title}, features without labels, {config.seeds} paired seeds",
+        settings={"experiment": "contrastive", "data": pool.title, "steps": config.steps},
+        groups=groups,
+        methods=methods,
+        seeds=config.seeds,
+        ticks=1,
+        work=work,
+        table=TABLE,
+        plot=plot,
+        rule=RULE if MAIN in groups and not config.smoke else None,
+        search=search,
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

@@ -17,20 +17,22 @@ and the paired 95 % interval lies above 0.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import jax
 import numpy as np
-from rich.console import Console
 
-from experiments.core import loop
 from experiments.data import digits, scenes
 from experiments.detection import train
 from experiments.detection.train import KINDS, Data, Method, Setting
 from experiments.harness import cli
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
+from experiments.harness.jobs import Task, Work
+from experiments.harness.rules import Claim, Rule
+from experiments.harness.runs import Run, rounded
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import Column, Table
 
 GROUPS = {"scenes as they are": 0.0, "with shifts and scales": 1.0}
 MAIN = "with shifts and scales"
@@ -41,12 +43,12 @@ METHODS = {
     "mosaic": Method(kind=KINDS.index("mosaic")),
 }
 CHECKS = 4  # how often the loss is measured
-TABLE = report.Table(
+TABLE = Table(
     columns=(
-        report.Column("AP", "ap"),
-        report.Column("gain", "missed", gain=True),
-        report.Column("train loss", "train_loss", digits=2),
-        report.Column("test loss", "test_loss", digits=2),
+        Column("AP", "ap"),
+        Column("gain", "missed", gain=True),
+        Column("train loss", "train_loss", digits=2),
+        Column("test loss", "test_loss", digits=2),
     ),
     caption="AP: average precision at IoU 0.5 in %, mean over classes, on test scenes. gain: "
     "points of AP above the first method, paired by seed. train loss: over the last quarter, on "
@@ -62,16 +64,22 @@ class Config:
     """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
     smoke: cli.Flag = False
     """A few steps on a few scenes and two seeds, into OUT/smoke: shows that all works."""
-    seeds: int = 5
+    seeds: cli.Seeds = 5
     """How many paired seeds, two or more."""
-    steps: int = 1000
+    steps: Annotated[int, cli.Whole(CHECKS, CHECKS)] = 1000
     """How long each network trains; a multiple of 4."""
-    scenes: int = 200
+    scenes: cli.Count = 200
     """To learn from."""
-    test: int = 200
+    test: cli.Count = 200
     """To test on."""
-    batch: int = 16
+    batch: cli.Count = 16
     """Scenes a step."""
+
+
+RULE = Rule(
+    f"Points of AP that mixup gains {MAIN}: {{0}}. Pass rule (interval above 0): {{verdict}}.",
+    (Claim(MAIN, "mixup", key="missed"),),
+)
 
 
 def drawn(config: Config, seed: int) -> Data:
@@ -79,75 +87,70 @@ def drawn(config: Config, seed: int) -> Data:
     x, y = digits.digits()
     rng = np.random.default_rng(seed)
     mine, other = np.split(rng.permutation(len(y)), [len(y) // 2])
-    make = lambda rows, count: scenes.compose(rng, x[rows], y[rows], count)
-    return Data(make(mine, config.scenes), make(other, config.test))
+    return Data(
+        scenes.compose(rng, x[mine], y[mine], config.scenes),
+        scenes.compose(rng, x[other], y[other], config.test),
+    )
 
 
-def make_work(config: Config) -> Callable[..., list[dict]]:
+def make_work(config: Config) -> Work:
     """The function that trains all seeds of one method in one group."""
-    study = train.study_of(Setting(digits.NUM_CLASSES, config.batch, config.steps))
+    trainer = train.study_of(Setting(digits.NUM_CLASSES, config.batch, config.steps))
 
     @functools.cache
     def data() -> Data:
         every = [drawn(config, seed) for seed in range(config.seeds)]
         return jax.tree.map(lambda *parts: np.stack(parts), *every)
 
-    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
-        group, name = job
-        method = METHODS[name]._replace(jitter=GROUPS[group])
+    def work(task: Task) -> list[dict]:
+        method = METHODS[task.method]._replace(jitter=GROUPS[task.group])
         length = {"steps": config.steps, "every": config.steps // CHECKS}
-        state, scores = study.fit(method, data(), **length, tick=tick)
-        found = jax.tree.map(np.asarray, study.apply(method, state, data()))
+        state, scores = trainer.fit(method, data(), **length, tick=task.tick)
+        found = jax.tree.map(np.asarray, trainer.apply(method, state, data()))
         results = []
         for seed in range(config.seeds):
             mine, test = jax.tree.map(lambda a, seed=seed: a[seed], (found, data().test))
             ap = 100 * scenes.average_precision(mine, test)
             numbers = {"ap": ap, "missed": 100 - ap, "test_loss": scores["loss"][seed, -1]}
             numbers["train_loss"] = scores["train_loss"][seed, -1]
-            results.append({"seed": seed} | {k: report.rounded(v) for k, v in numbers.items()})
+            results.append({"seed": seed} | {k: rounded(v) for k, v in numbers.items()})
         first = jax.tree.map(lambda a: a[0, 0], found)  # what is drawn
-        results[0]["found"] = [report.rounded(part, 3) for part in first]
+        results[0]["found"] = [rounded(part, 3) for part in first]
         return results
 
     return work
 
 
-def paired(runs: list[report.Run], group: str, method: str) -> tuple[float, float]:
-    return report.paired(runs, group, "plain", method, "missed")
-
-
-def picture(config: Config, path: Path, title: str, runs: list[report.Run]) -> None:
+def picture(config: Config, path: Path, title: str, runs: list[Run], methods: list[str]) -> None:
     shown = [run for run in runs if run["seed"] == 0 and run["group"] == MAIN]
     found = {run["method"]: run["found"] for run in shown if run["method"] in ("plain", "mixup")}
-    names = {group: ", shifts" if strength else "" for group, strength in GROUPS.items()}
-    rows = [(m + names[g], *paired(runs, g, m)) for g in GROUPS for m in list(METHODS)[1:]]
+    rows = [
+        (method + ", shifts" * bool(strength), gain.mean, gain.half)
+        for group, strength in GROUPS.items()
+        for method in methods[1:]
+        for gain in [Claim(group, method, key="missed").gain(runs)]
+    ]
     train.picture(path, title, drawn(config, 0), found, rows)
-
-
-def judge(runs: list[report.Run]) -> str:
-    gain, half = paired(runs, MAIN, "mixup")
-    return (
-        f"Points of AP that mixup gains {MAIN}: {gain:+.1f} ± {half:.1f}. Pass rule (interval "
-        f"above 0): {'PASS' if gain - half > 0 else 'FAIL'}."
-    )
 
 
 def main(config: Config) -> int:
     """Train what is missing, then print, write and draw the comparison."""
-    smaller = {"steps": 8, "seeds": 2, "scenes": 8, "test": 8, "batch": 4}
-    config = cli.smoke(config, **smaller) if config.smoke else config
-    if config.steps < CHECKS or config.steps % CHECKS:
-        raise loop.Stop(f"--steps got {config.steps}; it needs a multiple of {CHECKS}: take 1000.")
+    config = cli.ready(config, steps=8, seeds=2, scenes=8, test=8, batch=4)
     sizes = {name: getattr(config, name) for name in ("steps", "scenes", "test", "batch")}
-    settings, console = {"experiment": "detection"} | sizes, Console()
-    jobs = [(group, name) for group in GROUPS for name in METHODS]
-    path, work, seeds = config.out / "runs.jsonl", make_work(config), config.seeds
-    runs = sweep.run(console, path, settings, jobs, seeds, config.steps, work)
-    title = f"Digits in scenes, {seeds} paired seeds, {config.steps} steps"
-    plot = lambda path, title, runs, methods: picture(config, path, title, runs)
-    shown = {"table": TABLE, "plot": plot, "verdict": "" if config.smoke else judge(runs)}
-    report.write(config.out, console, title, runs, list(METHODS), **shown)
-    return 0
+    study = Study(
+        out=config.out,
+        title=f"Digits in scenes, {config.seeds} paired seeds, {config.steps} steps",
+        settings={"experiment": "detection"} | sizes,
+        groups=GROUPS,
+        methods=METHODS,
+        seeds=config.seeds,
+        ticks=config.steps,
+        work=make_work(config),
+        table=TABLE,
+        plot=partial(picture, config),
+        rule=None if config.smoke else RULE,
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

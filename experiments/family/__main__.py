@@ -15,10 +15,10 @@ There is no pass rule. The table is ranked; what cannot be told from the best is
 """
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from experiments.core import loop
 from experiments.family import methods as family_methods
@@ -26,21 +26,24 @@ from experiments.family import train
 from experiments.family.methods import PLAIN
 from experiments.family.train import CHECKS, DECAYS
 from experiments.harness import cli, plots
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
+from experiments.harness.jobs import Task
+from experiments.harness.rules import Claim, above, below
+from experiments.harness.runs import Run, by_seed
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import Column, Table
 
-OPTIONS = "--data cifar10_jpeg.npz"
-TABLE = report.Table(
+SMOKE_METHODS = ("mixup", "ResizeMix", "SaliencyMix")
+TABLE = Table(
     columns=(
-        report.Column("last", "last_error"),
-        report.Column("gain", "last_error", gain=True),
-        report.Column("best", "best_error"),
-        report.Column("NLL", "nll", 3),
+        Column("last", "last_error"),
+        Column("gain", "last_error", gain=True),
+        Column("best", "best_error"),
+        Column("NLL", "nll", 3),
     ),
     caption="last: test error at the last step in %. gain: points below plain training, paired by "
     "seed. best: at the best of ten times, chosen on the test set. NLL: at the last step. Methods "
     "are in the order of their mean error over the groups, each relative to plain training's.",
-    options=OPTIONS,
+    options="--data cifar10_jpeg.npz",
 )
 
 
@@ -54,21 +57,24 @@ class Config:
     """Pictures beside digits: what `experiments.data.images` reads, as cifar10."""
     smoke: cli.Flag = False
     """20 steps, two seeds, four methods, into OUT/smoke: shows that everything works."""
-    seeds: int = 5
+    seeds: cli.Seeds = 5
     """How many paired seeds, two or more."""
     methods: tuple[str, ...] = ()
     """Only these beside plain training; none is all."""
 
 
-def told_apart(runs: list[report.Run], group: str, methods: list[str]) -> str:
+def mean_error(runs: list[Run], group: str, method: str) -> float:
+    return float(np.mean([*by_seed(runs, group, method, "last_error").values()]))
+
+
+def told_apart(runs: list[Run], group: str, methods: list[str]) -> str:
     """The best method of a group, and which others may be as good."""
-    error = lambda name: np.mean([*report.by_seed(runs, group, name, "last_error").values()])
-    best = min(methods, key=error)
-    gaps = {m: report.paired(runs, group, m, best) for m in methods if m != best}
-    alike = [m for m, (gap, half) in gaps.items() if not gap > half]
-    gains = {m: report.paired(runs, group, PLAIN, m) for m in methods if m != PLAIN}
-    better = sum(gain > half for gain, half in gains.values())
-    worse = sum(-gain > half for gain, half in gains.values())
+    best = min(methods, key=lambda method: mean_error(runs, group, method))
+    others = [m for m in methods if m != best]
+    worse_than_best = {m: Claim(group, best, over=m).gain(runs) for m in others}
+    alike = [m for m, gap in worse_than_best.items() if not above()(gap)]
+    gains = [Claim(group, m, over=PLAIN).gain(runs) for m in methods if m != PLAIN]
+    better, worse = sum(map(above(), gains)), sum(map(below(), gains))
     return (
         f"{group}: lowest {best}; its interval does not tell it from {', '.join(alike) or 'none'}. "
         f"Of {len(gains)} methods {better} gain over plain training and {worse} lose, each by its "
@@ -78,31 +84,45 @@ def told_apart(runs: list[report.Run], group: str, methods: list[str]) -> str:
 
 def main(config: Config) -> int:
     """Train what is missing, then print and write the ranking."""
-    if config.smoke:
-        few = ("mixup", "ResizeMix", "SaliencyMix")
-        config = cli.smoke(config, seeds=2, methods=config.methods or few)
-    try:
-        groups = train.pools(config.data, smoke=config.smoke)
-    except (OSError, ValueError) as error:
-        raise loop.Stop(str(error)) from error
+    config = cli.ready(config, seeds=2, methods=config.methods or SMOKE_METHODS)
     names = [*family_methods.table(1), *DECAYS]
     if unknown := sorted(set(config.methods) - set(names)):
         raise loop.Stop(f"family got the methods {unknown}; it needs some of {names}.")
+    with cli.one_sentence():
+        groups = train.pools(config.data, smoke=config.smoke)
     methods = [m for m in names if m == PLAIN or m in (config.methods or names)]
-    works = {group: train.make_work(pool, config.seeds) for group, pool in groups.items()}
-    work = lambda job, tick: works[job[0]](job[1], tick)
-    jobs = [(group, method) for group in groups for method in methods]
-    console, settings = Console(), {"experiment": "family", "smoke": config.smoke}
-    path = config.out / "runs.jsonl"
-    runs = sweep.run(console, path, settings, jobs, config.seeds, CHECKS, work)
-    mean = lambda group, m: np.mean([*report.by_seed(runs, group, m, "last_error").values()])
-    relative = lambda m: np.mean([mean(group, m) / mean(group, PLAIN) for group in groups])
-    ranked = [PLAIN, *sorted((m for m in methods if m != PLAIN), key=relative)]
-    title = f"The family, {config.seeds} paired seeds"
-    verdict = "" if config.smoke else "\n\n".join(told_apart(runs, g, methods) for g in groups)
-    shown = {"table": TABLE, "plot": plots.gains, "verdict": verdict}
-    report.write(config.out, console, title, runs, ranked, **shown)
-    return 0
+    work_of = functools.cache(lambda group: train.make_work(groups[group], config.seeds))
+
+    def work(task: Task) -> list[dict]:
+        return work_of(task.group)(task.method, task.tick)
+
+    def ranked(runs: list[Run]) -> list[str]:
+        """In the order of their errors relative to plain training's."""
+
+        def relative(method: str) -> float:
+            errors = [[mean_error(runs, group, m) for m in (method, PLAIN)] for group in groups]
+            return float(np.mean([mixed / plain for mixed, plain in errors]))
+
+        return [PLAIN, *sorted((m for m in methods if m != PLAIN), key=relative)]
+
+    def rule(runs: list[Run]) -> str:
+        return "\n\n".join(told_apart(runs, group, methods) for group in groups)
+
+    study = Study(
+        out=config.out,
+        title=f"The family, {config.seeds} paired seeds",
+        settings={"experiment": "family", "smoke": config.smoke},
+        groups=groups,
+        methods=methods,
+        seeds=config.seeds,
+        ticks=CHECKS,
+        work=work,
+        table=TABLE,
+        plot=plots.gains,
+        rule=None if config.smoke else rule,
+        ranked=ranked,
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from experiments.core.step import Metrics, Recipe
 from experiments.data import augment, digits, images, split
 from experiments.family import methods
 from experiments.family.methods import PLAIN
-from experiments.harness import runs as report
+from experiments.harness.runs import seed_results
 from experiments.models.family import Classifier, WithPolicy
 
 STEPS, CHECKS = 600, 10
@@ -80,6 +80,6 @@ def make_work(pool: Pool, seeds: int) -> Callable[..., list[dict]]:
         decay, every = DECAYS.get(name, 1e-2), pool.steps // CHECKS
         sizes = {"steps": pool.steps, "every": every}
         _, scores = study.fit(decay, data, **sizes, tick=lambda _: tick(1))
-        return report.seed_results(scores, {})
+        return seed_results(scores, {})
 
     return work

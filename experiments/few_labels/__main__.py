@@ -17,44 +17,48 @@ of mixup α = 1 over plain training lies above 0, both with and without augmenta
 """
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array
-from rich.console import Console
 
-from experiments.alpha import rule
-from experiments.core import classify, loop
+from experiments.alpha.rule import labels_saved
+from experiments.core import classify
 from experiments.core.methods import Method
 from experiments.core.seeds import epoch_trainer
 from experiments.core.step import Recipe
 from experiments.data import augment, few
-from experiments.harness import choose, cli, plots
-from experiments.harness import runs as report
+from experiments.harness import cli, plots
+from experiments.harness.choose import BASELINES, Scores, by_last_error
+from experiments.harness.jobs import Task
+from experiments.harness.rules import Claim, Rule
+from experiments.harness.runs import Run, by_seed
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import Column, Table
 from experiments.models.cnn import CNN
 from experiments.models.mlp import MLP
 
 CLAIM = "mixup α=1"
-METHODS = choose.BASELINES | {
+METHODS = BASELINES | {
     "mixup α=0.2": {"mixup α=0.2": Method(alpha=0.2)},
     CLAIM: {CLAIM: Method(alpha=1.0)},
     "mixup α=8": {"mixup α=8": Method(alpha=8.0)},
     "CutMix α=1": {"CutMix α=1": Method(alpha=1.0, cutmix=1.0)},
 }
 SETTINGS = {"without augmentation": 0.0, "with augmentation": 1.0}
-TABLE = report.Table(
+TABLE = Table(
     columns=(
-        report.Column("last", "last_error"),
-        report.Column("gain", "last_error", gain=True),
-        report.Column("stopped", "stopped_error"),
-        report.Column("stopped's gain", "stopped_error", gain=True),
-        report.Column("NLL", "nll", digits=2),
-        report.Column("ECE", "ece"),
+        Column("last", "last_error"),
+        Column("gain", "last_error", gain=True),
+        Column("stopped", "stopped_error"),
+        Column("stopped's gain", "stopped_error", gain=True),
+        Column("NLL", "nll", digits=2),
+        Column("ECE", "ece"),
     ),
     caption="last, stopped: test error in %, at the end, and at the epoch that was best on other "
     "draws. Gains: points of each below plain training, paired by seed. weight decay, label "
@@ -72,9 +76,9 @@ class Config:
     """Pictures, as cifar10, or what else `experiments.data.images` reads; for a GPU."""
     smoke: cli.Flag = False
     """Two epochs and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
-    seeds: int = 10
+    seeds: cli.Seeds = 10
     """How many paired seeds, two or more."""
-    epochs: int = 80
+    epochs: cli.Count = 80
     """How long each network trains; an epoch has as many steps for each n, those of the largest."""
 
 
@@ -94,61 +98,80 @@ def recipe_of(pool: few.Pool, numbers: tuple[Method, Array]) -> Recipe:
     )
 
 
-def make_work(config: Config, pool: few.Pool, groups: dict[str, tuple[int, float]]) -> Any:
+def make_fit(
+    config: Config, pool: few.Pool, groups: dict[str, tuple[int, float]]
+) -> Callable[[Method, Task], Scores]:
     """The function that trains all seeds of one candidate at one n."""
-    study = epoch_trainer(partial(recipe_of, pool), batch=50)
+    trainer = epoch_trainer(partial(recipe_of, pool), batch=50)
     draw = jax.jit(jax.vmap(partial(few.draw, pool=pool), in_axes=(0, None)))
 
-    def work(group: str, numbers: Method, first: int, tick: choose.Tick) -> Any:
-        n, augmented = groups[group]
-        keys = jax.vmap(jax.random.key)(first + jnp.arange(config.seeds))
-        data = few.split(pool, *draw(keys, n))
-        return study.fit((numbers, augmented), data, epochs=config.epochs, tick=tick)[1], {}
+    def fit(numbers: Method, task: Task) -> Scores:
+        n, augmented = groups[task.group]
+        data = few.split(pool, *draw(task.keys, n))
+        sizes = {"epochs": config.epochs, "tick": task.tick}
+        return trainer.fit((numbers, augmented), data, **sizes)[1], {}
 
-    return work
+    return fit
 
 
-def judge(pool: few.Pool, runs: list[report.Run]) -> str:
+def saved(pool: few.Pool, runs: list[Run], setting: str) -> str:
+    """The labels that mixup saves at each size between the others."""
+
+    def errors(method: str) -> np.ndarray:
+        """Of all seeds and sizes."""
+        groups = [f"{n} labels, {setting}" for n in pool.sizes]
+        return np.array([[*by_seed(runs, g, method, "last_error").values()] for g in groups]).T
+
+    sizes = np.array(pool.sizes)
+    found = zip(sizes, *labels_saved(sizes, errors("plain"), errors(CLAIM)), strict=True)
+    shown = [f"{n}: {x:.2f} ({low:.2f} to {high:.2f})" for n, x, low, high in [*found][1:-1]]
+    return f"{setting}, {', '.join(shown)}"
+
+
+def verdict(pool: few.Pool, runs: list[Run]) -> str:
     """The labels that mixup saves, and the verdict."""
-    sizes, said, gains = np.array(pool.sizes), [], []
-    for setting in SETTINGS:
-        group = f"{{}} labels, {setting}".format
-        errors = lambda of, method: [*report.by_seed(runs, of, method, "last_error").values()]
-        plain, mixed = (
-            np.array([errors(group(n), method) for n in sizes]).T for method in ("plain", CLAIM)
-        )
-        saved = list(zip(sizes, *rule.labels_saved(sizes, plain, mixed), strict=True))[1:-1]
-        shown = [f"{n}: {x:.2f} ({low:.2f} to {high:.2f})" for n, x, low, high in saved]
-        said.append(f"{setting}, {', '.join(shown)}")
-        gains.append(report.paired(runs, group(pool.main), "plain", CLAIM))
+    rule = Rule(
+        f"Pass rule (gain with {pool.main} labels, intervals above 0): {{0}}, {{1}}, {{verdict}}.",
+        tuple(Claim(f"{pool.main} labels, {setting}", CLAIM) for setting in SETTINGS),
+    )
     return (
         "Labels saved (those that plain training needs for the error of mixup α=1, over mixup's): "
-        f"{'; '.join(said)}. Pass rule (gain with {pool.main} labels, intervals above 0): "
-        f"{', '.join(f'{gain:+.1f} ± {half:.1f}' for gain, half in gains)}, "
-        f"{'PASS' if all(gain > half for gain, half in gains) else 'FAIL'}."
+        f"{'; '.join(saved(pool, runs, setting) for setting in SETTINGS)}. {rule(runs)}"
     )
 
 
 def main(config: Config) -> int:
     """Choose, train what is missing, then print and write the comparison."""
-    config = cli.smoke(config, epochs=2, seeds=2) if config.smoke else config
-    try:
+    config = cli.ready(config, epochs=2, seeds=2)
+    with cli.one_sentence():
         pool = few.pool(config.data)
-    except (OSError, ValueError) as error:
-        raise loop.Stop(str(error)) from error
-    pool = pool._replace(sizes=(pool.sizes[0], pool.main)) if config.smoke else pool
+    if config.smoke:
+        pool = pool._replace(sizes=(pool.sizes[0], pool.main))
     groups = {f"{n} labels, {name}": (n, on) for name, on in SETTINGS.items() for n in pool.sizes}
-    settings = {"experiment": "few_labels", "data": pool.title, "epochs": config.epochs}
-    sizes = {"seeds": config.seeds, "epochs": config.epochs}
-    console, work = Console(), make_work(config, pool, groups)
-    runs = choose.run(console, config.out, settings, groups, METHODS, work=work, **sizes)
-    panels = {name: [group for group in groups if group.endswith(name)] for name in SETTINGS}
-    axes = {"x": {group: n for group, (n, _) in groups.items()}, "xlabel": "labels", "log": True}
-    plot = partial(plots.against, panels=panels, ylabel="test error at the end, %", **axes)
-    title = f"{pool.title} with few labels, {config.seeds} paired seeds, {config.epochs} epochs"
-    shown = {"table": TABLE, "plot": plot, "verdict": judge(pool, runs)}
-    report.write(config.out, console, title, runs, list(METHODS), **shown)
-    return 0
+    search, work = by_last_error(METHODS, make_fit(config, pool, groups))
+    plot = partial(
+        plots.against,
+        x={group: n for group, (n, _) in groups.items()},
+        panels={name: [group for group in groups if group.endswith(name)] for name in SETTINGS},
+        xlabel="labels",
+        ylabel="test error at the end, %",
+        log=True,
+    )
+    study = Study(
+        out=config.out,
+        title=f"{pool.title} with few labels, {config.seeds} paired seeds, {config.epochs} epochs",
+        settings={"experiment": "few_labels", "data": pool.title, "epochs": config.epochs},
+        groups=groups,
+        methods=METHODS,
+        seeds=config.seeds,
+        ticks=config.epochs,
+        work=work,
+        table=TABLE,
+        plot=plot,
+        rule=partial(verdict, pool),
+        search=search,
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

@@ -16,21 +16,21 @@ all of which plain training covered there, it covers no fewer: the interval is n
 """
 
 import dataclasses
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-import jax
 import numpy as np
 import optax
-from rich.console import Console
 
-from experiments.core import loop
 from experiments.gan import mixtures, step
-from experiments.harness import choose, cli
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
+from experiments.harness import cli
+from experiments.harness.choose import FIRST_SEED
+from experiments.harness.jobs import Task, Work
+from experiments.harness.rules import Claim, Rule, not_below
+from experiments.harness.runs import rounded
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import Table
 from experiments.models.mlp import MLP
 
 MIXTURES = {"ring": mixtures.ring(), "grid": mixtures.grid()}
@@ -64,7 +64,7 @@ CANDIDATES = (  # with --choose
     | {f"noise σ={s}": Method(noise=s) for s in (0.1, 0.3)}
     | {f"R1 penalty {w}": Method(penalty=w) for w in (0.1, 0.3, 1.0)}
 )
-TABLE = report.Table(mixtures.COLUMNS, mixtures.CAPTION)
+TABLE = Table(mixtures.COLUMNS, mixtures.CAPTION)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,77 +77,84 @@ class Config:
     """Compare learning rates and strengths on seeds 1000 and up instead, into OUT/choose."""
     smoke: cli.Flag = False
     """Forty steps and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
-    seeds: int = 10
+    seeds: cli.Seeds = 10
     """How many paired seeds, two or more."""
-    steps: int = 10_000
+    steps: Annotated[int, cli.Whole(CHECKS, CHECKS)] = 10_000
     """Of the generator; a multiple of 20."""
-    critic: int = 1
+    critic: cli.Count = 1
     """The discriminator's steps for each of the generator's."""
-    batch: int = 64
+    batch: cli.Count = 64
     """Real samples, and generated ones, in a step."""
-    hidden: int = 64
+    hidden: cli.Count = 64
     """Width of both networks' two hidden layers."""
 
 
-def make_work(config: Config, methods: dict[str, Method]) -> Callable[..., list[dict]]:
+RULE = Rule(
+    "Modes that mixup α=0.2 covers above plain: ring {0}, grid {1}. Pass rule (ring not below 0, "
+    "grid above 0): {verdict}.",
+    (
+        Claim("ring", "mixup α=0.2", key="missed", holds=not_below()),
+        Claim("grid", "mixup α=0.2", key="missed"),
+    ),
+)
+
+
+def make_work(config: Config, methods: dict[str, Method]) -> Work:
     """The function that trains and measures all seeds of one method on one mixture."""
 
     def recipe_of(method: Method) -> step.Recipe:
         *numbers, rate = method
-        net = lambda outputs: lambda rngs: MLP(2, config.hidden, outputs, rngs=rngs)
-        return step.Recipe(net(2), net(1), optax.adam(rate, b1=0.5), 2, *numbers)
+        generator = lambda rngs: MLP(2, config.hidden, 2, rngs=rngs)
+        discriminator = lambda rngs: MLP(2, config.hidden, 1, rngs=rngs)
+        return step.Recipe(generator, discriminator, optax.adam(rate, b1=0.5), 2, *numbers)
 
-    fit, first = step.seeds(recipe_of), choose.FIRST_SEED if config.choose else 0
-    seeds = range(first, first + config.seeds)
+    fit = step.seeds(recipe_of)
 
-    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
-        (group, name), mixture = job, MIXTURES[job[0]]
-        rngs, fresh = ([np.random.default_rng((i, seed)) for seed in seeds] for i in range(2))
-        draw = lambda rngs, *shape: np.stack([mixtures.sample(rng, mixture, shape) for rng in rngs])
-        if name == FLOOR:
-            tick(CHECKS)
+    def work(task: Task) -> list[dict]:
+        mixture = MIXTURES[task.group]
+        rngs, fresh = ([np.random.default_rng((i, n)) for n in task.seeds] for i in range(2))
+
+        def draw(rngs: list[np.random.Generator], *shape: int) -> np.ndarray:
+            return np.stack([mixtures.sample(rng, mixture, shape) for rng in rngs])
+
+        if task.method == FLOOR:
+            task.tick(CHECKS)
             return mixtures.measure(mixture, draw(rngs, 1, SAMPLES), draw(fresh, SAMPLES))
         shape = config.steps // CHECKS, config.critic, config.batch
-        real, keys = (draw(rngs, *shape) for _ in range(CHECKS)), np.array(seeds)
-        method = methods[name]._replace(rate=methods[name].rate or RATES[group])
-        samples = fit(method, jax.vmap(jax.random.key)(keys), real, samples=SAMPLES, tick=tick)
+        real = (draw(rngs, *shape) for _ in range(CHECKS))
+        method = methods[task.method]
+        method = method._replace(rate=method.rate or RATES[task.group])
+        samples = fit(method, task.keys, real, samples=SAMPLES, tick=task.tick)
         results = mixtures.measure(mixture, samples, draw(fresh, SAMPLES))
-        if group == "grid" and not config.choose:  # what is drawn
-            results[0]["samples"] = report.rounded(samples[0, SHOWN - 1, :DOTS], 2)
+        if task.group == "grid" and not config.choose:  # what is drawn
+            results[0]["samples"] = rounded(samples[0, SHOWN - 1, :DOTS], 2)
         return results
 
     return work
 
 
-def judge(runs: list[report.Run]) -> str:
-    """The verdict of the pass rule."""
-    gains = [report.paired(runs, group, "plain", "mixup α=0.2", "missed") for group in MIXTURES]
-    (ring, ring_half), (grid, grid_half) = gains
-    return (
-        f"Modes that mixup α=0.2 covers above plain: ring {ring:+.1f} ± {ring_half:.1f}, grid "
-        f"{grid:+.1f} ± {grid_half:.1f}. Pass rule (ring not below 0, grid above 0): "
-        f"{'PASS' if ring + ring_half >= 0 and grid - grid_half > 0 else 'FAIL'}."
-    )
-
-
 def main(config: Config) -> int:
     """Train what is missing, then print, write and draw the comparison."""
-    config = cli.smoke(config, steps=40, seeds=2) if config.smoke else config
-    if config.steps < CHECKS or config.steps % CHECKS:
-        raise loop.Stop(f"--steps got {config.steps}; it needs a multiple of {CHECKS}: take 10000.")
-    out, methods = (config.out / "choose", CANDIDATES) if config.choose else (config.out, METHODS)
-    names = [*methods] if config.choose else [*methods, FLOOR]
+    config = cli.ready(config, steps=40, seeds=2)
+    methods = CANDIDATES if config.choose else METHODS
     sizes = {name: getattr(config, name) for name in ("steps", "critic", "batch", "hidden")}
-    settings = {"experiment": "gan", "choose": config.choose} | sizes
-    jobs = [(group, name) for group in MIXTURES for name in names]
-    path, work, console = out / "runs.jsonl", make_work(config, methods), Console()
-    runs = sweep.run(console, path, settings, jobs, config.seeds, CHECKS, work)
     times = [f"after {check * config.steps // CHECKS} steps" for check in SHOWN]
     picture = partial(mixtures.picture, mixture=MIXTURES["grid"], group="grid", times=times)
-    title = f"GANs on mixtures, {config.seeds} paired seeds, {config.steps} steps"
-    plot, verdict = (None, "") if config.choose else (picture, judge(runs))
-    report.write(out, console, title, runs, names, table=TABLE, plot=plot, verdict=verdict)
-    return 0
+    study = Study(
+        out=config.out / "choose" if config.choose else config.out,
+        title=f"GANs on mixtures, {config.seeds} paired seeds, {config.steps} steps",
+        settings={"experiment": "gan", "choose": config.choose} | sizes,
+        groups=MIXTURES,
+        methods=methods if config.choose else [*methods, FLOOR],
+        seeds=config.seeds,
+        first_seed=FIRST_SEED if config.choose else 0,
+        ticks=CHECKS,
+        work=make_work(config, methods),
+        table=TABLE,
+        plot=None if config.choose else picture,
+        rule=None if config.choose else RULE,
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,16 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from experiments.harness import runs as report
+from experiments.harness.tables import Column
 
 COLUMNS = (  # of what `measure` gives
-    report.Column("modes", "modes"),
-    report.Column("more", "missed", gain=True),
-    report.Column("SW", "distance", digits=3),
-    report.Column("closer", "distance", digits=3, gain=True),
-    report.Column("good", "good"),
-    report.Column("most modes", "most_modes"),
-    report.Column("least SW", "least_distance", digits=3),
+    Column("modes", "modes"),
+    Column("more", "missed", gain=True),
+    Column("SW", "distance", digits=3),
+    Column("closer", "distance", digits=3, gain=True),
+    Column("good", "good"),
+    Column("most modes", "most_modes"),
+    Column("least SW", "least_distance", digits=3),
 )
 CAPTION = (
     "modes: covered at the end, with a tenth of their due within 3σ. SW: sliced Wasserstein-1 "
@@ -113,7 +113,7 @@ def picture(
     """The group's "samples" as training goes on, a row for each method, over the modes' 3σ.
 
     Args:
-      path, title, runs, methods: as `report.write` gives them.
+      path, title, runs, methods: as `tables.write` gives them.
       mixture, group: what is shown, and its name.
       times: what the columns, and the elements of "samples", are called.
     """

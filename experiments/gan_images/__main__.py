@@ -15,22 +15,23 @@ with plain training, and the paired 95 % interval of the difference lies above 0
 """
 
 import dataclasses
-from collections.abc import Callable
+import functools
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
-import jax
 import numpy as np
 import optax
-from rich.console import Console
 
-from experiments.core import loop
 from experiments.gan import step
 from experiments.gan.__main__ import FLOOR, Method
 from experiments.gan_images import scores
-from experiments.harness import choose, cli
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
+from experiments.harness import cli
+from experiments.harness.choose import FIRST_SEED
+from experiments.harness.jobs import Task, Work
+from experiments.harness.rules import Claim, Rule
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import Table
 from experiments.models import dcgan
 
 GROUP, RATE = "digits", 1e-3
@@ -51,7 +52,7 @@ CANDIDATES = (  # with --choose
     | {f"noise σ={s}": Method(noise=s) for s in (0.1, 0.3)}
     | {f"R1 penalty {w}": Method(penalty=w) for w in (0.1, 1.0)}
 )
-TABLE = report.Table(scores.COLUMNS, scores.CAPTION)
+TABLE = Table(scores.COLUMNS, scores.CAPTION)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,19 +65,25 @@ class Config:
     """Compare learning rates and strengths on seeds 1000 and up instead, into OUT/choose."""
     smoke: cli.Flag = False
     """Ten steps and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
-    seeds: int = 5
+    seeds: cli.Seeds = 5
     """How many paired seeds, two or more."""
-    steps: int = 2_000
+    steps: Annotated[int, cli.Whole(CHECKS, CHECKS)] = 2_000
     """Of both networks; a multiple of 10."""
-    batch: int = 64
+    batch: cli.Count = 64
     """Real samples, and generated ones, in a step."""
-    width: int = 8
+    width: cli.Count = 8
     """Of both networks: channels at the full size, and their multiples."""
-    samples: int = 600
+    samples: cli.Count = 600
     """Generated to be measured, at each check."""
 
 
-def make_work(config: Config, methods: dict[str, Method]) -> Callable[..., list[dict]]:
+RULE = Rule(
+    "Fréchet distance of mixup α=0.2 below plain's: {0:.2f}. Pass rule (above 0): {verdict}.",
+    (Claim(GROUP, "mixup α=0.2", key="distance"),),
+)
+
+
+def make_work(config: Config, methods: dict[str, Method]) -> Work:
     """The function that trains and measures all seeds of one method."""
 
     def recipe_of(method: Method) -> step.Recipe:
@@ -86,23 +93,25 @@ def make_work(config: Config, methods: dict[str, Method]) -> Callable[..., list[
         adam = optax.adam(rate, b1=0.5)
         return step.Recipe(generator, discriminator, adam, LATENT, *numbers)
 
-    fit, first = step.seeds(recipe_of), choose.FIRST_SEED if config.choose else 0
-    seeds = range(first, first + config.seeds)
-    x, scorer = np.asarray(scores.data().x), scores.scorer()
+    fit = step.seeds(recipe_of)
+    scorer = functools.cache(scores.scorer)
 
-    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
-        rngs = [np.random.default_rng(seed) for seed in seeds]
-        draw = lambda *shape: np.stack([x[rng.integers(len(x), size=shape)] for rng in rngs])
-        if job[1] == FLOOR:
-            tick(CHECKS)
-            return scores.measure(scorer, draw(1, config.samples))
+    def work(task: Task) -> list[dict]:
+        x = np.asarray(scores.data().x)
+        rngs = [np.random.default_rng(seed) for seed in task.seeds]
+
+        def draw(*shape: int) -> np.ndarray:
+            return np.stack([x[rng.integers(len(x), size=shape)] for rng in rngs])
+
+        if task.method == FLOOR:
+            task.tick(CHECKS)
+            return scores.measure(scorer(), draw(1, config.samples))
         shape = config.steps // CHECKS, 1, config.batch
-        real, keys = (draw(*shape) for _ in range(CHECKS)), np.array(seeds)
-        method = methods[job[1]]._replace(rate=methods[job[1]].rate or RATE)
-        samples = fit(
-            method, jax.vmap(jax.random.key)(keys), real, samples=config.samples, tick=tick
-        )
-        results = scores.measure(scorer, samples)
+        real = (draw(*shape) for _ in range(CHECKS))
+        method = methods[task.method]
+        method = method._replace(rate=method.rate or RATE)
+        samples = fit(method, task.keys, real, samples=config.samples, tick=task.tick)
+        results = scores.measure(scorer(), samples)
         if not config.choose:  # what is drawn
             shown = samples[0, SHOWN - 1, :DRAWN, :, :, 0]
             results[0]["samples"] = (16 * shown).round().astype(int).tolist()
@@ -111,33 +120,27 @@ def make_work(config: Config, methods: dict[str, Method]) -> Callable[..., list[
     return work
 
 
-def judge(runs: list[report.Run]) -> str:
-    """The verdict of the pass rule."""
-    gain, half = report.paired(runs, GROUP, "plain", "mixup α=0.2", "distance")
-    return (
-        f"Fréchet distance of mixup α=0.2 below plain's: {gain:.2f} ± {half:.2f}. Pass rule "
-        f"(above 0): {'PASS' if gain - half > 0 else 'FAIL'}."
-    )
-
-
 def main(config: Config) -> int:
     """Train what is missing, then print, write and draw the comparison."""
-    config = cli.smoke(config, **SMALL) if config.smoke else config
-    if config.steps < CHECKS or config.steps % CHECKS:
-        raise loop.Stop(f"--steps got {config.steps}; it needs a multiple of {CHECKS}: take 2000.")
-    out, methods = (config.out / "choose", CANDIDATES) if config.choose else (config.out, METHODS)
-    names = [*methods] if config.choose else [*methods, FLOOR]
+    config = cli.ready(config, **SMALL)
+    methods = CANDIDATES if config.choose else METHODS
     sizes = {name: getattr(config, name) for name in ("steps", "batch", "width", "samples")}
-    settings = {"experiment": "gan_images", "choose": config.choose} | sizes
-    jobs = [(GROUP, name) for name in names]
-    path, work, console = out / "runs.jsonl", make_work(config, methods), Console()
-    runs = sweep.run(console, path, settings, jobs, config.seeds, CHECKS, work)
     times = [f"after {check * config.steps // CHECKS} steps" for check in SHOWN]
-    title = f"GANs on digits, {config.seeds} paired seeds, {config.steps} steps"
-    picture = partial(scores.picture, times=times)
-    plot, verdict = (None, "") if config.choose else (picture, judge(runs))
-    report.write(out, console, title, runs, names, table=TABLE, plot=plot, verdict=verdict)
-    return 0
+    study = Study(
+        out=config.out / "choose" if config.choose else config.out,
+        title=f"GANs on digits, {config.seeds} paired seeds, {config.steps} steps",
+        settings={"experiment": "gan_images", "choose": config.choose} | sizes,
+        groups=[GROUP],
+        methods=methods if config.choose else [*methods, FLOOR],
+        seeds=config.seeds,
+        first_seed=FIRST_SEED if config.choose else 0,
+        ticks=CHECKS,
+        work=make_work(config, methods),
+        table=TABLE,
+        plot=None if config.choose else partial(scores.picture, times=times),
+        rule=None if config.choose else RULE,
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

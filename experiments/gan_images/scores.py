@@ -17,18 +17,18 @@ from experiments.core import classify
 from experiments.core.epochs import train_epochs
 from experiments.core.step import graph, init
 from experiments.data import digits, split
-from experiments.harness import runs as report
+from experiments.harness.tables import Column
 from experiments.models.mlp import MLP
 
 Images = Float[np.ndarray, "n 8 8 1"]
 SURE = 0.9  # a good sample's class has this probability
 COLUMNS = (  # of what `measure` gives
-    report.Column("Fréchet", "distance", digits=2),
-    report.Column("closer", "distance", digits=2, gain=True),
-    report.Column("classes", "classes"),
-    report.Column("KL", "kl", digits=3),
-    report.Column("good", "good"),
-    report.Column("least Fréchet", "least_distance", digits=2),
+    Column("Fréchet", "distance", digits=2),
+    Column("closer", "distance", digits=2, gain=True),
+    Column("classes", "classes"),
+    Column("KL", "kl", digits=3),
+    Column("good", "good"),
+    Column("least Fréchet", "least_distance", digits=2),
 )
 CAPTION = (
     "Fréchet: distance of the features' Gaussians from held-out digits', with the features of a "
@@ -135,7 +135,7 @@ def picture(
     """The runs' "samples" as training goes on: a row for each method, a square grid a time.
 
     Args:
-      path, title, runs, methods: as `report.write` gives them; samples are integers up to 16.
+      path, title, runs, methods: as `tables.write` gives them; samples are integers up to 16.
       times: what the columns, and the elements of "samples", are called.
     """
     kept = {

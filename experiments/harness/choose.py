@@ -11,19 +11,48 @@ import numpy as np
 from rich.console import Console
 
 from experiments.core.methods import Method
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
+from experiments.harness.jobs import Job, Task, Work, run_missing
+from experiments.harness.runs import seed_results
 
 FIRST_SEED = 1000  # of those that choose; results have lower ones
-Tick = Callable[[int], None]
-Results = tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]  # as seed_results takes them
+Scores = tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]  # as seed_results takes them
+Candidates = Mapping[str, Mapping[str, Any]]  # method -> candidate -> its numbers
 
 
 class Choice(NamedTuple):
-    """One of a method's candidates, and its epoch of lowest mean, from 0."""
+    """The best of a method's candidates, and its epoch of lowest mean, from 0."""
 
     name: str
     epoch: int
+    numbers: Any = None
+
+
+class Search(NamedTuple):
+    """What is chosen before methods are compared. None stands for what the study itself has.
+
+    Args:
+      candidates: of each method; a name is the same candidate for all methods.
+      work: as a study's, with candidates for methods; results have a "curve".
+      groups, settings, seeds, ticks: as a study's.
+      said: (job, choice) -> what the verdict says of it; "" says nothing.
+      other: what the choice was made on other ones of.
+    """
+
+    candidates: Candidates
+    work: Work
+    groups: Iterable[str] | None = None
+    settings: dict | None = None
+    seeds: int | None = None
+    ticks: int | None = None
+    said: Callable[[Job, Choice], str] | None = None
+    other: str = "splits"
+
+    def describe(self, chosen: Mapping[Job, Choice]) -> str:
+        """What was chosen, for the verdict."""
+        if self.said is None:
+            return ""
+        said = dict.fromkeys(self.said(job, choice) for job, choice in chosen.items())
+        return f"Chosen on other {self.other}: {'; '.join(filter(None, said))}."
 
 
 def choose(
@@ -31,32 +60,33 @@ def choose(
     path: Path,
     settings: dict,
     groups: Iterable[str],
-    methods: Mapping[str, Iterable[str]],
+    candidates: Candidates,
     *,
     seeds: int,
     ticks: int,
-    work: Callable[[sweep.Job, Tick], list[dict]],
-) -> dict[sweep.Job, Choice]:
+    work: Work,
+) -> dict[Job, Choice]:
     """For each group and method the candidate whose mean curve is lowest at the end.
 
     Args:
-      console, path, settings, seeds, ticks, work: as in `sweep.run`, with candidates as methods;
-        runs have a "curve". `work` takes its data from seed `FIRST_SEED` on.
+      console, path, settings, ticks: as in `jobs.run_missing`.
       groups: their names.
-      methods: the names of each one's candidates; a name is the same candidate in all of them.
+      candidates, work: as in `Search`.
+      seeds: how many, from `FIRST_SEED` on.
     """
-    names = dict.fromkeys(name for candidates in methods.values() for name in candidates)
-    jobs = [(group, name) for group in groups for name in names]
-    runs = sweep.run(console, path, settings, jobs, seeds, ticks, work)
+    numbers = {name: n for names in candidates.values() for name, n in names.items()}
+    jobs = [(group, name) for group in groups for name in numbers]
+    others = range(FIRST_SEED, FIRST_SEED + seeds)
+    runs = run_missing(console, path, settings, jobs, seeds=others, ticks=ticks, work=work)
     curves = {
         job: np.mean([run["curve"] for run in runs if (run["group"], run["method"]) == job], axis=0)
         for job in jobs
     }
     choices = {}
     for group in groups:
-        for method, candidates in methods.items():
-            name = min(candidates, key=lambda name: curves[group, name][-1])
-            choices[group, method] = Choice(name, int(curves[group, name].argmin()))
+        for method, names in candidates.items():
+            name = min(names, key=lambda name: curves[group, name][-1])
+            choices[group, method] = Choice(name, int(curves[group, name].argmin()), numbers[name])
     return choices
 
 
@@ -67,51 +97,32 @@ BASELINES = {
 }
 
 
-def run(
-    console: Console,
-    out: Path,
-    settings: dict,
-    groups: Iterable[str],
-    methods: Mapping[str, Mapping[str, Any]],
-    *,
-    seeds: int,
-    epochs: int,
-    work: Callable[[str, Any, int, Tick], Results],
-) -> list[report.Run]:
-    """Choose among all methods' candidates by the last error, then run the best, in all groups.
+def by_last_error(
+    candidates: Candidates, fit: Callable[[Any, Task], Scores], **options: Any
+) -> tuple[Search, Work]:
+    """Choose each method's candidate by the last error, then train the best.
 
     Args:
-      console, settings, seeds: as in `sweep.run`.
-      out: the folder of runs.jsonl, and of choose.jsonl, where the candidates' runs are.
-      groups, methods: as in `choose`, with the candidates' numbers.
-      epochs: how many, each a tick.
-      work: (group, numbers, first seed, tick) -> the scores [seeds, epochs] of that many seeds, and
-        what is measured once, [seeds]: what `report.seed_results` takes.
+      candidates: as in `Search`.
+      fit: (numbers, task) -> the scores [seeds, epochs] of the task's seeds, and what is measured
+        once, [seeds]: what `runs.seed_results` takes.
+      options: of `Search`.
 
     Returns:
-      Runs as `sweep.run` gives them, with the candidate's name as "chosen", and as "stopped_error"
-      the error at the epoch that its mean error on other seeds is lowest at, "stop".
+      A study's `search` and `work`. Results have the candidate's name as "chosen", and as
+      "stopped_error" the error at the epoch, "stop", that its mean error on other seeds is
+      lowest at.
     """
-    candidates = {name: numbers for names in methods.values() for name, numbers in names.items()}
+    numbers = {name: n for names in candidates.values() for name, n in names.items()}
 
-    def try_out(job: sweep.Job, tick: Tick) -> list[dict]:
-        return report.seed_results(*work(job[0], candidates[job[1]], FIRST_SEED, tick))
+    def try_out(task: Task) -> list[dict]:
+        return seed_results(*fit(numbers[task.method], task))
 
-    def train(job: sweep.Job, tick: Tick) -> list[dict]:
-        name, epoch = choices[job]
-        scores, final = work(job[0], candidates[name], 0, tick)
-        stopped = {"stopped_error": scores["error"][:, epoch]}
-        results = report.seed_results(scores, {**final, **stopped})
-        return [result | {"chosen": name, "stop": epoch + 1} for result in results]
+    def work(task: Task) -> list[dict]:
+        choice = task.chosen[task.group, task.method]
+        scores, final = fit(choice.numbers, task)
+        stopped = {"stopped_error": scores["error"][:, choice.epoch]}
+        results = seed_results(scores, {**final, **stopped})
+        return [result | {"chosen": choice.name, "stop": choice.epoch + 1} for result in results]
 
-    choices = choose(
-        console,
-        out / "choose.jsonl",
-        settings,
-        groups,
-        methods,
-        seeds=seeds,
-        ticks=epochs,
-        work=try_out,
-    )
-    return sweep.run(console, out / "runs.jsonl", settings, list(choices), seeds, epochs, train)
+    return Search(candidates, try_out, **options), work

@@ -1,24 +1,42 @@
-"""How a script meets the shell: its options, Ctrl-C, and errors that are one sentence."""
+"""How a command meets the shell: its options, Ctrl-C, and errors that are one sentence."""
 
+import contextlib
 import dataclasses
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any, NoReturn, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, NamedTuple, NoReturn, TypeVar, get_type_hints
 
 import tyro
 
 from experiments.core.loop import Stop
 
-Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 C = TypeVar("C", bound=Any)
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+
+class Whole(NamedTuple):
+    """What a whole number among the options must be: a type is `Annotated[int, Whole(...)]`."""
+
+    least: int = 1
+    multiple: int = 1
+
+
+Count = Annotated[int, Whole()]
+Seeds = Annotated[int, Whole(2)]
 
 
 def main(
     name: str, config: type[C], run: Callable[[C], int | None], description: str | None
 ) -> NoReturn:
     """Read the options, run, and exit."""
+    program = f"python -m experiments.{name}"
     try:
-        options = tyro.cli(config, prog=f"python -m experiments.{name}", description=description)
+        options, unknown = tyro.cli(
+            config, prog=program, description=description, return_unknown_args=True
+        )
+        if unknown:
+            raise Stop(f"{program} got {' '.join(unknown)}, which it does not know; see --help.")
+        check(options)
         sys.exit(run(options))
     except Stop as stop:
         print(stop, file=sys.stderr)
@@ -28,6 +46,34 @@ def main(
         sys.exit(130)
 
 
-def smoke(config: C, **smaller: Any) -> C:
-    """The config of a run with --smoke: small, and in a folder of its own."""
-    return dataclasses.replace(config, out=config.out / "smoke", **smaller)
+def check(options: Any) -> None:
+    """Stop where a number is out of its range, or --out is no folder."""
+    for name, kind in get_type_hints(type(options), include_extras=True).items():
+        value = getattr(options, name)
+        for rule in getattr(kind, "__metadata__", ()):
+            if isinstance(rule, Whole) and (value < rule.least or value % rule.multiple):
+                several = f"a multiple of {rule.multiple}"
+                needed = several if rule.multiple > 1 else f"{rule.least} or more"
+                raise Stop(f"--{name} got {value}; it needs {needed}.")
+    out = getattr(options, "out", None)
+    if out is not None:
+        file = next((path for path in (out, *out.parents) if path.is_file()), None)
+        if file is not None:
+            raise Stop(f"--out got {out}; it needs a folder, but {file} is a file.")
+
+
+def ready(options: C, **smaller: Any) -> C:
+    """The options, checked; with --smoke those of a small run, in a folder of its own."""
+    check(options)
+    if not options.smoke:
+        return options
+    return dataclasses.replace(options, out=options.out / "smoke", **smaller)
+
+
+@contextlib.contextmanager
+def one_sentence() -> Iterator[None]:
+    """Around what reads data: errors of the file or its contents end the command in a sentence."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise Stop(str(error)) from error

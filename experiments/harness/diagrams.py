@@ -8,15 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.harness import plots
-from experiments.harness import runs as report
+from experiments.harness.runs import Run, groups_of, mean_interval
 
 BEFORE, AFTER = plots.COLOURS[1], plots.COLOURS[0]
 FEW = 20  # a bin with fewer predictions, of all seeds together, is not drawn
 
 
-def reliability(path: Path, title: str, runs: list[report.Run], methods: list[str]) -> None:
+def reliability(path: Path, title: str, runs: list[Run], methods: list[str]) -> None:
     """Accuracy against confidence, in bins: a part for each group, a pane for each method."""
-    groups = [g for g in report.groups_of(runs) if not g.endswith(", scaled")]
+    groups = [g for g in groups_of(runs) if not g.endswith(", scaled")]
     figure = Figure(figsize=(10, 4.6 * len(groups) + 0.5), layout="constrained")
     for group, part in zip(
         groups, figure.subfigures(len(groups), 1, squeeze=False).ravel(), strict=True
@@ -39,7 +39,7 @@ def reliability(path: Path, title: str, runs: list[report.Run], methods: list[st
 
 def bins_of(
     axes: Axes,
-    runs: list[report.Run],
+    runs: list[Run],
     group: str,
     method: str,
     colour: str,
@@ -59,14 +59,14 @@ def bins_of(
 def under_attack(
     path: Path,
     title: str,
-    runs: list[report.Run],
+    runs: list[Run],
     methods: list[str],
     *,
     epsilons: Sequence[float],
     kinds: Sequence[str],
 ) -> None:
     """Above, error against ε under each attack; below, bars for each corruption."""
-    groups = [g for g in report.groups_of(runs) if g not in ("clean", "corruptions")]
+    groups = [g for g in groups_of(runs) if g not in ("clean", "corruptions")]
     figure = Figure(figsize=(2.6 * len(groups), 7), layout="constrained")
     grid = figure.add_gridspec(2, len(groups))
     panes = [figure.add_subplot(grid[0, column]) for column in range(len(groups))]
@@ -97,8 +97,8 @@ def under_attack(
     figure.savefig(path, dpi=150)
 
 
-def errors_of(runs: list[report.Run], group: str, method: str) -> np.ndarray:
+def errors_of(runs: list[Run], group: str, method: str) -> np.ndarray:
     """Means and half-widths over seeds of a group's errors."""
     kept = [r["errors"] for r in runs if (r["group"], r["method"]) == (group, method)]
     by_place = np.array(kept).reshape(len(kept), -1).T
-    return np.array([report.mean_interval(values) for values in by_place]).T
+    return np.array([mean_interval(values) for values in by_place]).T

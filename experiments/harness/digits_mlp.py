@@ -2,16 +2,13 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, PRNGKeyArray
-from rich.console import Console
 
 import jax_mixup as jm
 from experiments.core import classify
@@ -20,13 +17,14 @@ from experiments.core.methods import Method
 from experiments.core.seeds import SeedTrainer, epoch_trainer
 from experiments.core.step import Recipe
 from experiments.data import digits, split
-from experiments.harness import choose, cli
-from experiments.harness import jobs as sweep
+from experiments.harness import cli
+from experiments.harness.choose import Choice, Search
+from experiments.harness.jobs import Job, Task
 from experiments.models.mlp import MLP
 
 METHODS = {
     "plain": Method(),
-    "weight decay": Method(),  # the one that `settle` finds
+    "weight decay": Method(),  # the one that `search` finds
     "smoothing 0.1": Method(smoothing=0.1),
     "mixup α=0.2": Method(alpha=0.2),
     "mixup α=1": Method(alpha=1.0),
@@ -39,13 +37,13 @@ DECAYS = {str(decay): Method(weight_decay=decay) for decay in (0.03, 0.1, 0.3, 1
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What both questions have in common."""
+    """What the questions about this network have in common."""
 
     smoke: cli.Flag = False
     """Two epochs and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
-    seeds: int = 10
+    seeds: cli.Seeds = 10
     """How many paired seeds, two or more."""
-    epochs: int = 80
+    epochs: cli.Count = 80
     """How long each network trains."""
 
 
@@ -94,52 +92,43 @@ def halves(seeds: int, rate: ArrayLike = 0.0, *, first: ArrayLike = 0) -> split.
     return jax.vmap(lambda key: split.split(key, x, y, train=898, noise=rate))(keys)
 
 
-class Settled(NamedTuple):
-    """One of a method's candidates, and after how many epochs its score was lowest."""
-
-    name: str
-    method: Method
-    epochs: int
-
-
-def settle(
-    console: Console,
-    path: Path,
-    rates: Mapping[str, float],
+def search(
     open_methods: Mapping[str, Mapping[str, Method]],
+    rates: Mapping[str, float],
     *,
     score: str,
     seeds: int,
     epochs: int,
-) -> dict[sweep.Job, Settled]:
-    """For each group and method the best candidate, by the last `score` on other splits.
+    said: bool = True,
+) -> Search:
+    """Choose the best candidate for each rate by the last `score` on other splits.
 
     Args:
-      console, path: as in `sweep.run`.
-      rates: group -> share of wrong labels.
       open_methods: method -> candidates by name.
+      rates: group -> fraction of wrong labels.
       score: of `metrics.classification`.
       seeds, epochs: as in the run that this is for.
+      said: whether the verdict names what was chosen.
     """
     candidates = {name: m for methods in open_methods.values() for name, m in methods.items()}
 
-    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
-        data = halves(seeds, rates[job[0]], first=choose.FIRST_SEED)
-        _, scores = study_of().fit(candidates[job[1]], data, epochs=epochs, tick=tick)
+    def work(task: Task) -> list[dict]:
+        data = halves(seeds, rates[task.group], first=task.seeds.start)
+        method = candidates[task.method]
+        _, scores = study_of().fit(method, data, epochs=epochs, tick=task.tick)
         curves = scores[score].round(5).tolist()
         return [{"seed": seed, "curve": curve} for seed, curve in enumerate(curves)]
 
-    settings = {"chosen by": score, "epochs": epochs}
-    sizes = {"seeds": seeds, "ticks": epochs, "work": work}
-    found = choose.choose(console, path, settings, rates, open_methods, **sizes)
-    pick = lambda best: Settled(best.name, candidates[best.name], best.epoch + 1)
-    return {job: pick(best) for job, best in found.items()}
+    return Search(
+        open_methods,
+        work,
+        groups=rates,
+        settings={"chosen by": score, "epochs": epochs},
+        ticks=epochs,
+        said=described if said else None,
+    )
 
 
-def described(settled: Mapping[sweep.Job, Settled]) -> str:
-    """What was settled, for the table."""
-    said = [
-        f"{group}, {method}: {best.name} (lowest after {best.epochs} epochs)"
-        for (group, method), best in settled.items()
-    ]
-    return f"Chosen on other splits: {'; '.join(said)}."
+def described(job: Job, best: Choice) -> str:
+    """What was chosen for a group and method."""
+    return f"{job[0]}, {job[1]}: {best.name} (lowest after {best.epoch + 1} epochs)"

@@ -6,7 +6,8 @@ It gets the tables of these groups (no group: all) from experiments/label_noise/
 as TABLE in experiments/label_noise/__main__.py shows them. In a sentence,
 `<!-- gain: label_noise "40 % noise" "mixup α=8" -->` ... `<!-- end -->` gets one cell of such a
 table, by the title of its column; `<!-- cost: costs "FMix" -->` a method's time next to mixup's,
-from experiments/benchmarks/results/costs.
+from experiments/benchmarks/results/costs. `<!-- methods -->` gets the table of methods from
+experiments/catalogue.py.
 """
 
 import importlib
@@ -16,11 +17,16 @@ import textwrap
 from collections import Counter
 from pathlib import Path
 
-from experiments.harness import runs as report
+from experiments import catalogue
+from experiments.harness import tables
+from experiments.harness.runs import Run, groups_of, machines, read_runs
+from experiments.harness.tables import INTERVAL, Table
 
 ROOT = Path(__file__).parents[2]
 PAGE = "README.md"
-BLOCK = re.compile(r'(<!-- ([^:>]+): (\w+)((?: "[^"]+")*) -->)(.*?)(<!-- end -->)', re.DOTALL)
+BLOCK = re.compile(
+    r'(<!-- (?:methods|([^:>]+): (\w+)((?: "[^"]+")*)) -->)(.*?)(<!-- end -->)', re.DOTALL
+)
 
 
 def pages() -> list[Path]:
@@ -29,11 +35,11 @@ def pages() -> list[Path]:
     return [ROOT / PAGE, *sorted(inside)]
 
 
-def committed(name: str) -> tuple[list[report.Run], report.Table]:
+def committed(name: str) -> tuple[list[Run], Table]:
     """An experiment's committed runs, and how they are shown."""
     path = ROOT / "experiments" / name / "results/runs.jsonl"
     settings = json.loads(path.read_text().split("\n", 1)[0])["settings"]
-    runs, others = report.read_runs(path, settings)
+    runs, others = read_runs(path, settings)
     if others:
         raise ValueError(
             f"{path} has {others} lines of other settings than its first line's; a page needs "
@@ -42,22 +48,24 @@ def committed(name: str) -> tuple[list[report.Run], report.Table]:
     return runs, importlib.import_module(f"experiments.{name}.__main__").TABLE
 
 
-def methods_of(runs: list[report.Run], table: report.Table) -> list[str]:
+def methods_of(runs: list[Run], table: Table) -> list[str]:
     return list(table.methods or dict.fromkeys(run["method"] for run in runs))
 
 
 def results(name: str, groups: list[str]) -> str:
     """Tables, and below them what the columns are and what gave the numbers."""
     runs, table = committed(name)
-    held = report.groups_of(runs)
+    held = groups_of(runs)
     if not set(groups) <= set(held):
         raise ValueError(f"A page asks for the groups {groups} of {name}, whose runs have {held}.")
     seeds = Counter((run["group"], run["method"]) for run in runs).values()
     out = f"experiments/{name}/results"
     command = " ".join(f"python -m experiments.{name} {table.options} --out {out}".split())
-    facts = f"{' or '.join(map(str, sorted(set(seeds))))} paired seeds; {report.machines(runs)}"
-    shown = report.markdown(runs, groups or held, methods_of(runs, table), table)
-    caption = textwrap.fill(f"{table.caption} {report.INTERVAL}", 100, break_on_hyphens=False)
+    facts = f"{' or '.join(map(str, sorted(set(seeds))))} paired seeds; {machines(runs)}"
+    methods = methods_of(runs, table)
+    cells = {group: tables.rows(runs, group, methods, table) for group in groups or held}
+    shown = tables.markdown(cells, table)
+    caption = textwrap.fill(f"{table.caption} {INTERVAL}", 100, break_on_hyphens=False)
     return f"\n\n{shown}\n{caption}\n`{command}`:\n{facts}.\n\n"
 
 
@@ -65,16 +73,16 @@ def cell(title: str, name: str, group: str, method: str) -> str:
     """One cell of an experiment's table."""
     runs, table = committed(name)
     methods = list(dict.fromkeys([*table.methods, *(run["method"] for run in runs)]))
-    rows = {row[0]: row for row in report.rows(runs, group, methods, table)}
-    return rows[method][report.header(table).index(title)]
+    rows = {row[0]: row for row in tables.rows(runs, group, methods, table)}
+    return rows[method][tables.header(table).index(title)]
 
 
 def cost(method: str) -> str:
     """How many times as long as mixup; per example where there is no draw for a batch."""
     path = ROOT / "experiments/benchmarks/results/costs/runs.jsonl"
     rows = {row["method"]: row["ratio"] for row in map(json.loads, path.read_text().splitlines())}
-    ratio = rows.get(f"{method}|batch") or rows[f"{method}|None"]
-    return f"{ratio:.1f} x"
+    ratio = rows.get(f"{method}|batch", rows.get(f"{method}|None"))
+    return "not measured" if ratio is None else f"{ratio:.1f} x"
 
 
 def filled(text: str) -> str:
@@ -82,6 +90,8 @@ def filled(text: str) -> str:
 
     def fill(match: re.Match[str]) -> str:
         start, kind, name, quoted, _, end = match.groups()
+        if kind is None:
+            return f"{start}\n\n{catalogue.table(cost)}\n\n{end}"
         words = re.findall(r'"([^"]+)"', quoted)
         if kind == "cost":
             return start + cost(*words) + end

@@ -1,6 +1,6 @@
 """Pictures of runs: means over seeds, with 95 % intervals.
 
-Each function is a `plot` for `report.write`, once its options are given (`functools.partial`).
+Each function is a `plot` for `tables.write`, once its options are given (`functools.partial`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from experiments.harness import runs as report
+from experiments.harness.runs import Run, by_seed, groups_of, mean_interval, paired
 
 FIRST = "#333333"  # the method that the others are compared with
 # Okabe and Ito's colours, which colour-blind readers can tell apart, with wine for their yellow.
@@ -27,7 +27,7 @@ POINTS = "points of last error, paired"
 def curves(
     path: Path,
     title: str,
-    runs: list[report.Run],
+    runs: list[Run],
     methods: list[str],
     *,
     main_group: str,
@@ -60,7 +60,7 @@ def curves(
 def gains(
     path: Path,
     title: str,
-    runs: list[report.Run],
+    runs: list[Run],
     methods: list[str],
     *,
     key: str = "last_error",
@@ -75,7 +75,7 @@ def gains(
 def against(
     path: Path,
     title: str,
-    runs: list[report.Run],
+    runs: list[Run],
     methods: list[str],
     *,
     x: Mapping[str, float],
@@ -88,7 +88,7 @@ def against(
     """A number of the runs against a number of their group, with a line for each method.
 
     Args:
-      path, title, runs, methods: as `report.write` gives them.
+      path, title, runs, methods: as `tables.write` gives them.
       x: the number of each group; groups that it lacks are not drawn.
       xlabel, ylabel: what the axes show.
       key: what is drawn.
@@ -104,7 +104,7 @@ def against(
         groups, shown = (list(x), part) if isinstance(part, str) else (part, key)
         groups = sorted(groups, key=x.__getitem__)
         for method in methods:
-            values = {g: list(report.by_seed(runs, g, method, shown).values()) for g in groups}
+            values = {g: list(by_seed(runs, g, method, shown).values()) for g in groups}
             held = [group for group in groups if values[group]]
             mean, half = _intervals([values[group] for group in held])
             style = _style(methods, method) | {"marker": "o", "ms": 4, "capsize": 2, "lw": 1.6}
@@ -123,19 +123,19 @@ def against(
 def _draw_gains(
     figure: Figure,
     axes: Axes,
-    runs: list[report.Run],
+    runs: list[Run],
     methods: list[str],
     key: str,
     xlabel: str,
     main_group: str | None = None,
 ) -> None:
     """A row for each method but the first, a mark in it for each group; the main group's filled."""
-    groups = report.groups_of(runs)
+    groups = groups_of(runs)
     offsets = np.linspace(-0.35, 0.35, len(groups)) * (1 - 1 / len(groups))
     for offset, group, marker in zip(offsets, groups, cycle(MARKERS)):
         filled = main_group in (group, None)
         for row, method in enumerate(methods[1:]):
-            gain, half = report.paired(runs, group, methods[0], method, key)
+            gain, half = paired(runs, group, methods[0], method, key)
             colour = _style(methods, method)["color"]
             axes.errorbar(
                 gain,
@@ -159,7 +159,7 @@ def _draw_gains(
 
 def _intervals(samples: Iterable[Sequence[float]]) -> np.ndarray:
     """Means and half-widths, [2, n]."""
-    return np.array([report.mean_interval(values) for values in samples]).reshape(-1, 2).T
+    return np.array([mean_interval(values) for values in samples]).reshape(-1, 2).T
 
 
 def _style(methods: list[str], method: str) -> dict[str, Any]:
@@ -170,9 +170,9 @@ def _style(methods: list[str], method: str) -> dict[str, Any]:
     return {"color": COLOURS[i % len(COLOURS)], "ls": LINES[i // len(COLOURS) % len(LINES)]}
 
 
-def _height(runs: list[report.Run], methods: list[str]) -> float:
+def _height(runs: list[Run], methods: list[str]) -> float:
     """Inches for a row of marks for each method, with titles and axis."""
-    return 1.8 + len(methods) * max(0.34, 0.1 * len(report.groups_of(runs)))
+    return 1.8 + len(methods) * max(0.34, 0.1 * len(groups_of(runs)))
 
 
 def _log_axis(axes: Axes, numbers: Sequence[float]) -> None:

@@ -18,21 +18,25 @@ over DRW alone lies above 0.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
-from rich.console import Console
 
-from experiments.core import loop
 from experiments.data import longtail
-from experiments.harness import choose, cli, plots
-from experiments.harness import runs as report
+from experiments.harness import cli, plots
+from experiments.harness.choose import Scores, by_last_error
+from experiments.harness.jobs import Task
+from experiments.harness.rules import Claim, Rule
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import Column, Table
 from experiments.imbalance import train
 from experiments.imbalance.train import DEFERRED, MAMIX, REMIX, Method
 
+EVERY = 50  # steps between two scores
 DECAYS = (0.0, 1.0, 3.0)
 PAIRS = ((1.0, 0.0), (8.0, 0.0), (1.0, 1.0))  # α and weight decay
 
@@ -63,15 +67,15 @@ METHODS: dict[str, dict[str, Any]] = {
         f"Balanced-MixUp α={a}": Method(1.0, a, even_partners=1.0) for a in (0.1, 0.3, 1.0)
     },
 }
-TABLE = report.Table(
+TABLE = Table(
     columns=(
-        report.Column("last", "last_error"),
-        report.Column("gain", "last_error", gain=True),
-        report.Column("frequent", "frequent_error"),
-        report.Column("medium", "medium_error"),
-        report.Column("rare", "rare_error"),
-        report.Column("rare's gain", "rare_error", gain=True),
-        report.Column("best", "best_error"),
+        Column("last", "last_error"),
+        Column("gain", "last_error", gain=True),
+        Column("frequent", "frequent_error"),
+        Column("medium", "medium_error"),
+        Column("rare", "rare_error"),
+        Column("rare's gain", "rare_error", gain=True),
+        Column("best", "best_error"),
     ),
     caption="last: test error at the last step in %, mean over classes; frequent, medium, rare: "
     "over the first 3 classes, the next 4, and the last 3. best: at the best step, chosen on the "
@@ -89,55 +93,59 @@ class Config:
     """Pictures in place of digits: what `experiments.data.images` reads, as cifar10."""
     smoke: cli.Flag = False
     """50 steps, two seeds, one imbalance, into OUT/smoke: shows that everything works."""
-    seeds: int = 10
+    seeds: cli.Seeds = 10
     """How many paired seeds, two or more."""
-    steps: int = 600
+    steps: Annotated[int, cli.Whole(EVERY, EVERY)] = 600
     """How long each network trains, a multiple of 50."""
 
 
-def make_work(config: Config, pool: longtail.Pool, factor: float) -> Callable[..., choose.Results]:
+RULE = Rule(
+    "Pass rule (imbalance 60: gain of mixup with DRW over DRW, interval above 0): {0}, {verdict}.",
+    (Claim("imbalance 60", "mixup, DRW", over="DRW"),),
+)
+
+
+def make_fit(config: Config, pool: longtail.Pool, factors: dict[str, int]) -> Callable[..., Scores]:
     """The function that trains all seeds of one candidate at one imbalance."""
-    counts = longtail.profile(pool.most, factor, pool.num_classes)
-    study = train.study_of(pool, counts, config.steps)
-    x, y = jnp.asarray(pool.x), jnp.asarray(pool.y)
-    drawn = jax.jit(jax.vmap(lambda key: longtail.draw(key, x, y, counts, test=pool.test)))
 
-    def work(method: Method, first: int, tick: choose.Tick) -> choose.Results:
-        data = drawn(jax.vmap(jax.random.key)(first + jnp.arange(config.seeds)))
-        return study.fit(method, data, steps=config.steps, every=50, tick=tick)[1], {}
+    @functools.cache
+    def parts(group: str) -> tuple[Any, Callable[..., Any]]:
+        counts = longtail.profile(pool.most, factors[group], pool.num_classes)
+        x, y = jnp.asarray(pool.x), jnp.asarray(pool.y)
+        drawn = jax.jit(jax.vmap(lambda key: longtail.draw(key, x, y, counts, test=pool.test)))
+        return train.study_of(pool, counts, config.steps), drawn
 
-    return work
+    def fit(method: Method, task: Task) -> Scores:
+        trainer, drawn = parts(task.group)
+        sizes = {"steps": config.steps, "every": EVERY}
+        return trainer.fit(method, drawn(task.keys), **sizes, tick=task.tick)[1], {}
 
-
-def judge(group: str, runs: list[report.Run]) -> str:
-    gain, half = report.paired(runs, group, "DRW", "mixup, DRW")
-    return (
-        f"Pass rule ({group}: gain of mixup with DRW over DRW, interval above 0): {gain:+.1f} ± "
-        f"{half:.1f}, {'PASS' if gain > half else 'FAIL'}."
-    )
+    return fit
 
 
 def main(config: Config) -> int:
     """Choose, train what is missing, then print and write the comparison."""
-    config = cli.smoke(config, steps=50, seeds=2) if config.smoke else config
-    if config.steps < 50 or config.steps % 50:
-        raise loop.Stop(f"imbalance got --steps {config.steps}; it needs a multiple of 50.")
-    try:
+    config = cli.ready(config, steps=EVERY, seeds=2)
+    with cli.one_sentence():
         pool = longtail.pool(config.data)
         longtail.check(pool)
-    except (OSError, ValueError) as error:
-        raise loop.Stop(str(error)) from error
     factors = {f"imbalance {n}": n for n in ((60,) if config.smoke else (60, 10))}
-    works = {group: make_work(config, pool, factor) for group, factor in factors.items()}
-    settings = {"experiment": "imbalance", "data": pool.title, "steps": config.steps}
-    sizes = {"seeds": config.seeds, "epochs": config.steps}
-    console, work = Console(), lambda group, *rest: works[group](*rest)
-    runs = choose.run(console, config.out, settings, factors, METHODS, work=work, **sizes)
-    title = f"{pool.title}, long-tailed, {config.seeds} paired seeds, {config.steps} steps"
-    verdict = "" if config.smoke else judge("imbalance 60", runs)
-    shown = {"table": TABLE, "plot": plots.gains, "verdict": verdict}
-    report.write(config.out, console, title, runs, list(METHODS), **shown)
-    return 0
+    search, work = by_last_error(METHODS, make_fit(config, pool, factors))
+    study = Study(
+        out=config.out,
+        title=f"{pool.title}, long-tailed, {config.seeds} paired seeds, {config.steps} steps",
+        settings={"experiment": "imbalance", "data": pool.title, "steps": config.steps},
+        groups=factors,
+        methods=METHODS,
+        seeds=config.seeds,
+        ticks=config.steps,
+        work=work,
+        table=TABLE,
+        plot=plots.gains,
+        rule=None if config.smoke else RULE,
+        search=search,
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

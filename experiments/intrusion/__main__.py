@@ -14,7 +14,7 @@ segment it loses less than 1 point; and so does mixing within classes, α = 1, o
 """
 
 import dataclasses
-from collections.abc import Callable
+import functools
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray
-from rich.console import Console
 
 import jax_mixup as jm
 from experiments.core import classify
@@ -32,8 +31,11 @@ from experiments.core.seeds import epoch_trainer
 from experiments.core.step import Recipe
 from experiments.data.split import Split
 from experiments.harness import cli
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
+from experiments.harness.jobs import Task
+from experiments.harness.rules import Claim, Rule, below, loses_less_than
+from experiments.harness.runs import Run, seed_results
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import Column, Table
 from experiments.intrusion import figures
 from experiments.models.mlp import MLP
 
@@ -58,12 +60,12 @@ class Method(NamedTuple):
 METHODS = {"plain": Method()} | {
     f"{name} α={alpha}": Method(i, alpha) for i, name in enumerate(PAIRINGS) for alpha in ALPHAS
 }
-TABLE = report.Table(
+TABLE = Table(
     columns=(
-        report.Column("M", "middle_error"),
-        report.Column("gain", "middle_error", gain=True),
-        report.Column("A and B", "outer_error"),
-        report.Column("NLL", "nll", digits=2),
+        Column("M", "middle_error"),
+        Column("gain", "middle_error", gain=True),
+        Column("A and B", "outer_error"),
+        Column("NLL", "nll", digits=2),
     ),
     caption="M, A and B: test error in % on M and on the other two classes. gain: points of the "
     "error on M below plain training, paired by seed. NLL: on as many points of each class.",
@@ -79,10 +81,21 @@ class Config:
     """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
     smoke: cli.Flag = False
     """Two epochs and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
-    seeds: int = 10
+    seeds: cli.Seeds = 10
     """How many paired seeds, two or more."""
-    epochs: int = 60
+    epochs: cli.Count = 60
     """How long each network trains."""
+
+
+RULE = Rule(
+    "Gain on M, 1 in 10: mixup α=1 {0} on the segment, {1} beside it; same class α=1 {2}. "
+    "Pass rule: {verdict}.",
+    (
+        Claim(MAIN, "mixup α=1", key="middle_error", holds=below(30)),
+        Claim(CONTROL, "mixup α=1", key="middle_error", holds=loses_less_than(1)),
+        Claim(MAIN, "same class α=1", key="middle_error", holds=loses_less_than(1)),
+    ),
+)
 
 
 def points(height: float, one_in: int, key: PRNGKeyArray) -> Split:
@@ -105,51 +118,52 @@ def draw(method: Method, key: PRNGKeyArray, x: Array, y: Array) -> jm.Mix:
 
 
 def recipe_of(method: Method) -> Recipe:
-    make_model = lambda rngs: MLP(2, 64, 3, rngs=rngs)
-    return classify.recipe(make_model, optax.adamw(3e-3, weight_decay=0.0), partial(draw, method))
+    return classify.recipe(
+        make_model=lambda rngs: MLP(2, 64, 3, rngs=rngs),
+        optimizer=optax.adamw(3e-3, weight_decay=0.0),
+        draw=partial(draw, method),
+    )
 
 
 def main(config: Config) -> int:
     """Train what is missing, then print, write and draw the comparison."""
-    if config.smoke:
-        config = cli.smoke(config, epochs=2, seeds=2)
-    keys = jax.vmap(jax.random.key)(jnp.arange(config.seeds))
-    data = {name: jax.vmap(partial(points, *group))(keys) for name, group in GROUPS.items()}
-    study, console = epoch_trainer(recipe_of, batch=50), Console()
+    config = cli.ready(config, epochs=2, seeds=2)
+    trainer = epoch_trainer(recipe_of, batch=50)
 
-    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
-        method, given = METHODS[job[1]], data[job[0]]
-        state, scores = study.fit(method, given, epochs=config.epochs, tick=tick)
-        missed = study.apply(method, state, given.x_test).argmax(-1) != given.y_test
+    @functools.cache
+    def data(group: str) -> Split:
+        keys = jax.vmap(jax.random.key)(jnp.arange(config.seeds))
+        return jax.vmap(partial(points, *GROUPS[group]))(keys)
+
+    def work(task: Task) -> list[dict]:
+        method, given = METHODS[task.method], data(task.group)
+        state, scores = trainer.fit(method, given, epochs=config.epochs, tick=task.tick)
+        missed = trainer.apply(method, state, given.x_test).argmax(-1) != given.y_test
         outer, middle = missed[:, :400].mean(axis=1), missed[:, 400:].mean(axis=1)
-        return report.seed_results(scores, {"outer_error": outer, "middle_error": middle})
+        return seed_results(scores, {"outer_error": outer, "middle_error": middle})
 
-    path, settings = config.out / "runs.jsonl", {"experiment": "intrusion", "epochs": config.epochs}
-    jobs = [(group, method) for group in GROUPS for method in METHODS]
-    runs = sweep.run(console, path, settings, jobs, config.seeds, config.epochs, work)
-    decide = lambda name: figures.decide(study, METHODS[name], data[MAIN], config.epochs)
-    plot = partial(
-        figures.plot,
-        decided={name: decide(name) for name in ("plain", "mixup α=1", "nearest 5 α=1")},
-        data=data[MAIN],
-        lines=[(MAIN, name) for name in PAIRINGS] + [(g, "mixup") for g in GROUPS if g != MAIN],
-        alphas=ALPHAS,
-        key="middle_error",
+    def plot(path: Path, title: str, runs: list[Run], methods: list[str]) -> None:
+        names = ("plain", "mixup α=1", "nearest 5 α=1")
+        lines = [(MAIN, name) for name in PAIRINGS] + [(g, "mixup") for g in GROUPS if g != MAIN]
+        decide = partial(figures.decide, trainer, data=data(MAIN), epochs=config.epochs)
+        decided = {name: decide(METHODS[name]) for name in names}
+        shown = {"lines": lines, "alphas": ALPHAS, "key": "middle_error"}
+        figures.plot(path, title, runs, methods, decided=decided, data=data(MAIN), **shown)
+
+    study = Study(
+        out=config.out,
+        title=f"A class M between two others, {config.seeds} paired seeds, {config.epochs} epochs",
+        settings={"experiment": "intrusion", "epochs": config.epochs},
+        groups=GROUPS,
+        methods=METHODS,
+        seeds=config.seeds,
+        ticks=config.epochs,
+        work=work,
+        table=TABLE,
+        plot=plot,
+        rule=None if config.smoke else RULE,
     )
-    title = f"A class M between two others, {config.seeds} paired seeds, {config.epochs} epochs"
-    options = {"table": TABLE, "plot": plot, "verdict": "" if config.smoke else judge(runs)}
-    report.write(config.out, console, title, runs, list(METHODS), **options)
-    return 0
-
-
-def judge(runs: list[report.Run]) -> str:
-    cases = (MAIN, "mixup α=1"), (CONTROL, "mixup α=1"), (MAIN, "same class α=1")
-    gains = [report.paired(runs, group, "plain", name, "middle_error") for group, name in cases]
-    (lost, half), (beside, _), (within, _) = gains
-    passed = lost <= -30 and lost + half < 0 and beside > -1 and within > -1
-    shown = (f"{gain:+.1f} ± {half:.1f}" for gain, half in gains)
-    says = "Gain on M, 1 in 10: mixup α=1 {} on the segment, {} beside it; same class α=1 {}. {}"
-    return says.format(*shown, f"Pass rule: {'PASS' if passed else 'FAIL'}.")
+    return run_study(study)
 
 
 if __name__ == "__main__":

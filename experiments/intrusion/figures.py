@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from experiments.core.seeds import SeedTrainer
 from experiments.data.split import Split
-from experiments.harness import runs as report
+from experiments.harness.runs import Run, by_seed, mean_interval
 
 Decided = Int[np.ndarray, "height width"]
 X, Y = np.linspace(-1.6, 1.6, 161), np.linspace(-0.7, 0.7, 71)
@@ -30,7 +30,7 @@ def decide(study: SeedTrainer, numbers: Any, data: Split, epochs: int) -> Decide
 def plot(
     path: Path,
     title: str,
-    runs: list[report.Run],
+    runs: list[Run],
     methods: list[str],
     *,
     decided: Mapping[str, Decided],
@@ -42,7 +42,7 @@ def plot(
     """Left: decisions, and the first seed's training points. Right: lines with 95 % intervals.
 
     Args:
-      path, title, runs, methods: as `report.write` gives them.
+      path, title, runs, methods: as `tables.write` gives them.
       decided: title -> what `decide` gave.
       data: the points, of all seeds.
       lines: groups, and what their methods "... α=1" start with.
@@ -60,8 +60,8 @@ def plot(
     axes = right.subplots()
     for group, name in lines:
         places = ["plain", *(f"{name} α={alpha}" for alpha in alphas)]
-        values = [list(report.by_seed(runs, group, place, key).values()) for place in places]
-        mean, half = np.transpose([report.mean_interval(seeds) for seeds in values])
+        values = [list(by_seed(runs, group, place, key).values()) for place in places]
+        mean, half = np.transpose([mean_interval(seeds) for seeds in values])
         label = f"{name}: {group}"
         axes.errorbar([0, *alphas], mean, half, marker="o", ms=4, capsize=2, label=label)
     axes.set(xlabel="α, 0 is plain training", ylabel="test error, %")

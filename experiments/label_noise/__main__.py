@@ -17,21 +17,21 @@ error by at least 4 points, and the paired 95 % interval lies above 0.
 """
 
 import dataclasses
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-
-from rich.console import Console
 
 from experiments.cifar import __main__ as cifar
 from experiments.core.methods import Method
 from experiments.harness import cli, digits_mlp, plots
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
+from experiments.harness.jobs import Task, Work
+from experiments.harness.rules import Claim, Rule, above
+from experiments.harness.runs import seed_results
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import ERRORS, ERRORS_CAPTION, SCORES, SCORES_CAPTION, Column, Table
 
 METHODS = {
     "plain": Method(),
-    "weight decay": Method(),  # the one that `settle` finds
+    "weight decay": Method(),  # the one that `digits_mlp.search` finds
     "label smoothing 0.1": Method(smoothing=0.1),
     "dropout 0.5": Method(dropout=0.5),
     "mixup α=1": Method(alpha=1.0),
@@ -51,11 +51,11 @@ MORE_METHODS = {  # with --full
     "mixup or CutMix α=8": Method(alpha=8.0, cutmix=0.5),
 }
 ON_CIFAR = ("ERM 1e-4", "mixup", *cifar.NOISY_METHODS)
-MEMORISED = (report.Column("right", "train_right"), report.Column("wrong", "train_wrong"))
-TABLE = report.Table(
-    columns=(*report.ERRORS, *MEMORISED, *report.SCORES),
-    caption=f"{report.ERRORS_CAPTION} right, wrong: training error in % on right and on wrong "
-    f"labels; high on wrong ones means not memorised. {report.SCORES_CAPTION}",
+MEMORISED = (Column("right", "train_right"), Column("wrong", "train_wrong"))
+TABLE = Table(
+    columns=(*ERRORS, *MEMORISED, *SCORES),
+    caption=f"{ERRORS_CAPTION} right, wrong: training error in % on right and on wrong "
+    f"labels; high on wrong ones means not memorised. {SCORES_CAPTION}",
     options="--full",
     methods=tuple(METHODS),
 )
@@ -75,31 +75,29 @@ class Config(digits_mlp.Config):
     """Of experiments/models, for pictures."""
 
 
-def make_work(config: Config, methods: dict, rates: dict, settled: dict) -> Callable:
+RULE = Rule(
+    "Pass rule (40 % noise: mixup α=8 at least 4 points below plain, interval above 0): "
+    "{0:.1f} points, {verdict}.",
+    (Claim("40 % noise", "mixup α=8", holds=above(4)),),
+)
+
+
+def make_work(config: Config, methods: dict[str, Method], rates: dict[str, float]) -> Work:
     """The function that trains all seeds of one method at one rate."""
 
-    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
-        group, name = job
-        method = settled[job].method if job in settled else methods[name]
-        data, study = (
-            digits_mlp.halves(config.seeds, rates[group]),
-            digits_mlp.study_of(method.dropout),
-        )
-        state, scores = study.fit(method, data, epochs=config.epochs, tick=tick)
-        missed = study.apply(method, state, data.x).argmax(-1) != data.y
-        share = lambda rows: (missed & rows).sum(1) / rows.sum(1)  # NaN where no label is wrong
-        final = {"train_right": share(~data.wrong), "train_wrong": share(data.wrong)}
-        return report.seed_results(scores, final)
+    def work(task: Task) -> list[dict]:
+        best = task.chosen.get((task.group, task.method))
+        method = methods[task.method] if best is None else best.numbers
+        data = digits_mlp.halves(config.seeds, rates[task.group])
+        trainer = digits_mlp.study_of(method.dropout)
+        state, scores = trainer.fit(method, data, epochs=config.epochs, tick=task.tick)
+        missed = trainer.apply(method, state, data.x).argmax(-1) != data.y
+        right, wrong = (missed & ~data.wrong).sum(1), (missed & data.wrong).sum(1)
+        final = {"train_right": right / (~data.wrong).sum(1)}
+        final["train_wrong"] = wrong / data.wrong.sum(1)  # NaN where no label is wrong
+        return seed_results(scores, final)
 
     return work
-
-
-def judge(runs: list[report.Run]) -> str:
-    gain, half = report.paired(runs, "40 % noise", "plain", "mixup α=8")
-    return (
-        "Pass rule (40 % noise: mixup α=8 at least 4 points below plain, interval above 0): "
-        f"{gain:.1f} ± {half:.1f} points, {'PASS' if gain >= 4 and gain - half > 0 else 'FAIL'}."
-    )
 
 
 def on_cifar(config: Config) -> int:
@@ -113,25 +111,29 @@ def on_cifar(config: Config) -> int:
 
 def main(config: Config) -> int:
     """Train what is missing, then print and write the comparison."""
-    config = cli.smoke(config, epochs=2, seeds=2) if config.smoke else config
+    config = cli.ready(config, epochs=2, seeds=2)
     if config.data is not None:
         return on_cifar(config)
-    console, sizes = Console(), {"seeds": config.seeds, "epochs": config.epochs}
+    sizes = {"seeds": config.seeds, "epochs": config.epochs}
     methods = METHODS | (MORE_METHODS if config.full else {})
-    rates = {f"{n} % noise": n / 100 for n in ((0, 20, 40, 60, 80) if config.full else (0, 40))}
-    open_methods = {"weight decay": digits_mlp.DECAYS}
-    chosen = config.out / "choose.jsonl"
-    settled = digits_mlp.settle(console, chosen, rates, open_methods, score="error", **sizes)
-    jobs = [(group, method) for group in rates for method in methods]
-    path, settings = config.out / "runs.jsonl", {"experiment": "label_noise"} | sizes
-    work = make_work(config, methods, rates, settled)
-    runs = sweep.run(console, path, settings, jobs, config.seeds, config.epochs, work)
-    title = f"Digits with wrong labels, {config.seeds} paired seeds, {config.epochs} epochs"
-    shown = {"table": TABLE, "plot": partial(plots.curves, main_group="40 % noise")}
-    verdict = f"{judge(runs)} {digits_mlp.described(settled)}"
-    shown["verdict"] = "" if config.smoke else verdict
-    report.write(config.out, console, title, runs, list(methods), **shown)
-    return 0
+    percents = (0, 20, 40, 60, 80) if config.full else (0, 40)
+    rates = {f"{percent} % noise": percent / 100 for percent in percents}
+    decays = {"weight decay": digits_mlp.DECAYS}
+    study = Study(
+        out=config.out,
+        title=f"Digits with wrong labels, {config.seeds} paired seeds, {config.epochs} epochs",
+        settings={"experiment": "label_noise"} | sizes,
+        groups=rates,
+        methods=methods,
+        seeds=config.seeds,
+        ticks=config.epochs,
+        work=make_work(config, methods, rates),
+        table=TABLE,
+        plot=partial(plots.curves, main_group="40 % noise"),
+        rule=None if config.smoke else RULE,
+        search=digits_mlp.search(decays, rates, score="error", said=not config.smoke, **sizes),
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,3 @@
-"""Wrong labels told by their losses: DivideMix, M-correction, and pairs of networks."""
+"""Can losses find wrong labels? DivideMix, M-correction and pairs of networks."""
+
+TIME = "5 min"  # on two cores, unless it says otherwise

@@ -17,15 +17,17 @@ over two mixup networks lies above 0 at the last epoch.
 """
 
 import dataclasses
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-
-from experiments.core import loop
-from experiments.harness import choose, cli, digits_mlp, plots
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
+from experiments.harness import cli, digits_mlp, plots
+from experiments.harness.choose import Choice, Search
+from experiments.harness.jobs import Job, Task
+from experiments.harness.rules import Claim, Rule
+from experiments.harness.runs import seed_results
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import ERRORS, ERRORS_CAPTION, Column, Table
 from experiments.noisy_labels import dividemix
 from experiments.noisy_labels.dividemix import Kind, Method
 
@@ -60,15 +62,15 @@ METHODS: dict[str, tuple[Kind, dict[str, Method]]] = {
         },
     ),
 }
-TABLE = report.Table(
+TABLE = Table(
     columns=(
-        *report.ERRORS,
-        report.Column("one net", "one_error"),
-        report.Column("right", "train_right"),
-        report.Column("wrong", "train_wrong"),
-        report.Column("NLL", "nll", digits=2),
+        *ERRORS,
+        Column("one net", "one_error"),
+        Column("right", "train_right"),
+        Column("wrong", "train_wrong"),
+        Column("NLL", "nll", digits=2),
     ),
-    caption=f"{report.ERRORS_CAPTION} one net: error at the last epoch of the first network alone. "
+    caption=f"{ERRORS_CAPTION} one net: error at the last epoch of the first network alone. "
     "right, wrong: training error in % on right and on wrong labels; high on wrong ones means not "
     "memorised.",
 )
@@ -82,70 +84,66 @@ class Config(digits_mlp.Config):
     """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
     data: str | None = None
     """Pictures in place of digits: what `experiments.data.images` reads, as cifar10; for a GPU."""
-    epochs: int = 60
+    epochs: cli.Count = 60
     """How long each network trains."""
-    train: int = 5000
+    train: cli.Count = 5000
     """Of the pictures, for training; 2,000 others are for testing."""
 
 
-def judge(groups: dict[str, float], runs: list[report.Run]) -> str:
-    gains = {group: report.paired(runs, group, RIVAL, "DivideMix") for group in groups}
-    shown = [f"{group}: {gain:+.1f} ± {half:.1f}" for group, (gain, half) in gains.items()]
-    return (
+def rule_of(groups: Iterable[str]) -> Rule:
+    """The pass rule: a gain over two mixup networks in each group."""
+    shown = [f"{group}: {{{i}}}" for i, group in enumerate(groups)]
+    return Rule(
         f"Gain of DivideMix over two mixup networks, {'; '.join(shown)}. Pass rule (intervals "
-        f"above 0): {'PASS' if all(gain > half for gain, half in gains.values()) else 'FAIL'}."
+        "above 0): {verdict}.",
+        tuple(Claim(group, "DivideMix", over=RIVAL) for group in groups),
     )
 
 
-def described(runs: list[report.Run]) -> str:
+def said(job: Job, best: Choice) -> str:
     """What was chosen, where there was a choice."""
-    open_runs = [run for run in runs if run["chosen"] != run["method"]]
-    chosen = dict.fromkeys(f"{run['group']}, {run['chosen']}" for run in open_runs)
-    return f"Chosen on other splits: {'; '.join(chosen)}."
+    group, method = job
+    return "" if best.name == method else f"{group}, {best.name}"
 
 
 def main(config: Config) -> int:
     """Choose, train what is missing, then print and write the comparison."""
-    config = cli.smoke(config, epochs=2, seeds=2) if config.smoke else config
-    names = [RIVAL, "DivideMix"] if config.smoke else list(METHODS)
-    methods = {name: METHODS[name] for name in names}
+    config = cli.ready(config, epochs=2, seeds=2)
+    methods = {name: METHODS[name] for name in ((RIVAL, "DivideMix") if config.smoke else METHODS)}
     groups = {f"{rate} % noise": rate / 100 for rate in ((40,) if config.smoke else (40, 80))}
-    try:
+    with cli.one_sentence():
         data_name, draw, study_of = dividemix.sources(config.data, config.train)
-    except (OSError, ValueError) as error:
-        raise loop.Stop(str(error)) from error
     made = {name: (kind, m) for kind, ms in methods.values() for name, m in ms.items()}
 
-    def work(first: int, seeds: int, job: sweep.Job, tick: choose.Tick) -> list[dict]:
-        (group, name), (kind, method) = job, made[job[1]]
-        data = draw(seeds, groups[group], first=first)
-        scores = study_of(kind)(method, data, epochs=config.epochs, tick=tick)
-        results = report.seed_results(scores, {})
-        return [result | {"chosen": name} for result in results]
+    def try_out(task: Task) -> list[dict]:
+        kind, method = made[task.method]
+        data = draw(len(task.seeds), groups[task.group], first=task.seeds.start)
+        scores = study_of(kind)(method, data, epochs=config.epochs, tick=task.tick)
+        return [result | {"chosen": task.method} for result in seed_results(scores, {})]
 
-    console, few = Console(), min(3, config.seeds)
-    settings = {"experiment": "noisy_labels", "data": data_name, "epochs": config.epochs}
-    found = choose.choose(
-        console,
-        config.out / "choose.jsonl",
-        settings,
-        groups,
-        {name: list(candidates) for name, (_, candidates) in methods.items()},
-        seeds=few,
+    def work(task: Task) -> list[dict]:
+        return try_out(task._replace(method=task.chosen[task.group, task.method].name))
+
+    study = Study(
+        out=config.out,
+        title=f"{data_name}, wrong labels, {config.seeds} paired seeds, {config.epochs} epochs",
+        settings={"experiment": "noisy_labels", "data": data_name, "epochs": config.epochs},
+        groups=groups,
+        methods=methods,
+        seeds=config.seeds,
         ticks=config.epochs,
-        work=partial(work, choose.FIRST_SEED, few),
+        work=work,
+        table=TABLE,
+        plot=partial(plots.curves, main_group=list(groups)[-1]),
+        rule=None if config.smoke else rule_of(groups),
+        search=Search(
+            {name: candidates for name, (_, candidates) in methods.items()},
+            try_out,
+            seeds=min(3, config.seeds),
+            said=None if config.smoke else said,
+        ),
     )
-
-    def run(job: sweep.Job, tick: choose.Tick) -> list[dict]:
-        return work(0, config.seeds, (job[0], found[job].name), tick)
-
-    path, sizes = config.out / "runs.jsonl", (config.seeds, config.epochs)
-    runs = sweep.run(console, path, settings, list(found), *sizes, run)
-    title = f"{data_name}, wrong labels, {config.seeds} paired seeds, {config.epochs} epochs"
-    shown = {"table": TABLE, "plot": partial(plots.curves, main_group=list(groups)[-1])}
-    shown["verdict"] = "" if config.smoke else f"{judge(groups, runs)} {described(runs)}"
-    report.write(config.out, console, title, runs, names, **shown)
-    return 0
+    return run_study(study)
 
 
 if __name__ == "__main__":

@@ -16,23 +16,26 @@ the last step on the spiral, and on half or more of the other tables that are no
 """
 
 import dataclasses
-import zlib
+import functools
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
-import jax.numpy as jnp
-from rich.console import Console
 
-from experiments.core import loop
 from experiments.data import regression_tables as tables
-from experiments.harness import choose, cli, plots
-from experiments.harness import runs as report
+from experiments.harness import cli, plots
+from experiments.harness.choose import Scores, by_last_error
+from experiments.harness.jobs import Task
+from experiments.harness.rules import Claim, above, passed
+from experiments.harness.runs import Run, checksum
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import Column, Table
 from experiments.regression import train
 from experiments.regression.train import KERNEL, NEAREST, SWAPPED, Method
 
+EVERY = 50  # steps between two scores
 ALPHAS = (0.2, 0.5, 2.0)
 METHODS: dict[str, dict[str, Any]] = {
     "plain": {"plain": Method()},
@@ -44,12 +47,12 @@ METHODS: dict[str, dict[str, Any]] = {
     "column CutMix": {f"column CutMix α={a}": Method(a, layer=SWAPPED) for a in ALPHAS},
 }
 MADE = ("spiral", "wave")
-TABLE = report.Table(
+TABLE = Table(
     columns=(
-        report.Column("last", "last_error"),
-        report.Column("gain", "last_error", gain=True),
-        report.Column("stopped", "stopped_error"),
-        report.Column("stopped's gain", "stopped_error", gain=True),
+        Column("last", "last_error"),
+        Column("gain", "last_error", gain=True),
+        Column("stopped", "stopped_error"),
+        Column("stopped's gain", "stopped_error", gain=True),
     ),
     caption="last, stopped: root mean squared error on test rows in % of the target's standard "
     "deviation on training rows, at the last step and at the one that was best on other splits. "
@@ -68,58 +71,62 @@ class Config:
     """An .npz file of UCI's tables, for airfoil and abalone."""
     smoke: cli.Flag = False
     """100 steps, two seeds and one table, into OUT/smoke: shows that everything works."""
-    seeds: int = 10
+    seeds: cli.Seeds = 10
     """How many paired seeds, two or more."""
-    steps: int = 600
+    steps: Annotated[int, cli.Whole(EVERY, EVERY)] = 600
     """How long each network trains, a multiple of 50."""
 
 
-def make_work(config: Config, table: tables.Table) -> Callable[..., choose.Results]:
+def make_fit(config: Config, found: dict[str, tables.Table]) -> Callable[..., Scores]:
     """The function that trains all seeds of one candidate on a table."""
-    study = train.study_of(table)
+    trainer_of = functools.cache(lambda group: train.study_of(found[group]))
     drawn = jax.jit(jax.vmap(tables.split, in_axes=(0, None, None)))
 
-    def work(method: Method, first: int, tick: choose.Tick) -> choose.Results:
-        data = drawn(jax.vmap(jax.random.key)(first + jnp.arange(config.seeds)), table.x, table.y)
-        return study.fit(method, data, steps=config.steps, every=50, tick=tick)[1], {}
+    def fit(method: Method, task: Task) -> Scores:
+        table = found[task.group]
+        data, sizes = drawn(task.keys, table.x, table.y), {"steps": config.steps, "every": EVERY}
+        return trainer_of(task.group).fit(method, data, **sizes, tick=task.tick)[1], {}
 
-    return work
+    return fit
 
 
-def judge(names: list[str], runs: list[report.Run]) -> str:
-    gains = {name: report.paired(runs, name, "mixup", "C-Mixup") for name in names}
-    won = [name for name, (gain, half) in gains.items() if gain > half]
+def verdict(names: list[str], runs: list[Run]) -> str:
+    """On which tables C-Mixup gains, and the verdict."""
+    gains = {name: Claim(name, "C-Mixup", over="mixup").gain(runs) for name in names}
+    won = [name for name, gain in gains.items() if above()(gain)]
     real = [name for name in names if name not in MADE]
-    passed = "spiral" in won and 2 * len(set(won) & set(real)) >= len(real)
-    shown = [f"{name} {gain:+.1f} ± {half:.1f}" for name, (gain, half) in gains.items()]
+    enough = "spiral" in won and 2 * len(set(won) & set(real)) >= len(real)
     return (
-        f"Gain of C-Mixup over mixup at the last step: {', '.join(shown)}. Pass rule (above 0 on "
-        f"the spiral and half of {', '.join(real)}): {'PASS' if passed else 'FAIL'}."
+        "Gain of C-Mixup over mixup at the last step: "
+        f"{', '.join(f'{name} {gain}' for name, gain in gains.items())}. Pass rule (above 0 on "
+        f"the spiral and half of {', '.join(real)}): {passed(enough)}."
     )
 
 
 def main(config: Config) -> int:
     """Choose, train what is missing, then print and write the comparison."""
-    config = cli.smoke(config, steps=100, seeds=2) if config.smoke else config
-    if config.steps < 50 or config.steps % 50:
-        raise loop.Stop(f"regression got --steps {config.steps}; it needs a multiple of 50.")
-    try:
+    config = cli.ready(config, steps=2 * EVERY, seeds=2)
+    with cli.one_sentence():
         found = {table.name: table for table in tables.load(config.data)}
-    except (OSError, ValueError) as error:
-        raise loop.Stop(str(error)) from error
-    found = {"spiral": found["spiral"]} if config.smoke else found
-    works = {name: make_work(config, table) for name, table in found.items()}
-    sums = {name: f"{zlib.crc32(table.x.tobytes()):08x}" for name, table in found.items()}
-    settings = {"experiment": "regression", "steps": config.steps, "data": sums}
-    sizes = {"seeds": config.seeds, "epochs": config.steps}
-    console, work = Console(), lambda group, *rest: works[group](*rest)
-    runs = choose.run(console, config.out, settings, list(found), METHODS, work=work, **sizes)
-    title = f"Regression, {config.seeds} paired seeds, {config.steps} steps"
-    plot = partial(plots.gains, xlabel="points of error in % of the target's deviation, paired")
-    verdict = "" if config.smoke else judge(list(found), runs)
-    shown = {"table": TABLE, "plot": plot, "verdict": verdict}
-    report.write(config.out, console, title, runs, list(METHODS), **shown)
-    return 0
+    if config.smoke:
+        found = {"spiral": found["spiral"]}
+    sums = {name: checksum(table.x) for name, table in found.items()}
+    search, work = by_last_error(METHODS, make_fit(config, found))
+    study = Study(
+        out=config.out,
+        title=f"Regression, {config.seeds} paired seeds, {config.steps} steps",
+        settings={"experiment": "regression", "steps": config.steps, "data": sums},
+        groups=found,
+        methods=METHODS,
+        seeds=config.seeds,
+        ticks=config.steps,
+        work=work,
+        table=TABLE,
+        plot=partial(plots.gains, xlabel="points of error in % of the target's deviation, paired"),
+        rule=None if config.smoke else partial(verdict, list(found)),
+        search=search,
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

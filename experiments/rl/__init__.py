@@ -1,1 +1,3 @@
-"""mixreg for PPO: returns on levels of CartPole seen and unseen."""
+"""Does mixreg carry PPO to new levels? Returns on levels of CartPole, old and new."""
+
+TIME = "5 min"  # on two cores, unless it says otherwise

@@ -15,23 +15,22 @@ than plain PPO, and the paired 95 % interval lies above 0. (On those other seeds
 """
 
 import dataclasses
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
-from rich.console import Console
 
-from experiments.core import loop
-from experiments.harness import choose, cli
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
-from experiments.rl import levels as rl_train
-from experiments.rl import ppo
+from experiments.harness import cli
+from experiments.harness.choose import FIRST_SEED
+from experiments.harness.jobs import Task, Work
+from experiments.harness.rules import Claim, Rule
+from experiments.harness.runs import rounded
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import Column, Table
+from experiments.rl import levels, ppo
 
 GROUPS = {"8 levels": 8, "32 levels": 32}
 FEATURES, MANY, CHECKS, EPISODES = 16, 1000, 10, 32  # CHECKS: how often returns are measured
@@ -62,12 +61,12 @@ CANDIDATES = (
     | {f"weight decay {w}": Method(decay=w) for w in (0.03, 0.1, 0.3)}
     | {f"noise σ={s}": Method(noise=s) for s in (0.01, 0.03)}
 )
-TABLE = report.Table(
+TABLE = Table(
     columns=(
-        report.Column("unseen", "unseen"),
-        report.Column("more", "lost", gain=True),
-        report.Column("seen", "seen"),
-        report.Column("gap", "gap"),
+        Column("unseen", "unseen"),
+        Column("more", "lost", gain=True),
+        Column("seen", "seen"),
+        Column("gap", "gap"),
     ),
     caption="unseen, seen: mean return of 32 episodes, 200 at most, the policy sampled, on levels "
     "that training had not and on those that it had. more: unseen return above the first method's, "
@@ -85,70 +84,72 @@ class Config:
     """Compare strengths on seeds 1000 and up instead, into OUT/choose."""
     smoke: cli.Flag = False
     """Ten updates, two seeds, into OUT/smoke: shows that everything works, and nothing else."""
-    seeds: int = 10
+    seeds: cli.Seeds = 10
     """How many paired seeds, two or more."""
-    updates: int = 100
+    updates: Annotated[int, cli.Whole(CHECKS, CHECKS)] = 100
     """Of 1,024 steps each; a multiple of 10."""
-    horizon: int = 200
+    horizon: cli.Count = 200
     """Steps of the longest episode."""
 
 
-def make_work(config: Config, methods: dict[str, Method]) -> Callable[..., list[dict]]:
+RULE = Rule(
+    "8 levels: return of mixreg α=0.2 on unseen levels above plain's: {0}. Pass rule (above 0): "
+    "{verdict}.",
+    (Claim("8 levels", "mixreg α=0.2", key="lost"),),
+)
+
+
+def make_work(config: Config, methods: dict[str, Method]) -> Work:
     """The function that trains and tests all seeds of one method in one group."""
-    env = rl_train.cartpole(features=FEATURES, horizon=config.horizon)
+    env = levels.cartpole(features=FEATURES, horizon=config.horizon)
 
     def recipe_of(method: Method) -> ppo.Recipe:
         adam = optax.adamw(method.rate, eps=1e-5, weight_decay=method.decay)
         optimizer = optax.chain(optax.clip_by_global_norm(0.5), adam)
         return ppo.Recipe(env, optimizer, method.alpha, method.supervise, method.noise)
 
-    fit = rl_train.seeds(recipe_of)
-    first = config.choose * choose.FIRST_SEED
-    keys = jax.vmap(jax.random.key)(jnp.arange(first, first + config.seeds))
-    key_levels, key_unseen, key_run = jax.vmap(partial(jax.random.split, num=3))(keys).T
+    fit = levels.seeds(recipe_of)
+    draw = jax.vmap(partial(levels.draw_levels, count=MANY, features=FEATURES))
     sizes = {"checks": CHECKS, "every": config.updates // CHECKS, "episodes": EPISODES}
 
-    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
-        method = methods[job[1]]
-        draw = partial(rl_train.draw_levels, count=MANY, features=FEATURES)
-        levels, unseen = jax.vmap(draw)(key_levels), jax.vmap(draw)(key_unseen)
-        used = levels[:, np.arange(MANY) % int(method.levels or GROUPS[job[0]])]
-        returns = fit(method, key_run, used, unseen, **sizes, tick=tick)
-        kinds = {name: report.rounded(curves, 2) for name, curves in returns.items()}
+    def work(task: Task) -> list[dict]:
+        method = methods[task.method]
+        split = jax.vmap(partial(jax.random.split, num=3))
+        key_levels, key_unseen, key_run = split(task.keys).T
+        count = int(method.levels or GROUPS[task.group])
+        used = draw(key_levels)[:, np.arange(MANY) % count]
+        returns = fit(method, key_run, used, draw(key_unseen), **sizes, tick=task.tick)
+        kinds = [rounded(curves, 2) for curves in returns.values()]
         return [
             {"seed": seed, "seen": seen[-1], "unseen": unseen[-1], "lost": -unseen[-1]}
             | {"gap": round(seen[-1] - unseen[-1], 2), "seen_curve": seen, "unseen_curve": unseen}
-            for seed, (seen, unseen) in enumerate(zip(*kinds.values(), strict=True))
+            for seed, (seen, unseen) in enumerate(zip(*kinds, strict=True))
         ]
 
     return work
 
 
-def judge(runs: list[report.Run]) -> str:
-    """The verdict of the pass rule."""
-    more, half = report.paired(runs, "8 levels", "plain", "mixreg α=0.2", "lost")
-    passed = "PASS" if more - half > 0 else "FAIL"
-    what = "8 levels: return of mixreg α=0.2 on unseen levels above plain's"
-    return f"{what}: {more:+.1f} ± {half:.1f}. Pass rule (above 0): {passed}."
-
-
 def main(config: Config) -> int:
     """Train what is missing, then print, write and draw the comparison."""
-    config = cli.smoke(config, updates=10, seeds=2, horizon=20) if config.smoke else config
-    if config.updates < CHECKS or config.updates % CHECKS:
-        raise loop.Stop(f"--updates got {config.updates}; it needs a multiple of {CHECKS}.")
-    out, methods = (config.out / "choose", CANDIDATES) if config.choose else (config.out, METHODS)
+    config = cli.ready(config, updates=10, seeds=2, horizon=20)
+    methods = CANDIDATES if config.choose else METHODS
     sizes = {"updates": config.updates, "horizon": config.horizon}
-    settings = {"experiment": "rl", "choose": config.choose} | sizes
-    groups = list(GROUPS)[:1] if config.choose or config.smoke else list(GROUPS)
-    jobs = [(group, name) for group in groups for name in methods]
-    path, work, console = out / "runs.jsonl", make_work(config, methods), Console()
-    runs = sweep.run(console, path, settings, jobs, config.seeds, config.updates, work)
-    picture = partial(rl_train.picture, steps=config.updates * 1024)
-    plot, verdict = (None, "") if config.choose else (picture, judge(runs))
-    title = f"PPO on levels of CartPole, {config.seeds} paired seeds"
-    report.write(out, console, title, runs, list(methods), table=TABLE, plot=plot, verdict=verdict)
-    return 0
+    picture = partial(levels.picture, steps=config.updates * 1024)
+    study = Study(
+        out=config.out / "choose" if config.choose else config.out,
+        title=f"PPO on levels of CartPole, {config.seeds} paired seeds",
+        settings={"experiment": "rl", "choose": config.choose} | sizes,
+        groups=list(GROUPS)[:1] if config.choose or config.smoke else GROUPS,
+        methods=methods,
+        seeds=config.seeds,
+        first_seed=FIRST_SEED if config.choose else 0,
+        ticks=config.updates,
+        work=make_work(config, methods),
+        table=TABLE,
+        plot=None if config.choose else picture,
+        rule=None if config.choose else RULE,
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from experiments.core.loop import Stop
 from experiments.harness import plots
-from experiments.harness import runs as report
+from experiments.harness.runs import Run, groups_of, mean_interval
 from experiments.rl import ppo
 
 SCALE = np.array([2.4, 2.0, 0.2, 2.0], np.float32)  # divided by it, the state's numbers are about 1
@@ -127,16 +127,14 @@ def seeds(recipe_of: Callable[[Any], ppo.Recipe]) -> Callable[..., dict[str, np.
     return fit
 
 
-def picture(
-    path: Path, title: str, runs: list[report.Run], methods: list[str], *, steps: int
-) -> None:
+def picture(path: Path, title: str, runs: list[Run], methods: list[str], *, steps: int) -> None:
     """Returns over training on both kinds of levels, a row for each environment.
 
     Args:
-      path, title, runs, methods: as `report.write` gives them.
+      path, title, runs, methods: as `tables.write` gives them.
       steps: of the environment, in all.
     """
-    groups = report.groups_of(runs)
+    groups = groups_of(runs)
     figure = Figure(figsize=(10, 0.6 + 3.2 * len(groups)), layout="constrained")
     panes = figure.subplots(len(groups), 2, squeeze=False, sharex=True, sharey="row")
     for row, group in zip(panes, groups, strict=True):
@@ -144,7 +142,7 @@ def picture(
             for method, colour in zip(methods, (plots.FIRST, *plots.COLOURS), strict=False):
                 mine = [r for r in runs if (r["group"], r["method"]) == (group, method)]
                 curves = np.array([run[f"{kind}_curve"] for run in mine])
-                mean, half = np.array([report.mean_interval(column) for column in curves.T]).T
+                mean, half = np.array([mean_interval(column) for column in curves.T]).T
                 x = steps / 1000 * np.arange(1, len(mean) + 1) / len(mean)
                 axes.plot(x, mean, lw=1.8, color=colour, label=method)
                 axes.fill_between(x, mean - half, mean + half, fc=colour, alpha=0.12, lw=0)

@@ -17,7 +17,6 @@ error than plain training, both intervals above 0, as in the paper.
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,24 +25,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
-from rich.console import Console
 
 from experiments.core import classify
 from experiments.core.methods import Method
 from experiments.harness import cli, diagrams, digits_mlp
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
+from experiments.harness.jobs import Task, Work
+from experiments.harness.rules import Claim, Rule, below, gains_less_than
+from experiments.harness.runs import rounded
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import Column, Table
 from experiments.robustness import attacks, corruptions
 from experiments.robustness.attacks import LogitsFn
 
-METHODS = digits_mlp.METHODS | {"Gaussian noise": Method()}  # σ is the one that `settle` finds
+METHODS = digits_mlp.METHODS | {
+    "Gaussian noise": Method()
+}  # σ is the one that `digits_mlp.search` finds
 SIGMAS = {f"σ={sigma}": Method(noise=sigma) for sigma in (0.05, 0.1, 0.2, 0.4)}
 OPEN = {"weight decay": digits_mlp.DECAYS, "Gaussian noise": SIGMAS}
 ATTACKS = ("FGSM, white", "I-FGSM, white", "PGD, white", "FGSM, black", "I-FGSM, black")
 EPSILONS = (0.025, 0.05, 0.1, 0.15, 0.2)
 MAIN = EPSILONS.index(0.1)
-TABLE = report.Table(
-    columns=(report.Column("error", "last_error"), report.Column("gain", "last_error", gain=True)),
+TABLE = Table(
+    columns=(Column("error", "last_error"), Column("gain", "last_error", gain=True)),
     caption="error: test error in %, under attack with ε = 0.1; under corruptions the mean of nine "
     "kinds, of which Gaussian noise is one. gain: points of it below the first method, paired.",
 )
@@ -55,6 +58,24 @@ class Config(digits_mlp.Config):
 
     out: Path = Path("results/robustness")
     """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+
+
+CLAIMS = (
+    *(Claim("FGSM, white", m, holds=below()) for m in ("mixup α=1", "mixup α=8")),
+    *(
+        Claim(attack, method, holds=gains_less_than(5), part=1)
+        for attack in ("I-FGSM, white", "PGD, white")
+        for method in digits_mlp.MIXUPS
+    ),
+    *(Claim(attack, "mixup α=1", part=2) for attack in ("FGSM, black", "I-FGSM, black")),
+)
+RULE = Rule(
+    "Prediction, in points of error below plain training's: {verdict}. (1) {held[0]}: under white "
+    "FGSM mixup α=1 and α=8 gain {0}, {1}. (2) {held[1]}: under white I-FGSM and PGD mixup α=0.2, "
+    "1 and 8 gain {2}, {3}, {4}, {5}, {6}, {7}. (3) {held[2]}: under black FGSM and I-FGSM mixup "
+    "α=1 gains {8}, {9}.",
+    CLAIMS,
+)
 
 
 def attacked(
@@ -80,74 +101,78 @@ def errors(
     """One seed's errors in each group: one, or for each ε, or for each kind of corruption."""
     recipe = digits_mlp.recipe_of(0.0, False, method)
     own, other = (partial(classify.logits, recipe, given) for given in (state, stranger))
-    error = lambda x: (own(x).argmax(-1) != y).mean()
-    moved = lambda epsilon: jax.tree.map(error, attacked(key, own, other, x, y, epsilon))
+
+    def error(x: Array) -> Array:
+        return (own(x).argmax(-1) != y).mean()
+
+    def under_attacks(epsilon: Array) -> dict[str, Array]:
+        return jax.tree.map(error, attacked(key, own, other, x, y, epsilon))
+
     spoil = partial(corruptions.corrupt, key, x, severity=3.0)
     spoilt = jnp.stack([error(spoil(kind=kind)) for kind in corruptions.KINDS])
-    return {"clean": error(x), **jax.lax.map(moved, jnp.array(EPSILONS)), "corruptions": spoilt}
+    moved = jax.lax.map(under_attacks, jnp.array(EPSILONS))
+    return {"clean": error(x), **moved, "corruptions": spoilt}
 
 
-def make_work(config: Config, settled: dict) -> Callable[..., list[dict]]:
+@partial(jax.jit, static_argnames="by")
+def roll(tree: Any, by: int) -> Any:
+    """All seeds' arrays, each seed's in the place of the one so many before it."""
+    return jax.tree.map(lambda array: jnp.roll(array, by, axis=0), tree)
+
+
+def make_work(config: Config) -> Work:
     """The function that gives one method's runs in one group."""
-    data, study = digits_mlp.halves(config.seeds), digits_mlp.study_of()
-    keys = jax.vmap(jax.random.key)(2000 + jnp.arange(config.seeds))  # none that trains
-    fit = partial(study.fit, epochs=config.epochs, tick=lambda n: None)
-    roll = jax.jit(lambda tree, by: jax.tree.map(lambda a: jnp.roll(a, by, axis=0), tree))
-    # A network's stranger has learnt the same digits with the weights and order of the next seed.
-    stranger = functools.cache(lambda: roll(fit(METHODS["plain"], roll(data, 1))[0], -1))
+    data = functools.cache(lambda: digits_mlp.halves(config.seeds))
+    fit = partial(digits_mlp.study_of().fit, epochs=config.epochs, tick=lambda n: None)
+
+    @functools.cache
+    def strangers() -> Any:
+        """For each network one that learned the same digits with the next seed's weights, order."""
+        return roll(fit(METHODS["plain"], roll(data(), 1))[0], -1)
 
     @functools.lru_cache(maxsize=1)  # all groups of a method share its networks
-    def measured(name: str) -> dict[str, Array]:
-        method = settled["clean", name].method if name in OPEN else METHODS[name]
-        return errors(method, keys, fit(method, data)[0], stranger(), data.x_test, data.y_test)
+    def measured(method: Method) -> dict[str, Array]:
+        keys = jax.vmap(jax.random.key)(2000 + jnp.arange(config.seeds))  # none that trains
+        state, _ = fit(method, data())
+        return errors(method, keys, state, strangers(), data().x_test, data().y_test)
 
-    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
-        group, name = job
-        values = 100 * np.asarray(measured(name)[group])
-        tick(1)
-        main = values[:, MAIN] if group in ATTACKS else values.reshape(len(values), -1).mean(1)
+    def work(task: Task) -> list[dict]:
+        best = task.chosen.get(("clean", task.method))
+        method = METHODS[task.method] if best is None else best.numbers
+        values = 100 * np.asarray(measured(method)[task.group])
+        task.tick(1)
+        main = values[:, MAIN] if task.group in ATTACKS else values.reshape(len(values), -1).mean(1)
         return [
-            {"seed": seed, "last_error": report.rounded(e), "errors": report.rounded(all_of_them)}
+            {"seed": seed, "last_error": rounded(e), "errors": rounded(all_of_them)}
             for seed, (e, all_of_them) in enumerate(zip(main, values, strict=True))
         ]
 
     return work
 
 
-def judge(runs: list[report.Run]) -> str:
-    """The prediction, part by part."""
-    gain = lambda group, name: report.paired(runs, group, "plain", name)
-    one = [gain("FGSM, white", name) for name in ("mixup α=1", "mixup α=8")]
-    more = [gain(g, m) for g in ("I-FGSM, white", "PGD, white") for m in digits_mlp.MIXUPS]
-    black = [gain(group, "mixup α=1") for group in ("FGSM, black", "I-FGSM, black")]
-    parts = [all(mean < -half for mean, half in one), all(mean < 5 for mean, _ in more)]
-    parts += [all(mean > half for mean, half in black)]
-    held = [("does not hold", "holds")[part] for part in parts]
-    shown = lambda gains: ", ".join(f"{mean:+.1f} ± {half:.1f}" for mean, half in gains)
-    return (
-        f"Prediction, in points of error below plain training's: {'PASS' if all(parts) else 'FAIL'}"
-        f". (1) {held[0]}: under white FGSM mixup α=1 and α=8 gain {shown(one)}. (2) {held[1]}: "
-        f"under white I-FGSM and PGD mixup α=0.2, 1 and 8 gain {shown(more)}. (3) {held[2]}: under "
-        f"black FGSM and I-FGSM mixup α=1 gains {shown(black)}."
-    )
-
-
 def main(config: Config) -> int:
     """Train what is missing, then print and write the comparison."""
-    config = cli.smoke(config, epochs=2, seeds=2) if config.smoke else config
-    console, sizes = Console(), {"seeds": config.seeds, "epochs": config.epochs}
-    chosen = config.out / "choose.jsonl"
-    settled = digits_mlp.settle(console, chosen, {"clean": 0.0}, OPEN, score="error", **sizes)
-    jobs = [(group, name) for name in METHODS for group in ("clean", *ATTACKS, "corruptions")]
-    path, settings = config.out / "runs.jsonl", {"experiment": "robustness"} | sizes
-    work = make_work(config, settled)
-    runs = sweep.run(console, path, settings, jobs, config.seeds, 1, work)
-    title = f"Digits attacked and corrupted, {config.seeds} paired seeds, {config.epochs} epochs"
-    verdict = f"{judge(runs)} {digits_mlp.described(settled)}"
-    plot = partial(diagrams.under_attack, epsilons=EPSILONS, kinds=list(corruptions.KINDS))
-    options = {"table": TABLE, "plot": plot, "verdict": verdict}
-    report.write(config.out, console, title, runs, list(METHODS), **options)
-    return 0
+    config = cli.ready(config, epochs=2, seeds=2)
+    sizes = {"seeds": config.seeds, "epochs": config.epochs}
+    groups = ("clean", *ATTACKS, "corruptions")
+    study = Study(
+        out=config.out,
+        title=f"Digits attacked and corrupted, {config.seeds} paired seeds, {config.epochs} epochs",
+        settings={"experiment": "robustness"} | sizes,
+        groups=groups,
+        methods=METHODS,
+        jobs=[(group, name) for name in METHODS for group in groups],
+        seeds=config.seeds,
+        ticks=1,
+        work=make_work(config),
+        table=TABLE,
+        plot=partial(diagrams.under_attack, epsilons=EPSILONS, kinds=list(corruptions.KINDS)),
+        rule=RULE,
+        search=digits_mlp.search(
+            OPEN, {"clean": 0.0}, score="error", seeds=config.seeds, epochs=config.epochs
+        ),
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

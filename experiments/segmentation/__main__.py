@@ -16,20 +16,22 @@ Pass rule, fixed before the run: with 1/8 of the labels and a mean teacher, CutM
 """
 
 import dataclasses
-from collections.abc import Callable
-from functools import cache, partial
+import functools
+from functools import partial
 from pathlib import Path
-
-from rich.console import Console
+from typing import Annotated
 
 from experiments.core import loop
 from experiments.core.seeds import SeedTrainer
 from experiments.data import camvid
-from experiments.harness import choose, cli, plots
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
-from experiments.segmentation import figures as pictures
-from experiments.segmentation import train as training
+from experiments.harness import cli, plots
+from experiments.harness.choose import FIRST_SEED
+from experiments.harness.jobs import Task, Work
+from experiments.harness.rules import Claim, Rule, above
+from experiments.harness.runs import Run
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import Column, Table
+from experiments.segmentation import figures, train
 
 FACTOR, CHECKS = 4, 2  # how much smaller than the archive's frames; scores while training
 GROUPS = {  # one labelled frame in so many, and whether a teacher labels the others
@@ -42,12 +44,12 @@ DRAWN = tuple((group, method) for group in [*GROUPS][:2] for method in ("plain",
 POINTS = "points of mIoU, paired"
 DECAY = 1e-2
 CANDIDATES = {f"weight decay {decay:g}": decay for decay in (1e-4, 1e-2, 1e-1)}  # with --choose
-TABLE = report.Table(
+TABLE = Table(
     columns=(
-        report.Column("mIoU", "miou"),
-        report.Column("gain", "miss", gain=True),
-        report.Column("rare", "rare"),
-        report.Column("accuracy", "accuracy"),
+        Column("mIoU", "miou"),
+        Column("gain", "miss", gain=True),
+        Column("rare", "rare"),
+        Column("accuracy", "accuracy"),
     ),
     caption="mIoU: intersection over union in %, the mean of 11 classes, over the test frames' "
     "pixels that are not void; rare: of the five classes that fill least. gain: points of mIoU "
@@ -70,14 +72,21 @@ class Config:
     """Compare weight decays on validation frames, seeds 1000 and up, instead, into OUT/choose."""
     smoke: cli.Flag = False
     """Four steps on generated scenes, into OUT/smoke: shows that everything works, nothing else."""
-    seeds: int = 5
+    seeds: cli.Seeds = 5
     """How many paired seeds, two or more."""
-    steps: int = 800
+    steps: Annotated[int, cli.Whole(CHECKS, CHECKS)] = 800
     """A multiple of 2."""
-    batch: int = 4
+    batch: cli.Count = 4
     """Labelled frames a step, and as many unlabelled ones."""
     widths: tuple[int, ...] = (16, 32, 64)
     """Channels of the U-Net's layers on the way down."""
+
+
+RULE = Rule(
+    "Pass rule (1/8 and a mean teacher: CutMix at least 1 point of mIoU above plain, interval "
+    "above 0): {0}, {verdict}.",
+    (Claim("1/8 and a mean teacher", "CutMix", key="miss", holds=above(1)),),
+)
 
 
 def scenes_of(config: Config) -> camvid.Scenes:
@@ -85,67 +94,65 @@ def scenes_of(config: Config) -> camvid.Scenes:
         return camvid.generated()
     if config.data is None:
         raise loop.Stop(f"segmentation got no --data; {camvid.ORIGIN}.")
-    try:
+    with cli.one_sentence():
         return camvid.read(config.data, factor=FACTOR)
-    except ValueError as error:
-        raise loop.Stop(str(error)) from error
 
 
-def make_work(config: Config, scenes: camvid.Scenes, methods: tuple[str, ...]) -> Callable:
+def make_work(config: Config, scenes: camvid.Scenes, methods: tuple[str, ...]) -> Work:
     """The function that trains and scores all seeds of one method in one group."""
-    test, first = (scenes.val, choose.FIRST_SEED) if config.choose else (scenes.test, 0)
-    crop, seeds = (8, 16) if config.smoke else (40, 56), range(first, first + config.seeds)
-    every = config.steps // CHECKS
+    test = scenes.val if config.choose else scenes.test
+    crop, every = (8, 16) if config.smoke else (40, 56), config.steps // CHECKS
 
-    @cache
-    def study(teacher: bool) -> SeedTrainer:
+    @functools.cache
+    def trainer_of(teacher: bool) -> SeedTrainer:
         sizes = {"widths": config.widths, "steps": config.steps, "batch": config.batch}
-        return training.study(methods, teacher=teacher, crop=crop, **sizes)
+        return train.study(methods, teacher=teacher, crop=crop, **sizes)
 
-    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
-        (share, teacher), method = GROUPS[job[0]], job[1]
-        data = training.data_of(scenes, test, seeds, len(scenes.train.images) // share)
-        mixing = 0 if config.choose else methods.index(method)
-        numbers = training.Numbers(mixing, CANDIDATES.get(method, DECAY))
-        ticks = lambda steps: tick(steps // every)
-        _, scores = study(teacher).fit(numbers, data, steps=config.steps, every=every, tick=ticks)
-        return training.results(scores)
+    def work(task: Task) -> list[dict]:
+        part, teacher = GROUPS[task.group]
+        labelled = len(scenes.train.images) // part
+        data = train.data_of(scenes, test, task.seeds, labelled)
+        mixing = 0 if config.choose else methods.index(task.method)
+        numbers = train.Numbers(mixing, CANDIDATES.get(task.method, DECAY))
+        tick = lambda steps: task.tick(steps // every)
+        sizes = {"steps": config.steps, "every": every}
+        _, scores = trainer_of(teacher).fit(numbers, data, **sizes, tick=tick)
+        return train.results(scores)
 
     return work
 
 
-def judge(runs: list[report.Run]) -> str:
-    gain, half = report.paired(runs, "1/8 and a mean teacher", "plain", "CutMix", "miss")
-    return (
-        "Pass rule (1/8 and a mean teacher: CutMix at least 1 point of mIoU above plain, interval "
-        f"above 0): {gain:+.1f} ± {half:.1f}, {'PASS' if gain >= 1 and gain > half else 'FAIL'}."
-    )
-
-
 def main(config: Config) -> int:
     """Train what is missing, then print, write and draw the comparison."""
-    if config.smoke:
-        config = cli.smoke(config, steps=4, seeds=2, widths=(4,), batch=2)
-    if config.steps < CHECKS or config.steps % CHECKS:
-        raise loop.Stop(f"--steps got {config.steps}; it needs a multiple of {CHECKS}: take 800.")
-    scenes, console = scenes_of(config), Console()
-    methods = ("plain", "CutMix") if config.smoke else ("plain",) if config.choose else METHODS
-    out, names = (config.out / "choose", CANDIDATES) if config.choose else (config.out, methods)
-    jobs = [(g, m) for g in GROUPS for m in names if not (config.choose and GROUPS[g][1])]
-    settings = {"experiment": "segmentation", "choose": config.choose, "steps": config.steps}
-    settings |= {"batch": config.batch, "widths": list(config.widths)}
-    work = make_work(config, scenes, methods)
-    runs = sweep.run(console, out / "runs.jsonl", settings, jobs, config.seeds, CHECKS, work)
+    config = cli.ready(config, steps=4, seeds=2, widths=(4,), batch=2)
+    scenes, choosing = scenes_of(config), config.choose
+    methods = ("plain", "CutMix") if config.smoke else ("plain",) if choosing else METHODS
+    out = config.out / "choose" if choosing else config.out
+
+    def draw(runs: list[Run]) -> str:
+        figures.predictions(out / "predictions.png", scenes.test, runs, DRAWN)
+        figures.mixes(out / "mixes.png", scenes.train, train.TEACHER_SAMPLERS)
+        return "Also written: predictions.png and mixes.png"
+
     shown = "Generated scenes" if config.smoke else "CamVid at 60 x 45"
-    title = f"{shown}, {config.seeds} paired seeds, {config.steps} steps"
-    plot = None if config.choose else partial(plots.gains, key="miss", xlabel=POINTS)
-    verdict = "" if config.choose or config.smoke else judge(runs)
-    report.write(out, console, title, runs, [*names], table=TABLE, plot=plot, verdict=verdict)
-    if not config.choose:
-        pictures.predictions(out / "predictions.png", scenes.test, runs, DRAWN)
-        pictures.mixes(out / "mixes.png", scenes.train, training.TEACHER_SAMPLERS)
-        console.print("Also written: predictions.png and mixes.png")
-    return 0
+    settings = {"experiment": "segmentation", "choose": choosing, "steps": config.steps}
+    settings |= {"batch": config.batch, "widths": list(config.widths)}
+    study = Study(
+        out=out,
+        title=f"{shown}, {config.seeds} paired seeds, {config.steps} steps",
+        settings=settings,
+        groups=[group for group, (_, teacher) in GROUPS.items() if not (choosing and teacher)],
+        methods=CANDIDATES if choosing else methods,
+        seeds=config.seeds,
+        first_seed=FIRST_SEED if choosing else 0,
+        ticks=CHECKS,
+        work=make_work(config, scenes, methods),
+        table=TABLE,
+        plot=None if choosing else partial(plots.gains, key="miss", xlabel=POINTS),
+        rule=None if choosing or config.smoke else RULE,
+        more=None if choosing else draw,
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

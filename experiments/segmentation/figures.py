@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 
 import jax_mixup as jm
 from experiments.data.camvid import CLASSES, VOID, Frames
-from experiments.harness import runs as report
+from experiments.harness.runs import Run
 
 # Of the classes; void is black.
 COLOURS = np.array(
@@ -51,7 +51,7 @@ def overlay(image: UInt8[np.ndarray, "h w 3"], ids: Int[np.ndarray, "h w"]) -> n
 
 
 def predictions(
-    path: Path, test: Frames, runs: Sequence[report.Run], jobs: Sequence[tuple[str, str]]
+    path: Path, test: Frames, runs: Sequence[Run], jobs: Sequence[tuple[str, str]]
 ) -> None:
     """Rows: test frames. Columns: the frame, its truth, and what seed 0 of each job said."""
     said = {(run["group"], run["method"]): run["shown"] for run in runs if run["seed"] == 0}

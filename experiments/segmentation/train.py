@@ -19,7 +19,7 @@ from experiments.core.seeds import SeedTrainer, batch_trainer
 from experiments.core.step import Recipe, Task
 from experiments.data import camvid
 from experiments.data.camvid import CLASSES, VOID
-from experiments.harness import runs as report
+from experiments.harness.runs import rounded
 from experiments.models.unet import UNet
 from experiments.segmentation.figures import packed, shown_of
 
@@ -231,7 +231,7 @@ def results(scores: dict[str, np.ndarray]) -> list[dict]:
     found |= {"loss": last["train_loss"], "curve": 100 * scores["miou"]}
     seeds = range(len(found["miou"]))
     runs: list[dict] = [
-        {"seed": i} | {n: report.rounded(v[i], 3) for n, v in found.items()} for i in seeds
+        {"seed": i} | {n: rounded(v[i], 3) for n, v in found.items()} for i in seeds
     ]
     runs[0]["shown"] = packed(last["shown"][0])
     return runs

@@ -21,12 +21,15 @@ its paired 95 % interval above 0.
 import dataclasses
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from rich.console import Console
-
-from experiments.harness import choose, cli, plots
-from experiments.harness import runs as report
+from experiments.harness import cli, plots
+from experiments.harness.choose import Scores, by_last_error
+from experiments.harness.jobs import Task
+from experiments.harness.rules import Claim, Rule, above
+from experiments.harness.runs import Run, paired
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import ERRORS, ERRORS_CAPTION, SCORES, SCORES_CAPTION, Table
 from experiments.semi_supervised import losses, train
 from experiments.semi_supervised.losses import Numbers
 from experiments.semi_supervised.train import DIGITS, MOONS
@@ -52,9 +55,9 @@ METHODS: dict[str, Any] = {
     name: {losses.described(name, n): (LOSSES[name], n) for n in candidates}
     for name, candidates in CANDIDATES.items()
 }
-TABLE = report.Table(
-    columns=(*report.ERRORS, *report.SCORES),
-    caption=f"{report.ERRORS_CAPTION} {report.SCORES_CAPTION}",
+TABLE = Table(
+    columns=(*ERRORS, *SCORES),
+    caption=f"{ERRORS_CAPTION} {SCORES_CAPTION}",
 )
 EVERY = 50  # steps between two scores
 
@@ -69,52 +72,72 @@ class Config:
     """Pictures, as cifar10, or what else `experiments.data.images` reads; for a GPU."""
     smoke: cli.Flag = False
     """A few steps of two methods, into OUT/smoke: shows that everything works, and nothing else."""
-    seeds: int = 10
+    seeds: cli.Seeds = 10
     """How many paired seeds, two or more."""
-    steps: int = 1500
+    steps: Annotated[int, cli.Whole(EVERY, EVERY)] = 1500
     """How long each network trains, a multiple of 50."""
 
 
-def judge(runs: list[report.Run]) -> str:
-    gains = [report.paired(runs, DIGITS, "supervised", name) for name in ("MixMatch", "ICT")]
-    best = "MixMatch" if gains[0][0] > gains[1][0] else "ICT"
-    over, half = report.paired(runs, DIGITS, "mean teacher", best)
-    passed = all(gain >= 2 and gain > width for gain, width in gains) and over > half
-    (a, b), (c, d) = gains
-    return (
-        f"Pass rule (50 labels: MixMatch and ICT at least 2 points below supervised, the better of "
-        f"them below the mean teacher, intervals above 0): {a:+.1f} ± {b:.1f}, {c:+.1f} ± {d:.1f}; "
-        f"{best} over the mean teacher {over:+.1f} ± {half:.1f}: {'PASS' if passed else 'FAIL'}."
+def verdict(runs: list[Run]) -> str:
+    """The pass rule's, for the better of the two methods that mix."""
+    gains = {m: paired(runs, DIGITS, "supervised", m)[0] for m in ("ICT", "MixMatch")}
+    best = max(gains, key=gains.__getitem__)
+    rule = Rule(
+        "Pass rule (50 labels: MixMatch and ICT at least 2 points below supervised, the better of "
+        "them below the mean teacher, intervals above 0): {0}, {1}; "
+        f"{best} over the mean teacher {{2}}: {{verdict}}.",
+        (
+            Claim(DIGITS, "MixMatch", over="supervised", holds=above(2)),
+            Claim(DIGITS, "ICT", over="supervised", holds=above(2)),
+            Claim(DIGITS, best, over="mean teacher"),
+        ),
     )
+    return rule(runs)
 
 
 def main(config: Config) -> int:
     """Choose, train what is missing, then print, write and draw the comparison."""
-    methods, groups = METHODS, train.groups_of(config.data)
+    config, methods = cli.ready(config, seeds=2, steps=2 * EVERY), METHODS
+    with cli.one_sentence():
+        groups = train.groups_of(config.data)
     if config.smoke:
-        config = cli.smoke(config, seeds=2, steps=2 * EVERY)
         methods = {name: dict([*METHODS[name].items()][:1]) for name in ("supervised", "MixMatch")}
         groups = dict([*groups.items()][:1])
-    checks, console = config.steps // EVERY, Console()
+    checks = config.steps // EVERY
     fit = partial(train.Fit(groups), seeds=config.seeds, checks=checks, every=EVERY)
 
-    def work(group: str, method: Any, first: int, tick: choose.Tick) -> Any:
-        return fit(group, *method, first=first, tick=tick).scores, {}
+    def scores(numbers: Any, task: Task) -> Scores:
+        return fit(task.group, *numbers, first=task.seeds.start, tick=task.tick).scores, {}
 
-    settings = {"experiment": "semi_supervised", "groups": [*groups], "steps": config.steps}
-    sizes = {"seeds": config.seeds, "epochs": checks}
-    runs = choose.run(console, config.out, settings, groups, methods, work=work, **sizes)
-    title = f"Few labels, {config.seeds} paired seeds, {config.steps} steps (an epoch: {EVERY})"
-    shown = {"table": TABLE, "plot": partial(plots.curves, main_group=[*groups][-1])}
-    chosen = dict.fromkeys(f"{run['group']}: {run['chosen']}" for run in runs)
-    verdict = judge(runs) if DIGITS in groups else ""
-    shown["verdict"] = f"{verdict} Chosen on other draws: {'; '.join(chosen)}.".strip()
-    report.write(config.out, console, title, runs, list(methods), **shown)
-    if MOONS in groups:
+    def draw_moons(runs: list[Run]) -> str:
         best = {run["method"]: run["chosen"] for run in runs if run["group"] == MOONS}
         found = {name: fit(MOONS, *methods[name][best[name]]) for name in methods}
         train.draw_moons(config.out / "moons.png", found)
-    return 0
+        return "Also written: moons.png"
+
+    search, work = by_last_error(
+        methods, scores, said=lambda job, best: f"{job[0]}: {best.name}", other="draws"
+    )
+    study = Study(
+        out=config.out,
+        title=f"Few labels, {config.seeds} paired seeds, {config.steps} steps (an epoch: {EVERY})",
+        settings={
+            "experiment": "semi_supervised",
+            "groups": [*groups],
+            "steps": config.steps,
+        },
+        groups=groups,
+        methods=methods,
+        seeds=config.seeds,
+        ticks=checks,
+        work=work,
+        table=TABLE,
+        plot=partial(plots.curves, main_group=[*groups][-1]),
+        rule=verdict if DIGITS in groups else None,
+        search=search,
+        more=draw_moons if MOONS in groups else None,
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

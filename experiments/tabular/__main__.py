@@ -16,43 +16,47 @@ mixup with its chosen α over plain training lies above 0 at the last epoch.
 """
 
 import dataclasses
-import zlib
+import functools
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Annotated, Any
 
 import jax
-import jax.numpy as jnp
 import optax
 from jaxtyping import Array, PRNGKeyArray
-from rich.console import Console
 
 import jax_mixup as jm
-from experiments.core import classify, loop
+from experiments.core import classify
 from experiments.core.classify import by_shape
 from experiments.core.methods import Method
 from experiments.core.seeds import epoch_trainer
 from experiments.core.step import Recipe
 from experiments.data import split, tables
-from experiments.harness import choose, cli, plots
-from experiments.harness import runs as report
+from experiments.harness import cli, plots
+from experiments.harness.choose import BASELINES, Scores, by_last_error
+from experiments.harness.jobs import Task
+from experiments.harness.rules import Claim, above, passed
+from experiments.harness.runs import Run, checksum
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import Column, Table
 from experiments.models.mlp import MLP
 
 PAPER = 10  # epochs
-METHODS = choose.BASELINES | {
+METHODS = BASELINES | {
     "mixup α=0.2": {"mixup α=0.2": Method(alpha=0.2)},
     "mixup α=1": {"mixup α=1": Method(alpha=1.0)},
     "mixup": {f"mixup α={a:g}": Method(alpha=a) for a in (0.1, 0.2, 0.5, 1.0, 2.0, 8.0)},
 }
-TABLE = report.Table(
+TABLE = Table(
     columns=(
-        report.Column("at 10", "early_error"),
-        report.Column("gain at 10", "early_error", gain=True),
-        report.Column("last", "last_error"),
-        report.Column("gain", "last_error", gain=True),
-        report.Column("stopped", "stopped_error"),
-        report.Column("stopped's gain", "stopped_error", gain=True),
-        report.Column("NLL", "nll", digits=2),
+        Column("at 10", "early_error"),
+        Column("gain at 10", "early_error", gain=True),
+        Column("last", "last_error"),
+        Column("gain", "last_error", gain=True),
+        Column("stopped", "stopped_error"),
+        Column("stopped's gain", "stopped_error", gain=True),
+        Column("NLL", "nll", digits=2),
     ),
     caption="at 10, last, stopped: test error in % after 10 epochs, as in the paper, at the end, "
     "and at the epoch that was best on other splits; so were the values of weight decay, label "
@@ -71,11 +75,11 @@ class Config:
     """An .npz file of UCI's tables, or a .csv file."""
     smoke: cli.Flag = False
     """10 epochs and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
-    seeds: int = 10
+    seeds: cli.Seeds = 10
     """How many paired seeds, two or more."""
-    epochs: int = 100
+    epochs: Annotated[int, cli.Whole(PAPER)] = 100
     """How long each network trains, 10 or more."""
-    rows: int = 1000
+    rows: cli.Count = 1000
     """For training, at most."""
 
 
@@ -96,59 +100,65 @@ def draw_data(key: PRNGKeyArray, x: Array, y: Array, *, rows: int) -> split.Spli
     return data._replace(x=x, x_test=x_test, y_test=data.y_test[:1000])
 
 
-def make_work(config: Config, table: tables.Table) -> Callable[..., choose.Results]:
+def make_fit(config: Config, found: dict[str, tables.Table]) -> Callable[[Method, Task], Scores]:
     """The function that trains all seeds of one candidate on a table."""
-    study = epoch_trainer(partial(recipe_of, table), batch=min(16, len(table.y) // 2))
     drawn = jax.jit(jax.vmap(partial(draw_data, rows=config.rows), in_axes=(0, None, None)))
 
-    def work(numbers: Method, first: int, tick: choose.Tick) -> choose.Results:
-        keys = jax.vmap(jax.random.key)(first + jnp.arange(config.seeds))
-        data = drawn(keys, table.x, table.y)
-        _, scores = study.fit(numbers, data, epochs=config.epochs, tick=tick)
+    @functools.cache
+    def trainer_of(group: str) -> Any:
+        table = found[group]
+        return epoch_trainer(partial(recipe_of, table), batch=min(16, len(table.y) // 2))
+
+    def fit(numbers: Method, task: Task) -> Scores:
+        table = found[task.group]
+        data = drawn(task.keys, table.x, table.y)
+        trainer = trainer_of(task.group)
+        _, scores = trainer.fit(numbers, data, epochs=config.epochs, tick=task.tick)
         return scores, {"early_error": scores["error"][:, PAPER - 1]}
 
-    return work
+    return fit
 
 
-def judge(names: list[str], runs: list[report.Run]) -> str:
+def verdict(names: list[str], runs: list[Run]) -> str:
     """On how many tables mixup helps, and the verdict."""
 
     def won(baseline: str) -> list[str]:
-        gains = {name: report.paired(runs, name, baseline, "mixup") for name in names}
-        return [name for name, (gain, half) in gains.items() if gain > half]
+        return [name for name in names if above()(Claim(name, "mixup", over=baseline).gain(runs))]
 
     mixed, others = won("plain"), won("weight decay")
     return (
         f"The interval of mixup's gain, with the chosen α, is above 0 on {len(mixed)} of "
         f"{len(names)} tables ({', '.join(mixed) or 'none'}); over chosen weight decay on "
         f"{len(others)} ({', '.join(others) or 'none'}). Pass rule (over plain training, on half "
-        f"of the tables): {'PASS' if 2 * len(mixed) >= len(names) else 'FAIL'}."
+        f"of the tables): {passed(2 * len(mixed) >= len(names))}."
     )
 
 
 def main(config: Config) -> int:
     """Train what is missing, then print and write the comparison."""
-    config = cli.smoke(config, epochs=PAPER, seeds=2) if config.smoke else config
-    if config.epochs < PAPER:
-        raise loop.Stop(
-            f"tabular got --epochs {config.epochs}; it needs the paper's {PAPER} or more."
-        )
-    try:
+    config = cli.ready(config, epochs=PAPER, seeds=2)
+    with cli.one_sentence():
         found = {table.name: table for table in tables.load(config.data)}
-    except (OSError, ValueError) as error:
-        raise loop.Stop(str(error)) from error
-    found = dict(list(found.items())[:1]) if config.smoke else found
-    console = Console()
-    works = {name: make_work(config, table) for name, table in found.items()}
-    sums = {name: f"{zlib.crc32(table.x.tobytes()):08x}" for name, table in found.items()}
-    settings = {"experiment": "tabular", "epochs": config.epochs, "rows": config.rows, "data": sums}
-    work = lambda group, *rest: works[group](*rest)
-    sizes = {"seeds": config.seeds, "epochs": config.epochs, "work": work}
-    runs = choose.run(console, config.out, settings, list(found), METHODS, **sizes)
-    title = f"Tables, {config.seeds} paired seeds, {config.epochs} epochs"
-    options = {"table": TABLE, "plot": plots.gains, "verdict": judge(list(found), runs)}
-    report.write(config.out, console, title, runs, list(METHODS), **options)
-    return 0
+    if config.smoke:
+        found = dict(list(found.items())[:1])
+    sums = {name: checksum(table.x) for name, table in found.items()}
+    search, work = by_last_error(METHODS, make_fit(config, found))
+    study = Study(
+        out=config.out,
+        title=f"Tables, {config.seeds} paired seeds, {config.epochs} epochs",
+        settings={"experiment": "tabular", "epochs": config.epochs, "rows": config.rows}
+        | {"data": sums},
+        groups=found,
+        methods=METHODS,
+        seeds=config.seeds,
+        ticks=config.epochs,
+        work=work,
+        table=TABLE,
+        plot=plots.gains,
+        rule=partial(verdict, list(found)),
+        search=search,
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

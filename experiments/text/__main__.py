@@ -18,19 +18,20 @@ on both corpora, and the paired 95 % intervals lie above 0.
 """
 
 import dataclasses
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import jax
 import numpy as np
-from rich.console import Console
 
 from experiments.core import loop
 from experiments.data import sentences
 from experiments.harness import cli, plots
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
+from experiments.harness.jobs import Task, Work
+from experiments.harness.rules import Claim, Rule
+from experiments.harness.runs import seed_results
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import ERRORS, SCORES, SCORES_CAPTION, Table
 from experiments.text import train
 from experiments.text.train import DEPTH, SENTENCE, Method
 
@@ -47,11 +48,11 @@ METHODS = {
 MAIN = "after a random block"
 TRAIN = dict(zip(sentences.CORPORA.values(), (2000, 1000), strict=True))  # sentences to learn from
 CHECKS = 6  # how often is measured
-TABLE = report.Table(
-    columns=(*report.ERRORS, *report.SCORES),
+TABLE = Table(
+    columns=(*ERRORS, *SCORES),
     caption="last, best: test error in %, at the end and at the best of six checks, chosen on the "
     "test set. gain: points of last error below the first method, paired by seed. "
-    f"{report.SCORES_CAPTION}",
+    f"{SCORES_CAPTION}",
     options="--data sentences.npz",
 )
 
@@ -66,16 +67,24 @@ class Config:
     """An .npz file with the arrays {movie,trec}_{train,test} (texts) and those with _labels."""
     smoke: cli.Flag = False
     """A few steps on made-up sentences and two seeds, into OUT/smoke: shows that all works."""
-    seeds: int = 8
+    seeds: cli.Seeds = 8
     """How many paired seeds, two or more."""
-    steps: int = 360
+    steps: Annotated[int, cli.Whole(CHECKS, CHECKS)] = 360
     """How long each network trains; a multiple of 6."""
-    batch: int = 32
+    batch: cli.Count = 32
     """Sentences a step."""
-    vocabulary: int = 2000
+    vocabulary: cli.Count = 2000
     """At most so many words."""
-    length: int = 24
+    length: cli.Count = 24
     """Words of a sentence; what is longer is cut."""
+
+
+RULE = Rule(
+    f"Points that mixing {MAIN} gains over plain: "
+    f"{', '.join(f'{group} {{{i}}}' for i, group in enumerate(TRAIN))}. Pass rule (both intervals "
+    "above 0): {verdict}.",
+    tuple(Claim(group, MAIN) for group in TRAIN),
+)
 
 
 def read(config: Config) -> dict[str, sentences.Corpus]:
@@ -87,57 +96,47 @@ def read(config: Config) -> dict[str, sentences.Corpus]:
             "questions (Li and Roth 2002), arrays {movie,trec}_{train,test} with texts and "
             "{movie,trec}_{train,test}_labels with class numbers."
         )
-    try:
+    with cli.one_sentence():
         return sentences.read(config.data)
-    except (FileNotFoundError, ValueError) as error:
-        raise loop.Stop(str(error)) from error
 
 
-def make_work(config: Config) -> Callable[..., list[dict]]:
+def make_work(config: Config) -> Work:
     """The function that trains all seeds of one method on one corpus."""
     corpora, sizes = read(config), {"size": config.vocabulary, "length": config.length}
 
-    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
-        group, name = job
-        corpus = corpora[group]
-        count = min(TRAIN[group], len(corpus.train))
-        drawn = [sentences.draw(corpus, s, train=count, **sizes) for s in range(config.seeds)]
+    def work(task: Task) -> list[dict]:
+        corpus = corpora[task.group]
+        count = min(TRAIN[task.group], len(corpus.train))
+        drawn = [sentences.draw(corpus, seed, train=count, **sizes) for seed in task.seeds]
         data = jax.tree.map(lambda *parts: np.stack(parts), *drawn)
         classes = int(corpus.train_labels.max()) + 1
         setting = train.Setting(config.vocabulary, config.length, classes, config.batch)
+        trainer, method = train.study_of(setting), METHODS[task.method]
         length = {"steps": config.steps, "every": config.steps // CHECKS}
-        _, scores = train.study_of(setting).fit(METHODS[name], data, **length, tick=tick)
-        return report.seed_results(scores, {})
+        _, scores = trainer.fit(method, data, **length, tick=task.tick)
+        return seed_results(scores, {})
 
     return work
 
 
-def judge(runs: list[report.Run]) -> str:
-    gains = {group: report.paired(runs, group, "plain", MAIN) for group in TRAIN}
-    said = [f"{group} {gain:+.1f} ± {half:.1f}" for group, (gain, half) in gains.items()]
-    passed = all(gain - half > 0 for gain, half in gains.values())
-    return (
-        f"Points that mixing {MAIN} gains over plain: {', '.join(said)}. Pass rule (both intervals "
-        f"above 0): {'PASS' if passed else 'FAIL'}."
-    )
-
-
 def main(config: Config) -> int:
     """Train what is missing, then print, write and draw the comparison."""
-    smaller = {"steps": 12, "seeds": 2, "batch": 8, "vocabulary": 50, "length": 8}
-    config = cli.smoke(config, **smaller) if config.smoke else config
-    if config.steps < CHECKS or config.steps % CHECKS:
-        raise loop.Stop(f"--steps got {config.steps}; it needs a multiple of {CHECKS}: take 360.")
+    config = cli.ready(config, steps=12, seeds=2, batch=8, vocabulary=50, length=8)
     sizes = {name: getattr(config, name) for name in ("steps", "batch", "vocabulary", "length")}
-    settings = {"experiment": "text"} | sizes
-    jobs = [(group, name) for group in TRAIN for name in METHODS]
-    path, console, work = config.out / "runs.jsonl", Console(), make_work(config)
-    runs = sweep.run(console, path, settings, jobs, config.seeds, config.steps, work)
-    title = f"Sentences, {config.seeds} paired seeds, {config.steps} steps"
-    shown = {"table": TABLE, "plot": partial(plots.gains, xlabel=plots.POINTS)}
-    shown["verdict"] = "" if config.smoke else judge(runs)
-    report.write(config.out, console, title, runs, list(METHODS), **shown)
-    return 0
+    study = Study(
+        out=config.out,
+        title=f"Sentences, {config.seeds} paired seeds, {config.steps} steps",
+        settings={"experiment": "text"} | sizes,
+        groups=TRAIN,
+        methods=METHODS,
+        seeds=config.seeds,
+        ticks=config.steps,
+        work=make_work(config),
+        table=TABLE,
+        plot=plots.gains,
+        rule=None if config.smoke else RULE,
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

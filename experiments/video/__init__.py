@@ -1,1 +1,3 @@
-"""Moving digits: boxes tied over frames, cuts in time, fades, mistakes."""
+"""Which mixes suit video? Boxes tied over frames, cuts in time, fades; mistakes."""
+
+TIME = "5 min"  # on two cores, unless it says otherwise

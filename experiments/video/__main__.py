@@ -17,21 +17,24 @@ of a box drawn anew for each frame; both paired 95 % intervals lie above 0.
 """
 
 import dataclasses
-from collections.abc import Callable
+import functools
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
-from rich.console import Console
 
 import jax_mixup as jm
 from experiments.data import moving_digits
 from experiments.harness import cli, plots
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
-from experiments.video import train as video_train
+from experiments.harness.jobs import Task
+from experiments.harness.rules import Claim, Rule
+from experiments.harness.runs import Run, paired, seed_results
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import Column, Table
+from experiments.video import train
 from experiments.video.train import SAMPLERS, WINDOW, Method
 
 GROUP = "moving digits"
@@ -41,14 +44,14 @@ METHODS = {
     "plain, weight decay 1": Method(weight_decay=1.0),
     **{name: Method(sampler=i) for i, name in enumerate(SAMPLERS) if i},
 }
-TABLE = report.Table(
+TABLE = Table(
     columns=(
-        report.Column("both", "last_error"),
-        report.Column("gain", "last_error", gain=True),
-        report.Column("digit", "digit"),
-        report.Column("digit gain", "digit", gain=True),
-        report.Column("motion", "motion"),
-        report.Column("motion gain", "motion", gain=True),
+        Column("both", "last_error"),
+        Column("gain", "last_error", gain=True),
+        Column("digit", "digit"),
+        Column("digit gain", "digit", gain=True),
+        Column("motion", "motion"),
+        Column("motion gain", "motion", gain=True),
     ),
     caption="digit, motion, both: test error in % on the digit, on its motion, on either of them. "
     "Gains: points below plain training with random windows, paired by seed.",
@@ -63,16 +66,26 @@ class Config:
     """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
     smoke: cli.Flag = False
     """Two steps of a tiny network, into OUT/smoke: shows that everything works, and no more."""
-    seeds: int = 5
+    seeds: cli.Seeds = 5
     """How many paired seeds, two or more."""
-    steps: int = 500
+    steps: cli.Count = 500
     """How long each network trains, in batches of 32."""
-    every: int = 50
+    every: cli.Count = 50
     """Steps between two tests."""
-    train: int = 576
+    train: cli.Count = 576
     """Clips to learn from."""
-    width: int = 12
+    width: cli.Count = 12
     """Channels of the first layer."""
+
+
+RULE = Rule(
+    "Pass rule: a box in all frames, both labels: {0} points below plain; motion: {1} below a box "
+    "drawn for each frame. {verdict}.",
+    (
+        Claim(GROUP, "box in all frames"),
+        Claim(GROUP, "box in all frames", over="box a frame", key="motion"),
+    ),
+)
 
 
 def films() -> dict[str, tuple[np.ndarray, float]]:
@@ -86,7 +99,7 @@ def films() -> dict[str, tuple[np.ndarray, float]]:
     return {name: (np.asarray(film)[..., 0], lam) for name, (film, lam) in films.items()}
 
 
-def plot(path: Path, title: str, runs: list[report.Run], methods: list[str]) -> None:
+def plot(path: Path, title: str, runs: list[Run], methods: list[str]) -> None:
     """Left: the frames of each mix. Right, in the same rows: its gains on the two labels."""
     shown = films()
     rows = [*shown, *(name for name in methods[1:] if name not in shown)]
@@ -99,7 +112,7 @@ def plot(path: Path, title: str, runs: list[report.Run], methods: list[str]) -> 
         left.text(len(film) + 0.05, row, f"{lam:.0%}", va="center", size=9)
     for shift, key, colour in ((-0.15, "digit", "#0072B2"), (0.15, "motion", "#D55E00")):
         places = [row for row, name in enumerate(rows) if name in methods[1:]]
-        gains = [report.paired(runs, GROUP, methods[0], rows[row], key) for row in places]
+        gains = [paired(runs, GROUP, methods[0], rows[row], key) for row in places]
         style = {"fmt": "o", "color": colour, "ms": 5, "capsize": 2, "label": key}
         mean, half = zip(*gains, strict=True)
         right.errorbar(mean, np.add(places, shift), xerr=half, **style)
@@ -115,38 +128,36 @@ def plot(path: Path, title: str, runs: list[report.Run], methods: list[str]) -> 
     figure.savefig(path, dpi=110)
 
 
-def judge(runs: list[report.Run]) -> str:
-    tied, loose = "box in all frames", "box a frame"
-    cases = ("plain", tied, "last_error"), (loose, tied, "motion")
-    (both, b), (motion, m) = (report.paired(runs, GROUP, *case) for case in cases)
-    return (
-        f"Pass rule: a box in all frames, both labels: {both:+.1f} ± {b:.1f} points below plain; "
-        f"motion: {motion:+.1f} ± {m:.1f} below a box drawn for each frame. "
-        f"{'PASS' if both > b and motion > m else 'FAIL'}."
-    )
-
-
 def main(config: Config) -> int:
-    """Train what is missing, then print, write and draw the comparison."""
-    if config.smoke:
-        config = cli.smoke(config, seeds=2, steps=2, every=1, train=32, width=2)
-    console, test = Console(), 32 if config.smoke else 320
-    pairs = [moving_digits.split(i, train=config.train, test=test) for i in range(config.seeds)]
-    data = jax.tree.map(lambda *arrays: jnp.stack(arrays), *pairs)
-    study = video_train.study(steps=config.steps, batch=32, width=config.width)
+    """Train what is missing, then print and write the comparison."""
+    config = cli.ready(config, seeds=2, steps=2, every=1, train=32, width=2)
+    trainer = train.study(steps=config.steps, batch=32, width=config.width)
 
-    def work(job: sweep.Job, tick: Callable[[int], None]) -> list[dict]:
+    @functools.cache
+    def data() -> Any:
+        sizes = {"train": config.train, "test": 32 if config.smoke else 320}
+        pairs = [moving_digits.split(seed, **sizes) for seed in range(config.seeds)]
+        return jax.tree.map(lambda *arrays: jnp.stack(arrays), *pairs)
+
+    def work(task: Task) -> list[dict]:
         sizes = {"steps": config.steps, "every": config.every}
-        _, scores = study.fit(METHODS[job[1]], data, tick=tick, **sizes)
-        return report.seed_results(scores, {})
+        _, scores = trainer.fit(METHODS[task.method], data(), tick=task.tick, **sizes)
+        return seed_results(scores, {})
 
-    settings = {"experiment": "video", "steps": config.steps, "train": config.train}
-    path, jobs = config.out / "runs.jsonl", [(GROUP, name) for name in METHODS]
-    runs = sweep.run(console, path, settings, jobs, config.seeds, config.steps, work)
-    title = f"Moving digits, {config.seeds} paired seeds, {config.steps} steps"
-    shown = {"table": TABLE, "plot": plot, "verdict": "" if config.smoke else judge(runs)}
-    report.write(config.out, console, title, runs, list(METHODS), **shown)
-    return 0
+    study = Study(
+        out=config.out,
+        title=f"Moving digits, {config.seeds} paired seeds, {config.steps} steps",
+        settings={"experiment": "video", "steps": config.steps, "train": config.train},
+        groups=[GROUP],
+        methods=METHODS,
+        seeds=config.seeds,
+        ticks=config.steps,
+        work=work,
+        table=TABLE,
+        plot=plot,
+        rule=None if config.smoke else RULE,
+    )
+    return run_study(study)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import jax_mixup as jm
 from experiments.ablation import __main__ as ablation
 from experiments.ablation import variants
 from experiments.ablation.variants import ANY, LAMS, MIXED, PARTNERS, variant
-from experiments.harness import runs as report
+from experiments.harness.runs import by_seed, read_runs
 from tests.experiments import pinned
 
 KEY = jax.random.key(0)
@@ -163,9 +163,9 @@ def test_smoke(tmp_path):
     pinned.check("ablation", tmp_path / "smoke")
     rows = [name for name in ablation.METHODS if name != "dropout 0.5"]
     settings = {"experiment": "ablation", "epochs": 2}
-    runs, others = report.read_runs(tmp_path / "smoke" / "runs.jsonl", settings)
+    runs, others = read_runs(tmp_path / "smoke" / "runs.jsonl", settings)
     assert not others and len(runs) == 2 * 2 * len(rows)
-    errors = {name: report.by_seed(runs, "40 % noise", name, "nll") for name in rows}
+    errors = {name: by_seed(runs, "40 % noise", name, "nll") for name in rows}
     assert all(errors[name] != errors["plain"] for name in rows if name != "plain")
     assert (tmp_path / "smoke" / "plot.png").stat().st_size > 20_000
 
@@ -179,6 +179,6 @@ def test_verdict():
         ]
 
     good = {"mixup α=1": 10, "inputs only": 15, "argmax": 12, "one label": 11}
-    assert ablation.judge(runs(**good)).endswith("Pass rule: PASS.")
+    assert ablation.RULE(runs(**good)).endswith("Pass rule: PASS.")
     for worse in ({"inputs only": 10}, {"argmax": 9}, {"one label": 13}):
-        assert ablation.judge(runs(**(good | worse))).endswith("Pass rule: FAIL.")
+        assert ablation.RULE(runs(**(good | worse))).endswith("Pass rule: FAIL.")

@@ -186,7 +186,7 @@ def verdict(changed=()):
         for (group, name), error in errors.items()
         for seed, shift in enumerate((-1, 0, 1))
     ]
-    text = robustness.judge(runs)
+    text = robustness.RULE(runs)
     assert ("PASS" in text) == ("does not hold" not in text)
     return ["holds" in text.split(f"({part}) ")[1][:8] for part in (1, 2, 3)]
 

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rich.console import Console
 
 from experiments.alpha import __main__ as alpha
 from experiments.alpha import rule as derive
@@ -16,10 +15,14 @@ from experiments.core.step import init
 from experiments.data import few
 from experiments.few_labels import __main__ as few_labels
 from experiments.harness import choose
+from experiments.harness.runs import read_runs
+from experiments.harness.study import Study, run_study
+from experiments.harness.tables import ERRORS, Table
 from experiments.tabular import __main__ as tabular
 from tests.experiments import pinned
 
 KEY = jax.random.key(0)
+TABLE = Table(ERRORS, "Errors.")
 
 
 @pytest.fixture(autouse=True)
@@ -94,10 +97,11 @@ def test_choices_come_from_other_seeds(tmp_path):
     curves = {0.1: [5, 1, 4], 0.2: [6, 5, 3], 0.0: [2, 3, 4]}
     asked = []
 
-    def work(group, numbers, first, tick):
-        asked.append((group, numbers.alpha, first))
-        tick(3)
-        other = np.zeros(3) if first == choose.FIRST_SEED else np.array([10, 20, 30])
+    def fit(numbers, task):
+        assert len(task.seeds) == len(task.keys) == 2
+        asked.append((task.group, numbers.alpha, task.seeds.start))
+        task.tick(3)
+        other = np.zeros(3) if task.seeds.start == choose.FIRST_SEED else np.array([10, 20, 30])
         error = (np.array([curves[numbers.alpha]] * 2) + other) / 100
         return {"error": error}, {"extra": np.array([0.5, 1])}
 
@@ -106,8 +110,13 @@ def test_choices_come_from_other_seeds(tmp_path):
         "mixup": {"low": Method(alpha=0.1), "high": Method(alpha=0.2)},
         "mixup low": {"low": Method(alpha=0.1)},
     }
-    sizes = {"seeds": 2, "epochs": 3, "work": work}
-    runs = choose.run(Console(quiet=True), tmp_path, {"of": "test"}, ["g"], methods, **sizes)
+    search, work = choose.by_last_error(methods, fit, said=lambda job, best: best.name)
+    sizes = {"settings": {"of": "test"}, "seeds": 2, "ticks": 3, "groups": ["g"]}
+    question = Study(
+        out=tmp_path, title="", methods=methods, work=work, search=search, table=TABLE, **sizes
+    )
+    assert run_study(question) == 0
+    runs, _ = read_runs(tmp_path / "runs.jsonl", {"of": "test"})
     assert asked[:3] == [("g", a, choose.FIRST_SEED) for a in (0.0, 0.1, 0.2)]  # each once
     assert asked[3:] == [("g", a, 0) for a in (0.0, 0.2, 0.1)]
     found = {run["method"]: run for run in runs if run["seed"] == 1}
@@ -116,6 +125,9 @@ def test_choices_come_from_other_seeds(tmp_path):
     assert [found[m]["stopped_error"] for m in methods] == [12, 33, 21]
     assert [found[m]["last_error"] for m in methods] == [34, 33, 34]
     assert found["plain"]["extra"] == 100
+    verdict = (tmp_path / "table.md").read_text().splitlines()[-1]
+    assert verdict == "Chosen on other splits: plain; high; low."
+    assert run_study(question) == 0 and len(asked) == 6  # nothing is missing
 
 
 def test_pictures_are_moved_as_bytes_and_scaled_after_mixing():

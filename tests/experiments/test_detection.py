@@ -298,6 +298,6 @@ def test_the_verdict_is_on_scenes_that_are_shifted():
     }  # fmt: skip
     runs = [run(g, "plain", s, 50.0 + s) for g in detection.GROUPS for s in range(3)]
     better = [run(detection.MAIN, "mixup", s, 48.0 + 1.1 * s) for s in range(3)]
-    assert detection.judge(runs + better).endswith("PASS.")
+    assert detection.RULE(runs + better).endswith("PASS.")
     worse = [r | {"missed": 60.0 + r["seed"]} for r in better]
-    assert detection.judge(runs + worse).endswith("FAIL.")
+    assert detection.RULE(runs + worse).endswith("FAIL.")

@@ -1,6 +1,5 @@
 """The experiments: their numbers by hand, and what happens when they are stopped."""
 
-import importlib
 import json
 import re
 import signal
@@ -14,18 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from rich.console import Console
 
 import jax_mixup as jm
-from experiments import __main__ as listing
 from experiments.core import classify
 from experiments.core.seeds import epoch_trainer
 from experiments.data import digits
 from experiments.data.split import split
 from experiments.gallery import __main__ as gallery
-from experiments.harness import cli
-from experiments.harness import digits_mlp as contenders
-from experiments.harness import jobs as sweep
-from experiments.harness import runs as report
+from experiments.harness import digits_mlp
+from experiments.harness.jobs import run_missing
+from experiments.harness.runs import machine, read_runs
 from experiments.label_noise import __main__ as label_noise
 from experiments.models.mlp import MLP
 from tests.experiments import pinned
@@ -133,7 +131,7 @@ def test_smoke_prints_writes_and_goes_on(tmp_path):
         assert word in printed
     assert (out / "plot.png").read_bytes().startswith(b"\x89PNG")
     table = (out / "table.md").read_text()
-    assert "| mixup constant ½ |" in table and report.machine()["device"] in table
+    assert "| mixup constant ½ |" in table and machine()["device"] in table
     lines = (out / "runs.jsonl").read_text().splitlines()
     assert len(lines) == 2 * 2 * len(label_noise.METHODS)
     run = json.loads(lines[-1])
@@ -163,48 +161,23 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
     assert process.returncode == 130, printed
     assert "goes on from there" in printed and "Traceback" not in printed
     settings = {"chosen by": "error", "epochs": 400}
-    runs, others = report.read_runs(path, settings)
+    runs, others = read_runs(path, settings)
     assert len(runs) >= 2 and not others
     done = {(run["group"], run["method"]) for run in runs}
     trained = []
 
-    def work(job, tick):
-        trained.append(job)
+    def work(task):
+        trained.append((task.group, task.method))
         return [{"seed": seed} for seed in range(2)]
 
-    jobs = [("0 % noise", name) for name in contenders.DECAYS]
-    sweep.run(label_noise.Console(), path, settings, jobs, 2, 400, work)
+    jobs = [("0 % noise", name) for name in digits_mlp.DECAYS]
+    run_missing(Console(), path, settings, jobs, seeds=range(2), ticks=400, work=work)
     assert trained == [job for job in jobs if job not in done]
-
-
-def test_help_is_readable(capsys):
-    for name, *_ in listing.EXPERIMENTS:
-        package = importlib.util.find_spec(f"experiments.{name}").submodule_search_locations
-        module = importlib.import_module(f"experiments.{name}" + ".__main__" * bool(package))
-        with pytest.raises(SystemExit) as exit, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", [name, "--help"])
-            cli.main(name, module.Config, module.main, module.__doc__)
-        printed = capsys.readouterr().out
-        assert exit.value.code == 0 and "--out" in printed, printed
-        assert f"python -m experiments.{name}" in printed
 
 
 def test_modules_are_short():
     for path in (ROOT / "experiments").rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 400, path
-
-
-def test_the_list_names_every_experiment(capsys):
-    listing.main()
-    printed = capsys.readouterr().out
-    folder = ROOT / "experiments"
-    scripts = {
-        ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__main__")
-        for path in folder.rglob("*.py")
-        if "cli.main(" in path.read_text()
-    }
-    assert scripts == {name for name, *_ in listing.EXPERIMENTS}
-    assert all(name in printed for name in scripts)
 
 
 def drawn_gallery(folder):

@@ -12,7 +12,7 @@ import jax_mixup as jm
 from experiments.core import loop
 from experiments.core.step import Task
 from experiments.data import digits, longtail
-from experiments.harness import runs as report
+from experiments.harness.runs import read_runs
 from experiments.imbalance import __main__ as imbalance
 from experiments.imbalance import train as imbalance_train
 from experiments.imbalance.train import DEFERRED, MAMIX, MIXUP, REMIX, Method
@@ -186,7 +186,7 @@ def test_smoke(tmp_path):
     assert imbalance.main(imbalance.Config(smoke=True, out=tmp_path)) == 0
     pinned.check("imbalance", tmp_path / "smoke")
     settings = {"experiment": "imbalance", "data": "Digits", "steps": 50}
-    runs, others = report.read_runs(tmp_path / "smoke" / "runs.jsonl", settings)
+    runs, others = read_runs(tmp_path / "smoke" / "runs.jsonl", settings)
     assert not others and len(runs) == 2 * len(imbalance.METHODS)
     for run in runs:
         parts = 3 * run["frequent_error"] + 4 * run["medium_error"] + 3 * run["rare_error"]
@@ -196,7 +196,7 @@ def test_smoke(tmp_path):
 
 def test_what_is_refused(tmp_path, monkeypatch):
     config = imbalance.Config(out=tmp_path)
-    with pytest.raises(loop.Stop, match="--steps 51; it needs a multiple"):
+    with pytest.raises(loop.Stop, match="--steps got 51; it needs a multiple"):
         imbalance.main(dataclasses.replace(config, steps=51))
     with pytest.raises(loop.Stop, match=r"none\.npz"):
         imbalance.main(dataclasses.replace(config, data=str(tmp_path / "none.npz")))
@@ -209,10 +209,10 @@ def test_what_is_refused(tmp_path, monkeypatch):
 def test_verdict():
     def runs(gain):
         return [
-            {"group": "a", "method": method, "seed": seed, "last_error": error + seed}
+            {"group": "imbalance 60", "method": method, "seed": seed, "last_error": error + seed}
             for method, error in (("DRW", gain), ("mixup, DRW", 0))
             for seed in range(3)
         ]
 
-    assert imbalance.judge("a", runs(2)).endswith("PASS.")
-    assert imbalance.judge("a", runs(0)).endswith("FAIL.")
+    assert imbalance.RULE(runs(2)).endswith("PASS.")
+    assert imbalance.RULE(runs(0)).endswith("FAIL.")

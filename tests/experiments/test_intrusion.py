@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.core.seeds import epoch_trainer
-from experiments.harness import runs as report
+from experiments.harness.runs import read_runs
 from experiments.intrusion import __main__ as intrusion
 from experiments.intrusion import figures as regions
 from tests.experiments import pinned
@@ -72,7 +72,7 @@ def test_smoke(tmp_path):
     assert intrusion.main(intrusion.Config(smoke=True, out=tmp_path)) == 0
     pinned.check("intrusion", tmp_path / "smoke")
     settings = {"experiment": "intrusion", "epochs": 2}
-    runs, others = report.read_runs(tmp_path / "smoke" / "runs.jsonl", settings)
+    runs, others = read_runs(tmp_path / "smoke" / "runs.jsonl", settings)
     assert not others and len(runs) == 3 * 2 * len(intrusion.METHODS)
     for run in runs:
         both = 2 * run["outer_error"] + run["middle_error"]
@@ -95,6 +95,6 @@ def test_verdict():
             for seed in range(3)
         ]
 
-    assert intrusion.judge(runs(50, 0, 0)).endswith("Pass rule: PASS.")
+    assert intrusion.RULE(runs(50, 0, 0)).endswith("Pass rule: PASS.")
     for errors in ((20, 0, 0), (50, 2, 0), (50, 0, 2)):
-        assert intrusion.judge(runs(*errors)).endswith("Pass rule: FAIL.")
+        assert intrusion.RULE(runs(*errors)).endswith("Pass rule: FAIL.")

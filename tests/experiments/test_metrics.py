@@ -14,8 +14,8 @@ from experiments.core.classify import cross_entropy
 from experiments.core.methods import Method
 from experiments.core.step import init, train_step
 from experiments.data import digits, strange
-from experiments.harness import digits_mlp as contenders
-from experiments.harness import runs as report
+from experiments.harness import digits_mlp
+from experiments.harness.runs import read_runs
 from tests.experiments import pinned
 
 KEY = jax.random.key(0)
@@ -164,11 +164,11 @@ def test_strange_pictures():
 @pytest.mark.slow
 def test_regmixup_is_half_of_each_loss():
     """As the paper's code has it, by hand: ½ (CE of the batch + CE of its mixup)."""
-    recipe = contenders.recipe_of(0.0, True, Method(alpha=10.0, regmixup=True))
+    recipe = digits_mlp.recipe_of(0.0, True, Method(alpha=10.0, regmixup=True))
     state = init(recipe, KEY)
     x, y = (jnp.asarray(a[:6]) for a in digits.digits())
-    double = contenders.twice(x, y)
-    mix = contenders.mix_second(10.0, KEY, *double)
+    double = digits_mlp.twice(x, y)
+    mix = digits_mlp.mix_second(10.0, KEY, *double)
     np.testing.assert_array_equal(mix.lam[:6], 1)
     lam = mix.lam[6:]
     assert (lam == lam[0]).all() and 0.1 < lam[0] < 0.9
@@ -191,7 +191,7 @@ def test_regmixup_is_half_of_each_loss():
 def test_a_method_s_numbers_reach_its_recipe():
     x, y = (jnp.asarray(a[:6]) for a in digits.digits())
     for name, method in calibration.METHODS.items():
-        recipe = contenders.recipe_of(method.dropout, method.regmixup, method)
+        recipe = digits_mlp.recipe_of(method.dropout, method.regmixup, method)
         given, _ = recipe.loss.keywords["prepare"](KEY, x, y)
         assert len(given) == (12 if "RegMixup" in name else 6)
         np.testing.assert_array_equal(given[:6], x)
@@ -202,7 +202,7 @@ def test_a_method_s_numbers_reach_its_recipe():
             assert set(np.unique(mix.mask)) == {0, 1}
         else:
             assert 0 < mix.lam[-1] < 1
-    noisy = contenders.recipe_of(0.0, False, Method(noise=0.5))
+    noisy = digits_mlp.recipe_of(0.0, False, Method(noise=0.5))
     moved, _ = noisy.loss.keywords["prepare"](KEY, x, y)
     assert abs(float((moved - x).std()) - 0.5) < 0.06
 
@@ -227,7 +227,7 @@ def test_the_verdict_on_calibration():
             for job, scores in (case | changed.get("to", {})).items()
             for r in outcome(*job, *scores)
         ]
-        text = calibration.judge(runs)
+        text = calibration.RULE(runs)
         assert ("PASS" in text) == ("does not hold" not in text)
         return ["holds" in text.split(f"({part}) ")[1][:8] for part in (1, 2, 3)]
 
@@ -252,7 +252,7 @@ def test_calibration_smoke(tmp_path):
     out = tmp_path / "smoke"
     lines = (out / "runs.jsonl").read_text().splitlines()
     assert len(lines) == 2 * 4 * len(calibration.METHODS)
-    runs, _ = report.read_runs(
+    runs, _ = read_runs(
         out / "runs.jsonl", {"experiment": "calibration", "seeds": 2, "epochs": 2}
     )
     by = {(run["group"], run["method"], run["seed"]): run for run in runs}

@@ -11,7 +11,8 @@ from scipy import stats
 import jax_mixup as jm
 from experiments.core import loop
 from experiments.core.step import Task
-from experiments.harness import runs as report
+from experiments.harness.choose import Choice, Search
+from experiments.harness.runs import read_runs
 from experiments.models.mlp import MLP
 from experiments.noisy_labels import __main__ as noisy_labels
 from experiments.noisy_labels import dividemix
@@ -171,7 +172,7 @@ def test_smoke(tmp_path):
     assert noisy_labels.main(noisy_labels.Config(smoke=True, out=tmp_path)) == 0
     pinned.check("noisy_labels", tmp_path / "smoke")
     settings = {"experiment": "noisy_labels", "data": "Digits", "epochs": 2}
-    runs, others = report.read_runs(tmp_path / "smoke" / "runs.jsonl", settings)
+    runs, others = read_runs(tmp_path / "smoke" / "runs.jsonl", settings)
     assert not others and len(runs) == 4
     assert {run["method"] for run in runs} == {noisy_labels.RIVAL, "DivideMix"}
     assert all(len(run["curve"]) == 2 and run["train_wrong"] > 50 for run in runs)
@@ -204,11 +205,9 @@ def test_verdict():
             for seed in range(3)
         ]
 
-    chosen = [
-        {"group": "a", "method": "mixup", "chosen": "mixup α=8"},
-        {"group": "a", "method": "plain", "chosen": "plain"},
-    ]
-    assert noisy_labels.described(2 * chosen) == "Chosen on other splits: a, mixup α=8."
+    chosen = {("a", "mixup"): Choice("mixup α=8", 0), ("a", "plain"): Choice("plain", 0)}
+    search = Search({}, list, said=noisy_labels.said)
+    assert search.describe(chosen) == "Chosen on other splits: a, mixup α=8."
     groups = {"a": 0.4, "b": 0.8}
-    assert noisy_labels.judge(groups, runs(2, 3)).endswith("PASS.")
-    assert noisy_labels.judge(groups, runs(2, -1)).endswith("FAIL.")
+    assert noisy_labels.rule_of(groups)(runs(2, 3)).endswith("PASS.")
+    assert noisy_labels.rule_of(groups)(runs(2, -1)).endswith("FAIL.")

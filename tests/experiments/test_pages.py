@@ -6,8 +6,9 @@ import re
 import pytest
 
 from experiments.benchmarks import goals
-from experiments.harness import pages
-from experiments.harness import runs as report
+from experiments.harness import pages, tables
+from experiments.harness.runs import groups_of, paired
+from experiments.harness.tables import markdown_row
 from tests.pages import README, TEXTS
 
 EXPERIMENTS = pages.ROOT / "experiments"
@@ -51,7 +52,7 @@ def test_each_question_has_its_page():
 def test_the_main_result():
     runs, _ = pages.committed("label_noise")
     assert len({run["seed"] for run in runs}) == 10
-    gain, half = report.paired(runs, "40 % noise", "plain", "mixup α=8")
+    gain, half = paired(runs, "40 % noise", "plain", "mixup α=8")
     assert gain >= 4 and gain - half > 0
 
 
@@ -60,9 +61,9 @@ def test_tables_are_those_of_the_committed_runs(name):
     runs, table = pages.committed(name)
     methods = list(dict.fromkeys([*table.methods, *(run["method"] for run in runs)]))
     text = (EXPERIMENTS / name / "results/table.md").read_text().splitlines()
-    for group in report.groups_of(runs):
-        for row in report.rows(runs, group, methods, table):
-            assert report.markdown_row(row) in text, (name, group, row)
+    for group in groups_of(runs):
+        for row in tables.rows(runs, group, methods, table):
+            assert markdown_row(row) in text, (name, group, row)
         assert f"**{group}**" in text
 
 
@@ -78,7 +79,7 @@ def test_the_costs_are_those_of_the_committed_run():
     assert len(shown) == 3
     for method in {method for row in rows for method in row} - {"floor"}:
         cells = [f"{row[method]['ratio']:.2f}" if method in row else "-" for row in rows]
-        assert report.markdown_row([method, *cells]) in COSTS, (method, cells)
+        assert markdown_row([method, *cells]) in COSTS, (method, cells)
         for name, small, large in shown:
             assert name != method or [small, large] == cells[:2], method
     words = [row[3] for row in goals.judged(results)]

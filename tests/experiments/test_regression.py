@@ -1,6 +1,7 @@
 """Numbers as targets: the README's step, tables, columns that belong together, by hand."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import jax
@@ -12,7 +13,7 @@ import jax_mixup as jm
 from experiments.core import loop
 from experiments.core.step import Task
 from experiments.data import regression_tables
-from experiments.harness import runs as report
+from experiments.harness.runs import read_runs
 from experiments.regression import __main__ as regression
 from experiments.regression import train as regression_train
 from experiments.regression.train import KERNEL, NEAREST, SWAPPED, Method
@@ -171,7 +172,7 @@ def test_what_is_refused(tmp_path):
     ):
         with pytest.raises(loop.Stop, match=words):
             regression.main(dataclasses.replace(config, data=data))
-    with pytest.raises(loop.Stop, match="--steps 70; it needs a multiple of 50"):
+    with pytest.raises(loop.Stop, match="--steps got 70; it needs a multiple of 50"):
         regression.main(dataclasses.replace(config, steps=70))
 
 
@@ -222,8 +223,8 @@ def test_smoke(tmp_path):
     pinned.check("regression", tmp_path / "smoke")
     lines = (tmp_path / "smoke" / "runs.jsonl").read_text()
     assert str(tmp_path) not in lines
-    settings = report.json.loads(lines.splitlines()[0])["settings"]
-    runs, others = report.read_runs(tmp_path / "smoke" / "runs.jsonl", settings)
+    settings = json.loads(lines.splitlines()[0])["settings"]
+    runs, others = read_runs(tmp_path / "smoke" / "runs.jsonl", settings)
     assert not others and len(runs) == 2 * len(regression.METHODS)
     assert all(run["chosen"] in regression.METHODS[run["method"]] for run in runs)
     assert (tmp_path / "smoke" / "plot.png").stat().st_size > 20_000
@@ -239,7 +240,7 @@ def test_verdict():
         ]
 
     def judge(**gains):
-        return regression.judge(list(gains), runs(**gains)).rsplit(" ", 1)[-1]
+        return regression.verdict(list(gains), runs(**gains)).rsplit(" ", 1)[-1]
 
     assert judge(spiral=2, wave=0, diabetes=1, airfoil=0) == "PASS."
     assert judge(spiral=2, wave=9, diabetes=0, airfoil=0) == "FAIL."

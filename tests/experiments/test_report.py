@@ -16,16 +16,26 @@ from rich.console import Console
 from scipy import stats
 
 from experiments.harness import pages as readme
-from experiments.harness import plots
-from experiments.harness import runs as report
+from experiments.harness import plots, tables
+from experiments.harness.runs import (
+    PLAIN,
+    append_runs,
+    by_seed,
+    groups_of,
+    mean_interval,
+    paired,
+    read_runs,
+    seed_results,
+)
+from experiments.harness.tables import Column, Table
 
 ROOT = Path(__file__).parents[2]
 MACHINE = {"device": "a CPU, 2 cores", "python": "Python 3", "jax": "JAX 1"}
-TABLE = report.Table(
+TABLE = Table(
     columns=(
-        report.Column("last", "last_error"),
-        report.Column("gain", "last_error", gain=True),
-        report.Column("NLL", "nll", digits=2),
+        Column("last", "last_error"),
+        Column("gain", "last_error", gain=True),
+        Column("NLL", "nll", digits=2),
     ),
     caption="last: what it is.",
     options="--full",
@@ -89,30 +99,30 @@ def assert_nothing_overlaps(figure):
 
 def test_intervals_are_student_s():
     values = np.array([1.0, 4.0, 2.0, 8.0])
-    mean, half = report.mean_interval(values)
+    mean, half = mean_interval(values)
     low, high = stats.t.interval(0.95, 3, loc=values.mean(), scale=stats.sem(values))
     np.testing.assert_allclose([mean - half, mean + half], [low, high])
-    np.testing.assert_equal(report.mean_interval([3.0]), (3.0, np.nan))
-    np.testing.assert_equal(report.mean_interval([]), (np.nan, np.nan))
+    np.testing.assert_equal(mean_interval([3.0]), (3.0, np.nan))
+    np.testing.assert_equal(mean_interval([]), (np.nan, np.nan))
 
 
 def test_gains_are_paired_by_seed():
     runs = make_runs({"a": [10.0, 20.0, 33.0], "b": [8.0, 17.0, 32.0, 500.0]})
-    found = report.paired(runs[::-1], "g", "a", "b")
-    np.testing.assert_allclose(found, report.mean_interval([2.0, 3.0, 1.0]))
-    found = report.paired(runs, "g", "b", "a", key="nll")
-    np.testing.assert_allclose(found, report.mean_interval([-0.2, -0.3, -0.1]))
+    found = paired(runs[::-1], "g", "a", "b")
+    np.testing.assert_allclose(found, mean_interval([2.0, 3.0, 1.0]))
+    found = paired(runs, "g", "b", "a", key="nll")
+    np.testing.assert_allclose(found, mean_interval([-0.2, -0.3, -0.1]))
 
 
 def test_runs_are_kept_and_the_last_one_counts(tmp_path):
     path = tmp_path / "deep" / "runs.jsonl"
     runs = make_runs({"a": [1.0, 2.0]})
-    report.append_runs(path, runs)
+    append_runs(path, runs)
     with path.open("a") as file:
         file.write(json.dumps(runs[0])[:30])  # a process was killed
     newer = runs[1] | {"last_error": 3.0}
-    report.append_runs(path, [newer, runs[0] | {"settings": {"experiment": "another"}}])
-    assert report.read_runs(path, runs[0]["settings"]) == ([runs[0], newer], 2)
+    append_runs(path, [newer, runs[0] | {"settings": {"experiment": "another"}}])
+    assert read_runs(path, runs[0]["settings"]) == ([runs[0], newer], 2)
 
 
 def test_each_seed_gets_its_last_scores_and_its_curve():
@@ -122,7 +132,7 @@ def test_each_seed_gets_its_last_scores_and_its_curve():
         "nll": np.array([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]]),
     }
     final = {"train_wrong": np.array([0.25, np.nan]), "norm": np.array([7.0, 8.0])}
-    first, second = report.seed_results(scores, final, plain=(*report.PLAIN, "norm"))
+    first, second = seed_results(scores, final, plain=(*PLAIN, "norm"))
     assert first == {
         "seed": 0,
         "last_error": 20.0,
@@ -141,20 +151,20 @@ def test_rows_by_hand():
     runs[-1]["nll"] = None
     runs += make_runs({"a": [1.0, 2.0]}, "another")
     # t for one degree of freedom is 12.71; b's gains are 1 and 3.
-    assert report.rows(runs, "g", ["a", "b", "c", "d", "e"], TABLE) == [
+    assert tables.rows(runs, "g", ["a", "b", "c", "d", "e"], TABLE) == [
         ["a", "12.0 ± 25.4", "", "1.20 ± 2.54"],
         ["b", "10.0 ± 12.7", "+2.0 ± 12.7", "1.00 ± 1.27"],
         ["c", "7.0", "+3.0", "0.70"],
         ["d", "1.5 ± 6.4", "+10.5 ± 19.1", "-"],
     ]
-    assert [row[0] for row in report.rows(runs, "another", ["b", "a"], TABLE)] == ["a"]
-    assert report.rows(runs, "another", ["b", "a"], TABLE)[0][2] == "-"  # nothing to compare with
+    assert [row[0] for row in tables.rows(runs, "another", ["b", "a"], TABLE)] == ["a"]
+    assert tables.rows(runs, "another", ["b", "a"], TABLE)[0][2] == "-"  # nothing to compare with
 
 
 def test_write(tmp_path):
     runs = make_runs({"a": [10.0, 14.0], "b": [9.0, 11.0]})
     console, drawn = Console(width=80, file=io.StringIO(), record=True), []
-    out = partial(report.write, tmp_path, console, "A title", runs, ["a", "b"], table=TABLE)
+    out = partial(tables.write, tmp_path, console, "A title", runs, ["a", "b"], table=TABLE)
     out(plot=lambda *arguments: drawn.append(arguments), verdict="PASS.")
     assert drawn == [(tmp_path / "plot.png", "A title", runs, ["a", "b"])]
     text = (tmp_path / "table.md").read_text()
@@ -193,8 +203,8 @@ def test_curves(tmp_path, figures):
         if len(line.get_xdata())
     }
     assert drawn >= {
-        round(report.paired(runs, group, methods[0], method)[0], 6)
-        for group in report.groups_of(runs)
+        round(paired(runs, group, methods[0], method)[0], 6)
+        for group in groups_of(runs)
         for method in methods[1:]
     }
     names, _ = figures[0].legends[::-1]
@@ -221,7 +231,7 @@ def test_against(tmp_path, figures):
     for axes, key in ((one, "last_error"), (error, "last_error"), (nll, "nll")):
         for i, method in ((0, methods[0]), (1, methods[1])):
             groups = [group for group in GROUPS if i != 1 or group != "clean"]
-            means = [np.mean([*report.by_seed(runs, g, method, key).values()]) for g in groups]
+            means = [np.mean([*by_seed(runs, g, method, key).values()]) for g in groups]
             np.testing.assert_allclose(points(axes, i), [[GROUPS[g] for g in groups], means])
     np.testing.assert_array_equal(points(low, 0)[0], [0, 20])
     np.testing.assert_array_equal(points(high, 0)[0], [40])
@@ -241,8 +251,8 @@ def test_gains(tmp_path):
 def committed(tmp_path, monkeypatch):
     """Where the committed runs of a made-up experiment lie."""
     path = tmp_path / "experiments/fake/results/runs.jsonl"
-    report.append_runs(path, make_runs({"a": [10.0, 14.0], "b": [9.0, 11.0]}, "20 % noise"))
-    report.append_runs(path, make_runs({"b": [1.0, 2.0]}, "clean"))
+    append_runs(path, make_runs({"a": [10.0, 14.0], "b": [9.0, 11.0]}, "20 % noise"))
+    append_runs(path, make_runs({"b": [1.0, 2.0]}, "clean"))
     monkeypatch.setattr(readme, "ROOT", tmp_path)
     monkeypatch.setitem(sys.modules, "experiments.fake.__main__", SimpleNamespace(TABLE=TABLE))
     return path
@@ -268,9 +278,7 @@ def test_readme_blocks_come_from_the_runs(committed):
 def test_the_readme_shows_no_other_runs(committed):
     with pytest.raises(ValueError, match=r"asks for the groups .*60 % noise"):
         readme.filled('<!-- results: fake "60 % noise" --><!-- end -->')
-    report.append_runs(
-        committed, [json.loads(committed.read_text().splitlines()[0]) | {"settings": {}}]
-    )
+    append_runs(committed, [json.loads(committed.read_text().splitlines()[0]) | {"settings": {}}])
     with pytest.raises(ValueError, match="1 lines of other settings"):
         readme.filled("<!-- results: fake --><!-- end -->")
 

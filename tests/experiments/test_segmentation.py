@@ -349,4 +349,4 @@ def test_the_verdict_is_the_rule():
         ]
 
     for gains, said in (((2, 2.1, 2.2), "PASS"), ((0.5, 0.6, 0.5), "FAIL"), ((-5, 8, 3), "FAIL")):
-        assert segmentation.judge(runs(*gains)).endswith(f"{said}.")
+        assert segmentation.RULE(runs(*gains)).endswith(f"{said}.")

@@ -109,5 +109,5 @@ def test_the_script_stops_with_one_sentence(tmp_path):
     for data, word in ((tmp_path / "none.csv", "is no file"), (written(tmp_path, "1,2\n"), "rows")):
         with pytest.raises(loop.Stop, match=word):
             tabular.main(tabular.Config(out=tmp_path, data=data))
-    with pytest.raises(loop.Stop, match="--epochs 9"):
+    with pytest.raises(loop.Stop, match="--epochs got 9; it needs 10 or more"):
         tabular.main(tabular.Config(out=tmp_path, epochs=9))

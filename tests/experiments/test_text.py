@@ -290,6 +290,6 @@ def test_the_verdict_asks_for_both_corpora():
     }  # fmt: skip
     runs = [run(g, "plain", s, 30.0 + s) for g in text.TRAIN for s in range(3)]
     both = [run(g, text.MAIN, s, 28.0 + 1.1 * s) for g in text.TRAIN for s in range(3)]
-    assert text.judge(runs + both).endswith("PASS.")
+    assert text.RULE(runs + both).endswith("PASS.")
     one = [r | {"last_error": 30.0} if r["group"] == "TREC questions" else r for r in both]
-    assert text.judge(runs + one).endswith("FAIL.")
+    assert text.RULE(runs + one).endswith("FAIL.")

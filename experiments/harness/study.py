@@ -1,0 +1,92 @@
+"""Ask a question: choose, train what is missing, then print, write and draw the comparison."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from experiments.harness.choose import Search, choose
+from experiments.harness.jobs import Job, Work, run_missing
+from experiments.harness.runs import Run
+from experiments.harness.tables import Plot, Table, write
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """A question: what is trained, how it is shown, and what was predicted."""
+
+    out: Path
+    """Folder of runs.jsonl, table.md, plot.png and, if there is a search, choose.jsonl."""
+    title: str
+    """Of the table and the picture."""
+    settings: dict[str, Any]
+    """What defines a run, as JSON has it: runs on disk with the same settings are done."""
+    groups: Iterable[str]
+    """Tables of the report: data sets, rates of noise, ..."""
+    methods: Iterable[str]
+    """Rows of each table, the first to compare with."""
+    seeds: int
+    """How many paired seeds."""
+    ticks: int
+    """How often `work` moves the bar in one job."""
+    work: Work
+    """Trains all seeds of one method in one group; a result, with a "seed", for each."""
+    table: Table
+    """The columns."""
+    plot: Plot | None = None
+    """Draws plot.png."""
+    rule: Callable[[list[Run]], str] | None = None
+    """The verdict on what was predicted: a `rules.Rule`, or a function."""
+    search: Search | None = None
+    """What is chosen first, on other seeds."""
+    jobs: list[Job] | None = None
+    """Every method in every group, group by group, unless given."""
+    first_seed: int = 0
+    """Results take 0; strengths are compared on `choose.FIRST_SEED` and up."""
+    ranked: Callable[[list[Run]], list[str]] | None = None
+    """The order of the rows, where it depends on the runs."""
+    more: Callable[[list[Run]], str] | None = None
+    """Writes other files than those above, and returns a sentence about them."""
+
+
+def run_study(study: Study) -> int:
+    """Choose and train what is missing, then print, write and draw the comparison."""
+    console, groups, methods = Console(), list(study.groups), list(study.methods)
+    search, chosen = study.search, {}
+    if search is not None:
+        chosen = choose(
+            console,
+            study.out / "choose.jsonl",
+            study.settings if search.settings is None else search.settings,
+            groups if search.groups is None else list(search.groups),
+            search.candidates,
+            seeds=search.seeds or study.seeds,
+            ticks=search.ticks or study.ticks,
+            work=search.work,
+        )
+    runs = run_missing(
+        console,
+        study.out / "runs.jsonl",
+        study.settings,
+        study.jobs or [(group, method) for group in groups for method in methods],
+        seeds=range(study.first_seed, study.first_seed + study.seeds),
+        ticks=study.ticks,
+        work=study.work,
+        chosen=chosen,
+    )
+    verdict = [study.rule(runs) if study.rule else "", search.describe(chosen) if search else ""]
+    write(
+        study.out,
+        console,
+        study.title,
+        runs,
+        study.ranked(runs) if study.ranked else methods,
+        table=study.table,
+        plot=study.plot,
+        verdict=" ".join(filter(None, verdict)),
+    )
+    if study.more is not None:
+        console.print(study.more(runs))
+    return 0

@@ -1,0 +1,147 @@
+"""One study for all questions: its rules by hand, and the committed runs as it finds them."""
+
+import dataclasses
+import importlib
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from experiments.data import camvid, images, regression_tables, sentences, spoken, tables
+from experiments.family import train as family_train
+from experiments.harness import rules
+from experiments.harness.rules import Claim, Gain, Rule
+from experiments.harness.study import run_study
+
+FOLDER = Path(__file__).parents[2] / "experiments"
+COMMITTED = sorted(path.parents[1].name for path in FOLDER.glob("*/results/runs.jsonl"))
+CHOSEN = sorted(path.parents[2].name for path in FOLDER.glob("*/results/choose/runs.jsonl"))
+FULL = {  # the options that the committed runs were made with, where they are not the default
+    "label_noise": {"full": True},
+    "cifar": {"data": "cifar10", "subset": 5000, "test": 2000, "epochs": 15}
+    | {"methods": ("ERM 5e-4", "mixup")},
+    "family": {"data": "cifar10"},
+    **{name: {"data": Path("data")} for name in ("audio", "regression", "segmentation", "tabular")},
+    "text": {"data": Path("data")},
+}
+CHOOSING = {"gan": {"seeds": 6}, "gan_images": {"seeds": 3, "steps": 1000}}
+CHOOSING |= {"rl": {"seeds": 5}, "segmentation": {"seeds": 2, "data": Path("data")}}
+
+
+def runs_of(errors):
+    """Runs in group g of each method's errors, by seed."""
+    return [
+        {"group": "g", "method": method, "seed": seed, "last_error": error}
+        for method, row in errors.items()
+        for seed, error in enumerate(row)
+    ]
+
+
+def test_gains_as_text():
+    gain = Gain(1.234, 0.567)
+    assert (
+        f"{gain}" == "+1.2 ± 0.6" and f"{gain:.2f}" == "1.23 ± 0.57" and f"{gain:+.0f}" == "+1 ± 1"
+    )
+
+
+def test_what_a_gain_may_have_to_be():
+    for holds, good, bad in (
+        (rules.above(), [(2, 1)], [(1, 1), (-2, 1), (1, 2), (np.nan, np.nan), (3, np.nan)]),
+        (rules.above(4), [(4, 1)], [(3, 1), (5, 6)]),
+        (rules.below(), [(-2, 1)], [(2, 1), (-1, 2)]),
+        (rules.below(30), [(-30, 1)], [(-29, 1), (-31, 40)]),
+        (rules.not_below(), [(-1, 1), (1, 0)], [(-2, 1)]),
+        (rules.loses_less_than(1), [(0, 9), (-0.5, 0)], [(-1, 0)]),
+        (rules.gains_less_than(5), [(4, 9)], [(5, 0)]),
+        (rules.within(2), [(-2, 0), (1, 0)], [(3, 9)]),
+        (rules.within(2, or_interval=True), [(-2, 0), (3, 9)], [(3, 1)]),
+    ):
+        assert all(holds(Gain(*gain)) for gain in good)
+        assert not any(holds(Gain(*gain)) for gain in bad)
+
+
+def test_a_rule_by_hand():
+    runs = runs_of({"plain": [10, 12, 14], "mixup": [9, 11, 13], "CutMix": [12, 13, 17]})
+    less, more = Claim("g", "mixup"), Claim("g", "CutMix", part=1)
+    rule = Rule("{0} and {1}: {held[0]}, {held[1]}; {verdict}.", (less, more))
+    assert rule(runs) == "+1.0 ± 0.0 and -2.0 ± 2.5: holds, does not hold; FAIL."
+    assert rule._replace(exceptions={1: 1})(runs).endswith("holds, holds; PASS.")
+    assert rule._replace(claims=(less, less._replace(part=1)))(runs).endswith("PASS.")
+    assert Claim("g", "mixup", over=None).gain(runs) == pytest.approx((11, 4.97), abs=0.01)
+    assert Claim("g", "plain", over="CutMix").gain(runs).mean == 2
+
+
+@pytest.fixture
+def no_data(monkeypatch):
+    """Data that are not in the repository: others, which are not looked at, by the same names."""
+
+    def named(module):
+        """Tables of the names that the committed runs have, with any contents."""
+        settings = first_run(module)["settings"]["data"]
+        return [
+            SimpleNamespace(name=n, x=checksum, y=np.zeros(9)) for n, checksum in settings.items()
+        ]
+
+    cifar = images.Images(
+        np.zeros((50_000, 1, 1, 3), np.uint8), np.zeros(50_000, np.int32),
+        np.zeros((2, 1, 1, 3), np.uint8), np.zeros(2, np.int32), ("a", "b"),
+        "CIFAR-10, JPEG q75 copy",
+    )  # fmt: skip
+    monkeypatch.setattr(images, "load", lambda *_, **__: cifar)
+    monkeypatch.setattr(spoken, "load", lambda path, size: spoken.generated(size))
+    monkeypatch.setattr(sentences, "read", lambda path: sentences.toy())
+    monkeypatch.setattr(camvid, "read", lambda path, factor: camvid.generated())
+    groups = dict.fromkeys(run["group"] for run in lines_of("family"))
+    monkeypatch.setattr(family_train, "pools", lambda data, smoke: groups)
+    for name, module in (("tabular", tables), ("regression", regression_tables)):
+        monkeypatch.setattr(module, "load", partial(lambda found, data: found, named(name)))
+        main = importlib.import_module(f"experiments.{name}.__main__")
+        monkeypatch.setattr(main, "checksum", lambda given: given)
+
+
+def lines_of(name, file="results/runs.jsonl"):
+    return [json.loads(line) for line in (FOLDER / name / file).read_text().splitlines()]
+
+
+def first_run(name):
+    return lines_of(name)[0]
+
+
+def fails(task):
+    pytest.fail(f"{task.group}, {task.method} was trained again.")
+
+
+def asked_again(monkeypatch, name, out, **options):
+    """The question with committed runs in its folder, which may neither train nor draw."""
+    module, studies = importlib.import_module(f"experiments.{name}.__main__"), []
+    monkeypatch.setattr(module, "run_study", lambda study: studies.append(study) or 0)
+    assert module.main(module.Config(out=out, **options)) == 0
+    [study] = studies
+    search = study.search and study.search._replace(work=fails)
+    return dataclasses.replace(study, work=fails, search=search, plot=None, more=None)
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_committed_runs_are_not_run_again(name, monkeypatch, tmp_path, no_data):
+    """They are those of the same settings; and their table and verdict come out the same."""
+    shutil.copytree(FOLDER / name / "results", tmp_path / "results")
+    before = {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")}
+    options = FULL.get(name, {})
+    seeds = 1 + max(run["seed"] for run in lines_of(name))
+    assert (
+        run_study(asked_again(monkeypatch, name, tmp_path / "results", seeds=seeds, **options)) == 0
+    )
+    assert {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")} == before
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_committed_choices_are_not_made_again(name, monkeypatch, tmp_path, no_data):
+    shutil.copytree(FOLDER / name / "results", tmp_path / "results")
+    before = {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")}
+    options = CHOOSING[name] | {"choose": True}
+    assert run_study(asked_again(monkeypatch, name, tmp_path / "results", **options)) == 0
+    assert {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")} == before
