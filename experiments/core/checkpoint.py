@@ -1,26 +1,22 @@
-"""Checkpoints: written by Orbax, in the background and only ever whole, and read with care."""
+"""Checkpoints: written by Orbax, in the background, and only ever whole."""
 
-import contextlib
-import gc
-import io
 import json
-import time
-import warnings
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
-from jax.experimental import multihost_utils
 
-from experiments.core.hosts import steps_folder, wait_for_all
+from experiments.core.hosts import wait_for_all
 from experiments.core.loop import Stop
 from experiments.core.step import State
 
 
 class Checkpoints:
     """The state and this process's place in the data, the last few of them, in OUT.
+
+    Orbax writes each into a folder of another name, and renames it when it is complete: a run that
+    is killed while it saves goes on from the checkpoint before.
 
     Args:
       out: a folder that all processes see.
@@ -32,7 +28,7 @@ class Checkpoints:
         if jax.process_index() == 0:
             _same_run(out, settings)
         wait_for_all("settings")
-        self.folder = steps_folder(out)
+        self.folder = out.absolute() / "checkpoints"  # a folder for each step, named by its number
         self._manager = ocp.CheckpointManager(
             self.folder, options=ocp.CheckpointManagerOptions(max_to_keep=keep)
         )
@@ -45,13 +41,15 @@ class Checkpoints:
         self._manager.save(step, args=ocp.args.Composite(**items))
 
     def restore(self, shapes: State, shardings: State, data: Any = None) -> State | None:
-        """The newest sound checkpoint, with `data` set to go on from there; None if there is none.
+        """The newest checkpoint, with `data` set to go on from there; None if there is none.
 
-        Without `data`, a Grain iterator, the state is all there is. A damaged checkpoint is moved
-        aside, with a warning, so that it is neither used nor lost.
+        Without `data`, a Grain iterator, the state is all there is.
+
+        Raises:
+          Stop: If the checkpoint cannot be read.
         """
-        step = self._newest_sound(shapes)
-        if step < 0:
+        step = self._manager.latest_step()
+        if step is None:
             return None
         target = jax.tree.map(
             lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), shapes, shardings
@@ -59,33 +57,18 @@ class Checkpoints:
         items: dict[str, Any] = {"state": ocp.args.StandardRestore(target)}
         if data is not None:
             items["data"] = _grain().CheckpointRestore(data)
-        return self._manager.restore(step, args=ocp.args.Composite(**items))["state"]
+        try:
+            return self._manager.restore(step, args=ocp.args.Composite(**items))["state"]
+        except Exception as error:  # of many kinds, by where the damage is
+            text = f"{type(error).__name__}: {str(error)[:100]}".split("\n")[0]
+            raise Stop(
+                f"{self.folder / str(step)} cannot be read ({text}): remove it to go on from the "
+                "checkpoint before it, or from the start."
+            ) from error
 
     def close(self) -> None:
         """Wait until all is written."""
         self._manager.close()
-
-    def _newest_sound(self, shapes: State) -> int:
-        # One process reads and decides for all: had each found out by itself, those that see no
-        # damage would wait for the others in Orbax's barriers.
-        sound = -1
-        if jax.process_index() == 0:
-            for step in sorted(self._manager.all_steps(), reverse=True):
-                damage = _damage(self.folder / str(step), shapes)
-                if damage is None:
-                    sound = step
-                    break
-                aside = self.folder / f"damaged-{step}-{time.time_ns()}"
-                (self.folder / str(step)).rename(aside)
-                warnings.warn(
-                    f"The checkpoint of step {step} is damaged ({damage}); it is moved to {aside}, "
-                    "and an older one is used if there is one.",
-                    stacklevel=3,
-                )
-        if jax.process_count() > 1:
-            sound = int(multihost_utils.broadcast_one_to_all(np.int32(sound)))
-        self._manager.reload()
-        return sound
 
 
 def _grain() -> Any:
@@ -109,23 +92,3 @@ def _same_run(out: Path, settings: dict[str, Any]) -> None:
             f"{out} holds a run with {there}, and this one has {here}: give another --out, or the "
             "same options to go on with it."
         )
-
-
-def _damage(folder: Path, shapes: State) -> str | None:
-    """What keeps a checkpoint from being read, or None. Reads it all, in this process alone."""
-    alone: Any = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
-    target = jax.tree.map(lambda a: np.empty(a.shape, a.dtype), shapes)
-    # What Orbax leaves running after an error complains on stderr, a hundred lines of it.
-    with contextlib.redirect_stderr(io.StringIO()):
-        try:
-            for path in (folder / "data").glob("process_*.json"):
-                json.loads(path.read_text())
-            handler = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
-            reader = ocp.Checkpointer(handler, multiprocessing_options=alone)
-            reader.restore(folder / "state", args=ocp.args.StandardRestore(target))
-        except Exception as error:  # whatever it is, an older checkpoint is the answer
-            damage = f"{type(error).__name__}: {str(error)[:100]}".split("\n")[0]
-        else:
-            return None
-        gc.collect()
-    return damage

@@ -125,7 +125,7 @@ def main(config: Config) -> int:
     if config.distributed or config.coordinator:
         hosts.join(config.coordinator, config.processes, config.process, config.patience)
     try:
-        with hosts.watched(config.out, config.patience):
+        with hosts.errors_end_all():
             return run(config)
     except loop.Stop as stop:
         print(stop, file=sys.stderr)

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -169,10 +170,11 @@ def test_a_process_dies_and_the_run_goes_on(tmp_path):
         other = 1 - victim
         assert codes[victim] == -signal.SIGKILL, printed
         assert codes[other] not in (0, -signal.SIGKILL), printed
-        pattern = rf"^Process {victim} is gone.* Run the same command again: .* from step (\d+)\.$"
-        said = re.findall(pattern, printed[other], re.MULTILINE)
-        assert len(said) == 1, printed[other]
-        first = f"From step {said[0]} to 8."
+        # By us, where a collective failed first, or by JAX, which then ends the process.
+        pattern = r"^Another process is gone, .* same command again|distributed service detected"
+        assert re.search(pattern, printed[other], re.MULTILINE), printed[other]
+        saved = (broken / "smoke" / "checkpoints").glob("*")
+        first = f"From step {max(int(path.name) for path in saved if path.name.isdigit())} to 8."
 
     printed, codes = finish(launch("imagenet", 2, 1, broken))
     assert codes == [0, 0] and first in printed[0], printed
@@ -231,7 +233,7 @@ class Run:
 
 
 @pytest.mark.slow
-def test_a_damaged_checkpoint_falls_back_and_another_run_is_refused(tmp_path):
+def test_a_damaged_checkpoint_is_named_and_another_run_is_refused(tmp_path):
     whole = Run(tmp_path / "whole", batch=16)
     whole.go(8)
     assert [line[1]["validation_count"] for line in whole.lines if "loss" not in line[1]] == [
@@ -245,9 +247,12 @@ def test_a_damaged_checkpoint_falls_back_and_another_run_is_refused(tmp_path):
         if path.is_file():
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     again = Run(tmp_path / "broken", batch=16)
-    with pytest.warns(UserWarning, match="step 5 is damaged .* moved to"):
+    with pytest.raises(loop.Stop, match="checkpoints/5 cannot be read .* remove it to go on"):
         again.go(8)
-    assert again.first == 4 and list(newest.parent.glob("damaged-5-*"))
+    shutil.rmtree(newest)
+    again = Run(tmp_path / "broken", batch=16)
+    again.go(8)
+    assert again.first == 4
     assert again.lines == [line for line in whole.lines if line[0] > 4]
     with pytest.raises(loop.Stop, match=r"batch=16, and this one has batch=32"):
         Run(tmp_path / "broken", batch=32)

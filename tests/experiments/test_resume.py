@@ -1,4 +1,4 @@
-"""Runs that are stopped, killed or damaged end as those that were not, bit by bit.
+"""Runs that are stopped or killed end as those that were not, bit by bit.
 
 Run as a script this file is `experiments.cifar`, and gets a signal before one of its dispatches.
 """
@@ -7,6 +7,7 @@ import io
 import json
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -146,14 +147,16 @@ def fit(trainer, folder, rate=0.1, **settings):
 
 
 @pytest.mark.slow
-def test_a_damaged_checkpoint_falls_back_and_another_run_is_refused(trainer, tmp_path):
+def test_a_damaged_checkpoint_is_named_and_another_run_is_refused(trainer, tmp_path):
     state, curves = fit(trainer, tmp_path, rate=0.1, width=8)
     assert int(state.step) == 30 and all(len(curve) == 3 for curve in curves.values())
     for path in (tmp_path / "checkpoints" / "30" / "state").rglob("*"):
         if path.is_file():
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.warns(UserWarning, match="step 30 is damaged .* moved to"):
-        again, same_curves = fit(trainer, tmp_path, rate=0.1, width=8)
+    with pytest.raises(loop.Stop, match="checkpoints/30 cannot be read .* remove it to go on"):
+        fit(trainer, tmp_path, rate=0.1, width=8)
+    shutil.rmtree(tmp_path / "checkpoints" / "30")
+    again, same_curves = fit(trainer, tmp_path, rate=0.1, width=8)
     jax.tree.map(np.testing.assert_array_equal, again, state)
     jax.tree.map(np.testing.assert_array_equal, same_curves, curves)
     assert len(log.read(tmp_path / "metrics.jsonl")) == 3
