@@ -71,8 +71,9 @@ def sample_adautomix(
     )
     lams, z = _group(key, features, pairings, alpha)
     logits = [sum(block.affinity(own, other) for other in z if other is not own) for own in z]
-    weights = _divided(logits, [block.value(own) for own in z], lams, positions, spatial, margin)
-    return _laid(pairings, weights, lams)
+    values = [block.value(own) for own in z]
+    weights = _position_weights(logits, values, lams, positions, spatial, margin)
+    return _layers(pairings, weights, lams)
 
 
 @on_any_mesh
@@ -87,13 +88,14 @@ def _group(
     law, _ = law_and_uniforms(key, None, 0, members * batch)
     each = jnp.tile(jnp.asarray(alpha), members) if jnp.ndim(alpha) else alpha
     drawn = jax.lax.stop_gradient(law(each)).reshape(members, batch)
-    lams = _shares(jnp.concatenate([drawn[:1], 1 - drawn[1:]]))  # λ' = 1 if off
+    # If mixing is off, λ' of the example is 1, and λ' of its partners is 0.
+    lams = _normalised(jnp.concatenate([drawn[:1], 1 - drawn[1:]]))
     z = [features, *(move_rows(pairing, features) for pairing in pairings)]
     return lams, [with_weight(part, lam) for part, lam in zip(z, lams, strict=True)]
 
 
 @on_any_mesh
-def _divided(
+def _position_weights(
     logits: list[Any],
     values: list[Array],
     lams: Float[Array, "k b"],
@@ -106,29 +108,29 @@ def _divided(
         resized(jax.nn.softmax(affinity) @ value, positions, spatial)
         for affinity, value in zip(logits, values, strict=True)
     ]
-    share = lams.reshape(*lams.shape, *(1,) * len(spatial))
-    near = (share[:1] <= margin) | (share[:1] >= 1 - margin)
-    return jnp.where(near, share, jax.nn.softmax(jnp.stack(scores), axis=0))
+    constant = lams.reshape(*lams.shape, *(1,) * len(spatial))
+    near = (constant[:1] <= margin) | (constant[:1] >= 1 - margin)
+    return jnp.where(near, constant, jax.nn.softmax(jnp.stack(scores), axis=0))
 
 
 @on_any_mesh
-def _laid(
+def _layers(
     pairings: tuple[Pairing, ...], weights: Float[Array, "k *dims"], lams: Float[Array, "k b"]
 ) -> tuple[Mix, ...]:
     """Make the mixes of all partners, each laid over those before it."""
     return tuple(
-        Mix(pairing, _left(weights, j), _left(lams, j)) for j, pairing in enumerate(pairings, 1)
+        Mix(pairing, _below(weights, j), _below(lams, j)) for j, pairing in enumerate(pairings, 1)
     )
 
 
-def _shares(drawn: Float[Array, "k b"]) -> Float[Array, "k b"]:
+def _normalised(drawn: Float[Array, "k b"]) -> Float[Array, "k b"]:
     """Divide weights by their sum; where that is 0, the first example has all of the weight."""
     total = drawn.sum(axis=0, keepdims=True)
     first = (jnp.arange(drawn.shape[0]) == 0).astype(jnp.float32)[:, None]
     return jnp.where(total > 0, drawn / jnp.where(total > 0, total, 1.0), first)
 
 
-def _left(weights: Float[Array, "k *dims"], j: int) -> Float[Array, "*dims"]:
+def _below(weights: Float[Array, "k *dims"], j: int) -> Float[Array, "*dims"]:
     """Compute what layer j leaves of those below it, so that each example gets its weight."""
     below = weights[:j].sum(axis=0)
     total = below + weights[j]

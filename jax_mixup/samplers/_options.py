@@ -28,9 +28,9 @@ class Draw:
     def __init__(
         self,
         function: str,
-        shape: tuple[int, ...],
+        shape: object,  # of any type, as pairing is: the checks below say what is wrong with it
         per: str,
-        pairing: Pairing,
+        pairing: object,
         *,
         box: str = "clipped",
         spatial: bool = True,

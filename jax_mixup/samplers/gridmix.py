@@ -66,10 +66,10 @@ def sample_gridmix(
       ((3, 2), True)
 
     Baek et al. 2021, GridMix, without their extra loss, which predicts the label of each cell. On
-    tables it is the CutMix of SAINT, Somepalli et al. 2021, arXiv:2106.01342. With `exact` and 4 x
-    4 cells it is MaskMix of MixPro, Zhao et al. 2023, arXiv:2304.12043, who round up and draw the
-    cells for each example. With grid=(2, 2) and jitter=0.5 it is random 2 x 2, Summers and Dinneen
-    2019, arXiv:1805.11272.
+    tables it is the CutMix of SAINT, Somepalli et al. 2021, arXiv:2106.01342. With `exact` and
+    grid=(4, 4) it is MaskMix of MixPro, Zhao et al. 2023, arXiv:2304.12043, who round up and draw
+    the cells for each example. With grid=(2, 2) and jitter=0.5 it is random 2 x 2, Summers and
+    Dinneen 2019, arXiv:1805.11272.
     """
     name = "sample_gridmix"
     draw = Draw(name, shape, per, pairing, alpha=alpha)

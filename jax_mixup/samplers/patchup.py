@@ -37,8 +37,8 @@ def sample_patchup(
 
     Args:
       key: a PRNG key.
-      shape: (B, *spatial) of the features, with one spatial axis or more. If the channels are one
-        more axis of it, the last, then `block=(7, 7, 1)` gives each channel blocks of its own.
+      shape: (B, *spatial) of the features, with one spatial axis or more. If its last axis is
+        that of the channels, `block=(7, 7, 1)` gives each channel blocks of its own.
       gamma: γ >= 0, the expected fraction of positions in blocks, where overlaps count twice; 0
         turns mixing off. It may be traced.
       block: the side of a block, one number for all axes or one for each; a side that is longer
@@ -67,7 +67,7 @@ def sample_patchup(
     (soft). In their code each channel has its own blocks, whose centres may lie where a block does
     not fit, so that small maps lose far more than γ; here all blocks fit, as in DropBlock, Ghiasi
     et al. 2018, arXiv:1810.12890. Their loss is the sum of two terms of the same value, each of
-    which is `pair_loss`.
+    which equals `pair_loss`.
     """
     name = "sample_patchup"
     draw = Draw(name, shape, per, pairing, gamma=gamma)

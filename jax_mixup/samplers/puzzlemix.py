@@ -77,8 +77,7 @@ def sample_puzzlemix(
     Kim et al. 2020, arXiv:2009.06962. Their code draws a grid of 2, 4, 8 or 16 blocks for each
     batch, measures jumps at finer cells along borders, and cuts graphs on the host with α-β swaps
     of rounded energies. Here the minimum is exact in all cases of 6 x 4 cells that the tests solve
-    by dynamic programming; grids of more than 8 x 8 cells need more iterations, about 200 for 16 x
-    16.
+    by dynamic programming; larger grids than 8 x 8 need more iterations, about 200 for 16 x 16.
     """
     name = "sample_puzzlemix"
     s = checked_map(name, saliency)

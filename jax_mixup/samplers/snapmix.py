@@ -23,13 +23,13 @@ def sample_snapmix(
     lam_law: Law | None = None,
     pairing: Pairing = reverse(),
 ) -> tuple[Mix, tuple[Int[Array, "b d"], Int[Array, "b d"]], Float[Array, "b"]]:
-    """Draw a SnapMix: a box of the partner, resized to a box of the example of another size.
+    """Draw a SnapMix: a box of the partner, resized and pasted into another box of the example.
 
         wᵢ = Σ ĉᵢ outside the example's box,  wₚ = Σ ĉₚ in the partner's box,  ĉ = (c - min c) / Σ
         λᵢ = wᵢ / (wᵢ + wₚ),  total = wᵢ + wₚ, which need not be 1
 
-    Labels are weighted by the class activation that is visible. Both boxes have sides √(1-λ) of the
-    input's, each with a λ of its own, and are cut off at the border:
+    Labels are weighted by the class activation that is visible. The sides of each box are √(1-λ) of
+    the sides of the input, with one λ for each box, and the border cuts off what lies beyond it:
 
         mixed = jm.blend(mix, x, other=jm.fit_partner(mix, x, source=source))
         loss = (total * jm.pair_loss(mix, cross_entropy, logits, labels)).mean()

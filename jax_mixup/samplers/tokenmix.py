@@ -47,8 +47,8 @@ def sample_tokenmix(
         traced; 0 turns mixing off. It is one number, or an array with one for each draw.
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      grid: how many tokens each spatial axis has: (14, 14) for images of 224 x 224 in patches of 16
-        x 16. None makes each position a token.
+      grid: how many tokens each spatial axis has: (14, 14) for images of 224 x 224 in patches
+        of 16 x 16. None makes each position a token.
       least: the fewest tokens that a block aims at, unless fewer are missing.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`.
