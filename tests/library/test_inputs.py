@@ -481,12 +481,12 @@ def test_recipes_take_a_second_batch():
 DRAWN = jm.sample_mixup(KEY, (4,))
 STACKED = jax.vmap(lambda key: jm.sample_cutmix(key, (4, 8)))(jax.random.split(KEY, 2))
 MISTAKES = {
-    "swapped": (lambda: jm.blend(jnp.ones(4), DRAWN), TypeError, "the mix comes first"),
+    "swapped": (lambda: jm.blend(jnp.ones(4), DRAWN), TypeError, "pass the mix first"),
     "no-key": (lambda: jm.sample_mixup((4,)), TypeError, r"tuple \(4,\) as key.*random.key"),
     "no-key-recipe": (
         lambda: jm.mixup(jnp.ones((4, 2)), jnp.ones(4)),
         TypeError,
-        "mixup got an array.*as key.*comes first",
+        "mixup got an array.*as key.*as the first argument",
     ),
     "keys": (
         lambda: jm.sample_mixup(jax.random.split(KEY, 3), (4,)),

@@ -40,7 +40,7 @@ def test_a_box_spans_the_axes_that_it_does_not_cut():
         np.testing.assert_array_equal(cut[axes].lam, alone[axes].lam)
     np.testing.assert_array_equal(whole[0].mask, whole[1].mask)
     for axes in ((0,), (4,), (1, 1), ()):
-        with pytest.raises(ValueError, match="different axes of shape"):
+        with pytest.raises(ValueError, match="different axes of `shape`"):
             jm.sample_cutmix(seed(1), shape, axes=axes)
 
 
