@@ -1,4 +1,4 @@
-"""Eight host devices, and the settings that catch a class of bugs: nothing promotes silently."""
+"""Eight host devices, compiled programs that are kept, and settings that catch a class of bugs."""
 
 import os
 
@@ -18,6 +18,9 @@ import pytest
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# What a process may hold before its compiled programs are dropped: piled up, they take gigabytes.
+MOST_BYTES = 1_200_000_000
+
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads these options
 def pytest_cmdline_main(config):
@@ -31,8 +34,40 @@ def pytest_cmdline_main(config):
         option.dist = "loadgroup"  # tests that share what is compiled go to one worker
 
 
-@pytest.fixture(scope="module", autouse=True)
+def pytest_configure(config):
+    """Keep compiled programs in pytest's cache: workers, commands and later runs read them there.
+
+    `--cache-clear` removes them. A folder that JAX_COMPILATION_CACHE_DIR names is used instead.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ and hasattr(config, "cache"):
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(config.cache.mkdir("compiled"))
+    # For the commands that tests start, which read these names, and for this process.
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    for name, kind in (
+        ("JAX_COMPILATION_CACHE_DIR", str),
+        ("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", float),
+        ("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", int),
+    ):
+        if name in os.environ:
+            jax.config.update(name.lower(), kind(os.environ[name]))
+
+
+def memory():
+    """Bytes that this process holds, where the system says so."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return MOST_BYTES + 1
+
+
 def drop_compiled_programs():
-    """What a module compiled goes when it ends: piled up, it took gigabytes a worker."""
+    if memory() > MOST_BYTES:
+        jax.clear_caches()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spare_memory():
     yield
-    jax.clear_caches()
+    drop_compiled_programs()

@@ -19,6 +19,7 @@ from flax import nnx
 
 import jax_mixup as jm
 from jax_mixup import learned
+from tests.library.methods import FOLLOWING, SHAPED, takes
 
 B, SPATIAL, K = 8, (4, 4), 5  # so few that all compiles are small, and one row for each device
 SHAPE = (B, *SPATIAL)
@@ -616,45 +617,25 @@ OTHERS = [
     ),
 ]
 
-# The options of each sampler that takes a shape; which of them are a concentration; and whether it
-# takes a law of λ.
-SHAPED: dict[str, tuple[dict[str, Any], tuple[str, ...], bool]] = {
-    "sample_mixup": ({}, ("alpha",), True),
-    "sample_cutmix": ({}, ("alpha",), True),
-    "sample_mixup_or_cutmix": ({}, ("mixup_alpha", "cutmix_alpha"), True),
-    "sample_hmix": ({}, ("alpha",), True),
-    "sample_gridmix": ({}, ("alpha",), True),
-    "sample_gridmixup": ({}, ("alpha",), True),
-    "sample_vhmixup": ({}, ("alpha",), True),
-    "sample_tokenmix": ({"least": 3}, ("alpha",), True),
-    "sample_patchup": ({"block": 2}, ("gamma",), True),
-    "sample_fmix": ({}, ("alpha",), True),
-    "sample_cowmix": ({"sigma": (1.0, 3.0)}, ("alpha",), True),
-    "sample_gmix": ({}, ("alpha",), True),
-    "sample_noisymixup": ({}, ("alpha",), True),
-    "sample_fademix": ({}, ("alpha",), True),
-    "sample_specmix": ({}, ("alpha",), True),
-    "sample_smoothmix": ({}, (), False),
-    "sample_resizemix": ({}, (), False),
-}
 
-
-def _shaped_rows(name, fixed, concentrations, has_law):
-    sample = partial(getattr(jm, name), shape=SHAPE, **fixed)
+def _shaped_rows(draw):
+    """A sampler that takes a shape, with the options with which the catalogue tests it."""
+    name = draw.run.__name__
+    sample = partial(draw.run, shape=SHAPE, **draw.tested.options)
 
     def traced(key, partners, alpha):
-        alphas = dict.fromkeys(concentrations, alpha)
+        alphas = dict.fromkeys(draw.tested.alphas, alpha)
         return sample(key, per="example", pairing=partners, **alphas)
 
     yield Call(name, lambda key: sample(key))
     yield Call(f"{name}, pair", lambda key: sample(key, per="pair", pairing=jm.neighbours()))
     yield Call(f"{name}, example and index", traced)
-    if has_law:
+    if takes(draw, "lam_law"):
         yield Call(f"{name}, law", lambda key: sample(key, lam_law=jm.uniform(0.2, 0.9)))
 
 
 SAMPLERS = [
-    *(row for name, options in SHAPED.items() for row in _shaped_rows(name, *options)),
+    *(row for draw in SHAPED for row in _shaped_rows(draw)),
     Call("sample_cutmix, inside", lambda key: cutmix(key, box="inside", axes=(2,))),
     Call(
         "sample_mixup_or_cutmix, traced",
@@ -704,7 +685,6 @@ SAMPLERS = [
             key, lengths, 4, saliency=soft[:, :4], lam_law=jm.uniform(0.2, 0.8), pairing=partners
         ),
     ),
-    Call("sample_smmix", lambda key, saliency: jm.sample_smmix(key, saliency)),
     Call(
         "sample_smmix, patch and index",
         lambda key, saliency, partners: jm.sample_smmix(
@@ -714,10 +694,11 @@ SAMPLERS = [
 ]
 
 
-def _followed(name, law=True, **options):
+def _following_rows(draw):
     """A sampler that follows saliency: as it is, and with other options, partners by index."""
-    sample = partial(getattr(jm, name), **options)
-    other = {"lam_law": jm.uniform(0.2, 0.9)} if law else {}
+    options = {"grid": (2, 2)} if takes(draw, "grid") else {}
+    sample, name = partial(draw.run, **options), draw.run.__name__
+    other = {"lam_law": jm.uniform(0.2, 0.9)} if takes(draw, "lam_law") else {}
     yield Call(name, lambda key, saliency: sample(key, saliency))
     yield Call(
         f"{name}, index",
@@ -726,12 +707,7 @@ def _followed(name, law=True, **options):
 
 
 SALIENT = [
-    *_followed("sample_saliencymix"),
-    *_followed("sample_attentive_cutmix", grid=(2, 2), k=2),
-    *_followed("sample_guidedmixup", law=False),
-    *_followed("sample_grafting", grid=(2, 2)),
-    *_followed("sample_snapmix"),
-    *_followed("sample_puzzlemix", grid=(2, 2), iterations=5),
+    *(row for draw in FOLLOWING for row in _following_rows(draw)),
     Call(
         "sample_puzzlemix, colours",
         lambda key, saliency, images, alpha: jm.sample_puzzlemix(

@@ -21,8 +21,11 @@ PAIRINGS = {
     "roll2": jm.roll(-1, groups=2),
     "neighbours": jm.neighbours(),
 }
-DRAWS = [draw for draw in catalogue.draws() if draw.tested]
+TESTED = [draw for draw in catalogue.draws() if draw.tested]
+SEVERAL = [draw for draw in TESTED if draw.tested.several]
+DRAWS = [draw for draw in TESTED if not draw.tested.several]
 SHAPED = [draw for draw in DRAWS if draw.takes == "shape"]
+FOLLOWING = [draw for draw in DRAWS if draw.takes != "shape"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

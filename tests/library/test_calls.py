@@ -21,6 +21,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 import jax_mixup as jm
 from jax_mixup import learned
 from tests.library.calls import ARRAYS, CALLS, FOLLOW, SHARED, Call
+from tests.library.x64 import enable_x64
 
 ROWS = 10  # of a test: compiled together they take a third of the time that they take alone
 GROUPS = [CALLS[i : i + ROWS] for i in range(0, len(CALLS), ROWS)]
@@ -303,7 +304,7 @@ def on_mesh(name: str, current: bool, eager: bool, **options: Any) -> Setting:
     return Setting(label, run, kind="mesh", **options)
 
 
-x64 = partial(jax.enable_x64, True)
+x64 = partial(enable_x64, True)
 strict = partial(jax.numpy_dtype_promotion, "strict")
 ranks = partial(jax.numpy_rank_promotion, "raise")
 leaks = jax.checking_leaks

@@ -8,7 +8,7 @@ import pytest
 
 import jax_mixup as jm
 from experiments.benchmarks.hlo import Program
-from tests.library.methods import METHODS
+from tests.library.methods import METHODS, SEVERAL
 
 KEY = jax.random.key(0)
 ROWS, SPATIAL, CLASSES = 32, (64, 48), 10
@@ -93,7 +93,7 @@ def test_policies_are_one_pass_too(per):
 
 
 FAMILY = {m.name: m.sample for m in METHODS if not m.own and m.name not in ("sometimes", "keep")}
-FAMILY |= {"ricap": jm.sample_ricap, "dirichlet": jm.sample_dirichlet}
+FAMILY |= {draw.name: draw.run for draw in SEVERAL}
 
 
 @pytest.mark.parametrize("name", FAMILY)

@@ -17,17 +17,14 @@ import jax_mixup as jm
 from jax_mixup import _distances
 from jax_mixup.pairings import _rows
 from jax_mixup.presets import PRESETS
-from tests.library.methods import METHODS
+from tests.library.methods import METHODS, SEVERAL, SHAPED
+from tests.library.x64 import enable_x64
 
 KEY = jax.random.key(0)
 B = 4
 SHAPE = (B, 6, 6)
 F, IDS = jnp.linspace(0.1, 0.9, B * 36).reshape(SHAPE), jnp.array([0, 1, 1, 3])
-FROM_SHAPE = [
-    *(f"sample_{n}" for n in "mixup cutmix mixup_or_cutmix hmix resizemix gridmix".split()),
-    *(f"sample_{n}" for n in "gridmixup vhmixup tokenmix patchup fmix cowmix smoothmix".split()),
-    *(f"sample_{n}" for n in "gmix noisymixup fademix specmix".split()),
-]
+FROM_SHAPE = [draw.run.__name__ for draw in SHAPED]
 FROM_DATA = {
     "sample_saliencymix": (jm.sample_saliencymix, (F,)),
     "sample_attentive_cutmix": (partial(jm.sample_attentive_cutmix, grid=(3, 3)), (F,)),
@@ -39,7 +36,7 @@ FROM_DATA = {
     "sample_classmix": (partial(jm.sample_classmix, num_classes=3), (jnp.ones(SHAPE, int),)),
     "sample_span": (jm.sample_span, (IDS, 6)),
 }
-TUPLES = {"sample_dirichlet": jm.sample_dirichlet, "sample_ricap": jm.sample_ricap}
+TUPLES = {draw.run.__name__: draw.run for draw in SEVERAL}
 SAMPLERS = {n: (getattr(jm, n), (SHAPE,)) for n in FROM_SHAPE} | FROM_DATA
 ALL = SAMPLERS | {n: (sampler, (SHAPE,)) for n, sampler in TUPLES.items()}
 
@@ -287,7 +284,7 @@ DTYPES = [("float64", "int64"), ("float32", "uint8"), ("bfloat16", "int8"), ("fl
 def test_results_are_float32_int32_and_bool_whatever_comes(x64, floats, ints):
     if not x64 and floats == "float64":
         pytest.skip("there are none")
-    with jax.enable_x64(x64):
+    with enable_x64(x64):
         f, i = F.astype(floats), IDS.astype(ints)
         for name in calls(F, IDS):
             drawn = traced(partial(jax.jit(lambda f, i, name=name: calls(f, i)[name]()), f, i))
@@ -316,7 +313,7 @@ def test_ids_in_narrow_dtypes_do_not_wrap():
         np.testing.assert_array_equal(mix.lam, 0.5)  # one of two classes
     mix = jm.sample_classmix(KEY, rows, num_classes=255)  # 255 is no class, and 0 the only one
     np.testing.assert_array_equal(mix.lam, 0)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         far = jnp.array([[0, 0, 2**32, 2**32]] * 2)
         assert not jm.sample_classmix(KEY, far, num_classes=3).mask.any()
     lengths = jnp.array([200, 250], jnp.uint8)

@@ -11,6 +11,7 @@ import optax
 import pytest
 
 import jax_mixup as jm
+from tests.library.x64 import enable_x64
 
 KEY = jax.random.key(0)
 IGNORE = 255
@@ -76,7 +77,7 @@ def test_wide_dtypes_are_not_narrowed():
     z = jnp.array([1 + 2j, 3 - 1j, 5j], jnp.complex64)
     m = np.asarray(SOFT.mask)
     np.testing.assert_allclose(jm.blend(SOFT, z), m * np.asarray(z) + (1 - m) * np.asarray(z)[P])
-    with jax.enable_x64(True):
+    with enable_x64(True):
         x = jnp.array([1.0, 1.0 + 1e-12, 1.0], jnp.float64)
         assert float(jm.blend(SOFT, x)[1]) == pytest.approx(1.0 + 0.25e-12, abs=1e-15)
 
@@ -95,7 +96,7 @@ def test_wide_dtypes_are_not_narrowed_between_the_mixes_of_a_chain():
     mixed = jm.blend(chain, jnp.asarray(z))
     chex.assert_type(mixed, jnp.complex64)
     np.testing.assert_allclose(mixed, by_hand(z), rtol=1e-6)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         mixed = jm.blend(chain, jnp.asarray(x))
         chex.assert_type(mixed, jnp.float64)
         np.testing.assert_allclose(np.asarray(mixed) - 1, by_hand(x) - 1, atol=1e-15)
