@@ -51,7 +51,8 @@ PROBS = {"switch_prob": (0.0, 0.3, 1.0), "prob": (1.0, 0.5, 0.0)}
 BANK = ("mixed concat", "vertical concat", "horizontal concat", "random 2 × 2", "random rows",
         "random columns")
 HARD = Tested(hard=True)
-UNSURE = Tested(hard=True, exact=False)
+WEIGHED = Tested(hard=True, exact=False)
+SEVERAL = Tested(several=True)
 
 CATALOGUE: dict[str, Sequence[Method]] = {
     "From the key": [
@@ -143,11 +144,12 @@ CATALOGUE: dict[str, Sequence[Method]] = {
         Method("RICAP", "Takahashi 2018, arXiv:1811.09030", "mix_batch",
                "`sample_ricap`: four examples", cost="{RICAP}", draws=[
             Draw(jm.sample_ricap, gallery={"RICAP": {"lam_law": LAM}}, costs={"RICAP": {}},
-                 family={"RICAP": {}})]),
+                 family={"RICAP": {}}, tested=SEVERAL)]),
         Method("k examples, averaged", "", "mix_batch", "`sample_dirichlet(k=3)`",
                cost="{3 rows, Dirichlet}", draws=[
             Draw(jm.sample_dirichlet, gallery={"4 rows, Dirichlet": {"k": 4}},
-                 costs={"3 rows, Dirichlet": {}}, family={"three rows, Dirichlet": {"k": 3}})]),
+                 costs={"3 rows, Dirichlet": {}}, family={"three rows, Dirichlet": {"k": 3}},
+                 tested=SEVERAL)]),
         Method("k examples, any masks", "", "", cost="{3 rows, boxes}",
                verb="`overlay(mix, mix, …)`: labels by what is visible of each", draws=[
             Draw(boxes, costs={"3 rows, boxes": {}}, family={"three rows, boxes": {}},
@@ -211,12 +213,12 @@ CATALOGUE: dict[str, Sequence[Method]] = {
                "saliency", "{Saliency Grafting}; 1 forward, 1 backward", [
             Draw(jm.sample_grafting, "gradient", gallery={"Saliency Grafting": at()},
                  costs={"Saliency Grafting": {}},
-                 family={"Saliency Grafting": {"grid": (4, 4)}}, tested=UNSURE)]),
+                 family={"Saliency Grafting": {"grid": (4, 4)}}, tested=WEIGHED)]),
         Method("SnapMix", "Huang 2021, arXiv:2012.04846", "",
                "`sample_snapmix`, `fit_partner(source=)`", "class activation",
                "{SnapMix}; 1 forward", [
             Draw(snapped, "images cam", gallery={"SnapMix": at()}, costs={"SnapMix": {}}),
-            Draw(jm.sample_snapmix, "cam", tested=UNSURE)]),
+            Draw(jm.sample_snapmix, "cam", tested=WEIGHED)]),
         Method("Puzzle Mix", "Kim 2020, arXiv:2009.06962", "",
                "`sample_puzzlemix`, `puzzle_transport`, `move_blocks`", "saliency",
                "{Puzzle Mix, 8 x 8}; 1 forward, 1 backward", [

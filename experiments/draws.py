@@ -25,7 +25,7 @@ class Moved(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Tested:
-    """What the tests know of a sampler of one mix."""
+    """What the tests of the library know of a sampler."""
 
     options: Options = dataclasses.field(default_factory=dict)  # with which it is tested
     hard: bool = False  # the mask is bool
@@ -33,6 +33,7 @@ class Tested:
     alphas: tuple[str, ...] = ("alpha",)  # its options that turn it off at 0
     traced: Mapping[str, tuple] = dataclasses.field(default_factory=dict)  # more that may be traced
     exact: bool = True  # lam is the fraction of positions kept; else labels weigh something else
+    several: bool = False  # gives several mixes; most of the tests are for those that give one
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
