@@ -1,8 +1,8 @@
-"""From recordings to log-mel spectrograms and labels, mixed by any of the roads that audio uses.
+"""From recordings to log-mel spectrograms and labels, mixed in any of the ways that audio uses.
 
-A road is a function (key, clips) -> (features, valid, targets) for one batch. All give the same
-shapes, so that one compiled program serves them all. Valid are the positions of the spectrogram
-that are no padding; the network averages over those alone.
+A road, which is a way to mix, is a function (key, clips) -> (features, valid, targets) for one
+batch. All give the same shapes, so that one compiled program works for them all. Valid are the
+positions of the spectrogram that are not padding; the network averages over those alone.
 """
 
 import wave
@@ -28,11 +28,11 @@ from experiments.models.cnn import CNN
 
 HOP, BANDS = 160, 24
 MIXED = 0.5  # of the batches
-LOUDNESS = 0.1  # rms that overlapping digits are brought to, as a share of the largest sample
+LOUDNESS = 0.1  # rms that overlapping digits are brought to, as a fraction of the largest sample
 
 
 class Clips(NamedTuple):
-    """Waveforms in [-1, 1], the frames that are no padding, and dense labels."""
+    """Waveforms in [-1, 1], the frames that are not padding, and dense labels."""
 
     x: Float[Array, "b n"]
     valid: Bool[Array, "b t"]
@@ -73,7 +73,7 @@ def overlap(key: PRNGKeyArray, clips: Clips) -> Clips:
 
 
 def level(clips: Clips) -> Float[Array, "b"]:
-    """Root mean square over what is no padding: a linear amplitude."""
+    """Root mean square of the samples before the padding: a linear amplitude."""
     sounding = HOP * jnp.maximum(clips.valid.sum(axis=1), 1)
     return jnp.sqrt(jnp.square(clips.x).sum(axis=1) / sounding + 1e-8)
 
@@ -166,7 +166,7 @@ def masked(key: PRNGKeyArray, x: Float[Array, "b t f"], most: float | Array) -> 
 
 
 def logits(model: Any, x: Array, valid: Array, *, train: bool) -> Float[Array, "b k"]:
-    """The network's, its last features averaged over what is no padding."""
+    """The network's logits; its last features are averaged over positions that are not padding."""
 
     def pooled(layer: int, h: Array) -> Array:
         if layer < 4:
@@ -204,7 +204,7 @@ def batch_of(size: int, key: PRNGKeyArray, data: tuple[Recordings, Recordings]) 
 
 
 def score(pairs: bool, model: nnx.Module, data: tuple[Recordings, Recordings]) -> Metrics:
-    """The share of the test clips' digits that are not found."""
+    """The fraction of the test clips' digits that are not found."""
     key = jax.random.key(0)
     clips = place(key, data[1], 0.0)
     clips = overlap(key, clips) if pairs else clips
@@ -216,7 +216,7 @@ def score(pairs: bool, model: nnx.Module, data: tuple[Recordings, Recordings]) -
 
 
 def study(pairs: bool, *, steps: int, batch: int, width: int) -> SeedTrainer:
-    """What trains all seeds of a method, one after the other: the network is no small one."""
+    """Trainer for all seeds of a method, one after the other, as the network is not small."""
     recipe = partial(recipe_of, pairs, steps, width)
     return batch_trainer(recipe, partial(batch_of, batch), partial(score, pairs), at_once=False)
 

@@ -25,7 +25,7 @@ cross_entropy = optax.softmax_cross_entropy_with_integer_labels
 
 
 class Method(NamedTuple):
-    """What is learnt in one step."""
+    """What is learned in one step."""
 
     sampler: Sampler | None  # of the mixed term, if there is one
     clean: bool  # whether there is a term without mixing

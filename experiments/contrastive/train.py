@@ -45,11 +45,11 @@ class Learned(NamedTuple):
     y: Int[np.ndarray, "s n"]
     x_test: Float[np.ndarray, "s m d"]
     y_test: Int[np.ndarray, "s m"]
-    said: Int[np.ndarray, "s m"] | None  # the network's own classes of the tests
+    predicted: Int[np.ndarray, "s m"] | None  # the network's own classes of the tests
 
 
 def batch(key: PRNGKeyArray, data: Data, *, pool: few.Pool) -> semi.Batch:
-    """Examples with labels, of those that are used, and others, of all that are learnt from."""
+    """Examples with labels, of those that are used, and others, of all in the training half."""
     rows, (key_own, key_all) = data.rows, jax.random.split(key)
     own = rows.labelled[jax.random.randint(key_own, (BATCH,), 0, data.labels)]
     everything = jnp.concatenate([rows.labelled, rows.unlabelled])
@@ -86,7 +86,7 @@ def recipe_of(pool: few.Pool, task: str, numbers: Candidate) -> Recipe:
 def learner(pool: few.Pool, *, seeds: int, steps: int) -> Callable[[Candidate, int, int], Learned]:
     """A function (candidate, number of labels, first seed) -> what all seeds learned.
 
-    What does not depend on the labels is learnt once for all numbers of them.
+    What does not depend on the labels is learned once for all numbers of them.
     """
 
     @cache
@@ -102,15 +102,17 @@ def learner(pool: few.Pool, *, seeds: int, steps: int) -> Callable[[Candidate, i
         keys = jax.vmap(jax.random.key)(first + jnp.arange(seeds))
         rows = jax.vmap(partial(semi.draw, pool=pool, labels=max(pool.sizes)))(keys)
         x, x_test = (semi.inputs(pool, part) for part in (rows.labelled, rows.test))
-        said, y, y_test = None, pool.y[rows.labelled], pool.y[rows.test]
+        predicted, y, y_test = None, pool.y[rows.labelled], pool.y[rows.test]
         if how.task:
-            numbers = how._replace(task=0)  # a name is no number, and the study knows it
+            numbers = how._replace(task=0)  # a name is not a number, and the trainer knows it
             data = Data(rows, jnp.full(seeds, labels))
             trained, times = study(how.task), {"steps": steps, "every": steps // 4}
             state, _ = trained.fit(numbers, data, **times, tick=lambda n: None)
-            (x, _), (x_test, said) = (trained.apply(numbers, state, part) for part in (x, x_test))
+            (x, _), (x_test, predicted) = (
+                trained.apply(numbers, state, part) for part in (x, x_test)
+            )
         flat = lambda x: np.asarray(x, np.float64).reshape(*x.shape[:2], -1)
-        own = np.asarray(said) if how.task == "supervised" else None
+        own = np.asarray(predicted) if how.task == "supervised" else None
         return Learned(flat(x), np.asarray(y), flat(x_test), np.asarray(y_test), own)
 
     def call(how: Candidate, labels: int, first: int) -> Learned:
@@ -124,10 +126,10 @@ def errors(learned: Learned, labels: int, *, penalty: float) -> Any:
     linear, near = [], []
     for seed, (x, y, x_test, y_test) in enumerate(zip(*learned[:4], strict=True)):
         x, y = x[:labels], y[:labels]
-        if learned.said is None:
-            said = probe.ridge(x, y, x_test, penalty=penalty)
+        if learned.predicted is None:
+            predicted = probe.ridge(x, y, x_test, penalty=penalty)
         else:
-            said = learned.said[seed]
-        linear.append((said != y_test).mean())
+            predicted = learned.predicted[seed]
+        linear.append((predicted != y_test).mean())
         near.append((probe.nearest(x, y, x_test) != y_test).mean())
     return np.array(linear), np.array(near)

@@ -1,4 +1,4 @@
-"""A way to train as numbers, all of which may be traced: one compiled program then serves many."""
+"""A way to train as numbers, all of which may be traced: one compiled program works for many."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ class Method(NamedTuple):
     weight_decay: float = 0.0
     noise: float = 0.0  # σ of Gaussian noise on the inputs
     dropout: float = 0.0
-    regmixup: bool = False  # learn from the batch, too, beside its mixup; this one is static
+    regmixup: bool = False  # learn from the unmixed batch too; this one is static
 
     def draw(self, key: PRNGKeyArray, x: Array, y: Array) -> jm.Mix:
         """Mixup, CutMix or nothing."""

@@ -90,5 +90,5 @@ def auroc(inside: Float[Array, "n"], outside: Float[Array, "m"]) -> Float[Array,
 
 
 def fpr95(inside: Float[Array, "n"], outside: Float[Array, "m"]) -> Float[Array, ""]:
-    """The share of outside scores that pass the threshold which 95 % of the inside scores pass."""
+    """The fraction of outside scores above the threshold that 95 % of the inside scores pass."""
     return (outside >= jnp.quantile(inside, 0.05)).mean()

@@ -1,4 +1,4 @@
-"""All seeds of a method in one program, which also serves all methods that differ only in numbers.
+"""Train all seeds of a method by one program, and all methods that differ only in numbers.
 
 Seed i is the run of key i: initial weights, batches, draws. All arrays of the data, and of the
 state, lead with an axis of seeds.
@@ -171,7 +171,7 @@ def fit_in_pieces(
 
 
 def pieces(epochs: int, most: int = 8) -> list[int]:
-    """About so many pieces of equal length, and the rest."""
+    """About `most` pieces of equal length, and the rest."""
     length = max(1, epochs // most)
     return [min(length, epochs - first) for first in range(0, epochs, length)]
 

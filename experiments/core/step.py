@@ -1,9 +1,9 @@
 """One training step for every loss: a recipe, a state, and the step between two states. Fork it.
 
-Everything is a function of arrays and keys. One compiled program serves all methods whose options
-are traced; `seeds.py` runs all seeds of it at once, `epochs.py` many steps in one dispatch, and
-`devices.py` spreads the same step over devices. What is random follows from the run's key and the
-step's number, so that a run which was stopped goes on bit by bit as if it had not been.
+Everything is a function of arrays and keys. One compiled program works for all methods whose
+options are traced; `seeds.py` runs all seeds of it at once, `epochs.py` many steps in one dispatch,
+and `devices.py` spreads the same step over devices. What is random follows from the run's key and
+the step's number, so that a run which was stopped goes on bit by bit as if it had not been.
 """
 
 from collections.abc import Callable

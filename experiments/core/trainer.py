@@ -41,7 +41,7 @@ class Trainer:
       recipe_of: (numbers) -> recipe, under jit; numbers are a tree of floats, which get traced.
       batch: examples a step.
       epochs: how long each run is.
-      dispatches: an epoch is done in so many, or in the next number that divides its steps.
+      dispatches: how many an epoch takes, or the next number that divides its steps.
       save_every: dispatches from one checkpoint to the next.
       console: where progress shows; None is nowhere.
     """
@@ -80,7 +80,7 @@ class Trainer:
           data: a run goes on bit by bit only with the same.
           seed: of initial weights, order and draws.
           folder: for checkpoints and metrics.jsonl.
-          settings: what defines the run beside the seed; a folder of another run is refused.
+          settings: what defines the run apart from the seed; a folder of another run is refused.
           tick: called with how many epochs are done since the last call.
 
         Returns:

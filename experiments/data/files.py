@@ -27,7 +27,7 @@ CIFAR10_BYTES = (46_041_251, 9_209_662)  # of all JPEGs: they tell that copy fro
 
 
 class Row(NamedTuple):
-    """A picture that is not decoded yet."""
+    """A picture before it is decoded."""
 
     place: str  # for errors
     picture: Raw

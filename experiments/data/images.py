@@ -46,8 +46,8 @@ def load(
         jpeg[offsets[i]:offsets[i + 1]]), train_labels, and the same of test. Each may have
         class_names. A folder has train/CLASS/*.png or *.jpg, and the same in test/ or val/.
       folder: TFDS's, for a name.
-      train: take only the first so many, and decode no others. They are a fair sample of a folder,
-        and of what TFDS shuffled when it prepared; of an archive if it is shuffled itself.
+      train: take only this many, the first ones, and decode no others. They are a fair sample of a
+        folder, and of what TFDS shuffled when it prepared; of an archive if it is shuffled itself.
       test: the same, of the test pictures.
       resize: cut pictures to their centred square, and scale it to this height and width.
     """

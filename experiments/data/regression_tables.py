@@ -1,7 +1,7 @@
 """Tables for regression: scikit-learn's diabetes, two made ones, and two of UCI's from an archive.
 
-A text becomes one column for each of its values, so that a blend of rows blends texts' shares and
-not their ids; `column` tells which of them belong together, for methods that swap columns.
+A text becomes one column for each of its values, so that a blend of rows blends fractions of texts
+and not their ids; `column` tells which of them belong together, for methods that swap columns.
 """
 
 from collections.abc import Sequence

@@ -36,7 +36,7 @@ def compose(
     size: int = 32,
     most: int = 4,
 ) -> Scenes:
-    """Put 1 to `most` of the digits, 9 to 16 pixels large, where they hardly overlap, on noise."""
+    """Put 1 to `most` of the digits, 9 to 16 pixels large, on noise, where they overlap little."""
     images = rng.uniform(0, 0.25, (count, size, size, 1)).astype(np.float32)
     scenes = Scenes(
         images,
@@ -73,7 +73,7 @@ def enlarged(digit: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """The share of their union that a box has in common with each of others; 0 without an area."""
+    """The fraction of their union that a box shares with each of others; 0 without an area."""
     start, stop = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
     shared = np.maximum(stop - start, 0).prod(axis=1)
     area = lambda boxes: np.maximum(boxes[..., 2:] - boxes[..., :2], 0).prod(axis=-1)

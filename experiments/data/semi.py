@@ -27,7 +27,11 @@ class Batch(NamedTuple):
 
 
 def two_moons(rows: int = 4000, *, sigma: float = 0.1) -> few.Pool:
-    """Two half circles that reach into each other, with Gaussian noise, about the origin."""
+    """Two half circles that reach into each other, with Gaussian noise, about the origin.
+
+    Points are random along the circles; scikit-learn's `make_moons` has them at equal distances,
+    so that the committed results could not be made again with it.
+    """
     rng = np.random.default_rng(0)
     y = np.arange(rows, dtype=np.int32) % 2
     angle, side = rng.uniform(0, np.pi, rows), 1 - 2 * y

@@ -38,7 +38,8 @@ def read(path: Path) -> dict[str, Corpus]:
     """Movie sentences with two sentiments, and TREC's questions in six classes."""
     if not path.is_file():
         raise FileNotFoundError(
-            f"read got {str(path)!r}, which is no file: name the .npz file of the sentences."
+            f"read got {str(path)!r}, which is no file: name the .npz file that `python -m "
+            "experiments.data.fetch sentences` writes."
         )
     with np.load(path) as file:
         needed = [f"{name}_{part}" for name in CORPORA for part in PARTS]

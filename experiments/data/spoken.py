@@ -22,7 +22,7 @@ class Recordings(NamedTuple):
     """Padded by zeros at the end."""
 
     x: Int16[np.ndarray, "*seeds n size"]
-    length: Int32[np.ndarray, "*seeds n"]  # samples that are no padding, 1 or more
+    length: Int32[np.ndarray, "*seeds n"]  # samples before the padding, 1 or more
     y: Int32[np.ndarray, "*seeds n"]
     speaker: Int32[np.ndarray, "*seeds n"]
 

@@ -9,8 +9,8 @@ from sklearn.datasets import load_sample_images
 def photos(x: Float[Array, "n h w 1"]) -> Float32[np.ndarray, "n h w 1"]:
     """Grey patches at random places of the two photographs that scikit-learn ships.
 
-    They are shrunk four times, for else one is hardly more than a single colour, and each is
-    stretched to [0, 1].
+    They are shrunk four times, as one would otherwise be little more than a single colour, and
+    each is stretched to [0, 1].
     """
     rng, (height, width) = np.random.default_rng(0), x.shape[1:3]
     patches = []

@@ -132,8 +132,7 @@ def batches(
     else:
         rows = grain.MapDataset.range(steps * step).map(partial(test_row, image, source))
     steps_here = rows[process_index::process_count].batch(batch)
-    if train:
-        steps_here = steps_here.repeat()
+    steps_here = steps_here.repeat() if train else steps_here
     # An element is a whole batch by now: Grain's own default would hold 500 of them.
     data = steps_here.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=2))
     if not workers:
@@ -182,7 +181,7 @@ def random_box(rng: np.random.Generator, width: int, height: int) -> Box:
 
 
 def centre_box(width: int, height: int, *, share: float) -> Box:
-    """The centred square with this share of the short side."""
+    """The centred square whose side is this fraction of the short side."""
     side = share * min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
     return left, top, left + side, top + side

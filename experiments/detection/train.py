@@ -22,14 +22,14 @@ from experiments.models import detector
 from experiments.models.detector import Detector
 
 KINDS = ("plain", "mixup", "CutMix", "mosaic")
-LEAST = 0.3  # of a box has to be seen for it to count
+LEAST = 0.3  # of a box has to be visible for it to count
 SHOWN = 0.4  # the least score of a detection in the picture
 
 Row = tuple[str, float, float]  # a name, a gain and half of its interval
 
 
 class Method(NamedTuple):
-    """Traced numbers, so that one compiled program serves all methods."""
+    """Traced numbers, so that one compiled program works for all methods."""
 
     kind: float = 0.0  # place in KINDS
     alpha: float = 1.0  # of mixup and CutMix
@@ -132,7 +132,7 @@ def loss(method: Method, task: Task) -> tuple[Float[Array, ""], Metrics]:
 
 @functools.cache
 def study_of(setting: Setting) -> SeedTrainer:
-    """What trains all seeds of a method; `.apply` gives what is found on the test scenes."""
+    """Trainer for all seeds of a method; `.apply` gives what is found on the test scenes."""
 
     def recipe_of(method: Method) -> Recipe:
         make_model = lambda rngs: Detector(setting.num_classes, rngs=rngs)

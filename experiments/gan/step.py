@@ -16,15 +16,14 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import jax_mixup as jm
-
-Make = Callable[[nnx.Rngs], nnx.Module]
+from experiments.core.step import MakeModel, graph
 
 
 class Recipe(NamedTuple):
     """Two models, and how the discriminator is taught. The numbers may be traced."""
 
-    make_generator: Make
-    make_discriminator: Make
+    make_generator: MakeModel
+    make_discriminator: MakeModel
     optimizer: optax.GradientTransformation  # for each of the two
     latent: int  # numbers of noise that an example is made of
     alpha: float | Array = 0.0  # λ ~ Beta(α, α); 0 is off, the plain discriminator
@@ -37,7 +36,7 @@ class Player(NamedTuple):
     """One of the two models, and its optimizer's state."""
 
     params: Any
-    stats: Any  # what is no parameter: BatchNorm's running averages
+    stats: Any  # everything else in the model: BatchNorm's running averages
     opt_state: Any
 
 
@@ -52,7 +51,7 @@ class State(NamedTuple):
 def init(recipe: Recipe, key: PRNGKeyArray) -> State:
     """A fresh state."""
 
-    def player(make: Make, key: PRNGKeyArray) -> Player:
+    def player(make: MakeModel, key: PRNGKeyArray) -> Player:
         _, params, stats = nnx.split(make(nnx.Rngs(key)), nnx.Param, ...)
         return Player(params, stats, recipe.optimizer.init(params))
 
@@ -176,7 +175,7 @@ def _discriminator_step(
         logits, stats = call(x)
         loss = optax.sigmoid_binary_cross_entropy(logits[:, 0], target).mean()
         slopes = lambda: jax.grad(lambda x: call(x)[0].sum())(real)
-        # Not multiplied by 0, but not run where it is off: gradients of gradients are dear.
+        # Not multiplied by 0, but not run where it is off: gradients of gradients are expensive.
         steep = jax.lax.cond(recipe.penalty > 0, lambda: (slopes() ** 2).sum(), lambda: 0.0)
         return loss + recipe.penalty / 2 * steep / real.shape[0], stats
 
@@ -213,8 +212,12 @@ def _latent(recipe: Recipe, key: PRNGKeyArray, n: int) -> Float[Array, "n latent
 
 
 def _apply(
-    make: Make, player: Player, x: Array, *, train: bool = True, key: PRNGKeyArray | None = None
+    make: MakeModel,
+    player: Player,
+    x: Array,
+    *,
+    train: bool = True,
+    key: PRNGKeyArray | None = None,
 ) -> tuple[Array, Any]:
-    graph = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))), nnx.Param, ...)[0]
-    model: Any = nnx.merge(graph, player.params, player.stats, copy=True)
+    model: Any = nnx.merge(graph(make), player.params, player.stats, copy=True)
     return model(x, train=train, key=key), nnx.state(model, nnx.Not(nnx.Param))

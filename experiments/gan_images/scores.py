@@ -9,13 +9,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 import optax
-from flax import nnx
 from jaxtyping import Array, Float, Int
 from matplotlib.figure import Figure
 
 from experiments.core import classify
 from experiments.core.epochs import train_epochs
-from experiments.core.step import graph, init
+from experiments.core.step import init, scored_model
 from experiments.data import digits, split
 from experiments.harness.tables import Column
 from experiments.models.mlp import MLP
@@ -69,8 +68,7 @@ def scorer() -> Scorer:
 
     @jax.jit
     def look(x: Array) -> tuple[Array, Array]:
-        model = nnx.merge(graph(recipe.make_model), state.params, state.stats)
-        kept = []
+        model, kept = scored_model(recipe, state), []
 
         def tap(layer: int, features: Array) -> Array:
             kept.append(features)

@@ -27,10 +27,10 @@ class Method(NamedTuple):
     a: float = 0.0  # λ ~ Beta(a, b); 0 is off
     b: float = 0.0
     weight_decay: float = 0.0
-    weighed: float = NEVER  # from this share of all steps on, classes weigh 1 / their counts
+    weighed: float = NEVER  # from this fraction of all steps on, classes weigh 1 / their counts
     label: float = MIXUP  # how the label's weight follows from λ
     even_rows: float = 0.0  # 1: the batch has all classes alike
-    even_partners: float = 0.0  # 1: partners do, and are no rows of the batch
+    even_partners: float = 0.0  # 1: partners do, and are not examples of the batch
 
 
 def loss(
@@ -78,7 +78,7 @@ def score(k: int, model: Any, data: Data) -> Metrics:
 
 
 def study_of(pool: Pool, counts: Int[np.ndarray, "k"], steps: int) -> SeedTrainer:
-    """What trains all seeds of a method: an MLP on digits, a small CNN on larger pictures."""
+    """Trainer for all seeds of a method: an MLP on digits, a small CNN on larger pictures."""
     small, k = pool.x.shape[1] < 16, pool.num_classes
     mlp, cnn = partial(MLP, pool.x[0].size, 128, k), partial(CNN, k, channels=pool.x.shape[-1])
 

@@ -44,17 +44,17 @@ def loss(
     options: Any = {"alpha": method.alpha, "pairing": partner}
     mix = jm.sample_mixup(key_mix, y.shape, **options)
     cells = jm.sample_gridmix(key_mix, (len(y), int(column[-1]) + 1), per="example", **options)
-    # A text's columns go together: some of one text's and some of another's are no text.
+    # A text's columns go together: a mixture of two texts' columns is not a text.
     cells = dataclasses.replace(cells, mask=cells.mask[:, column])
     swaps = method.layer == SWAPPED
     tap = lambda i, h: jnp.where(method.layer == i, jm.blend(mix, h), h)
-    said = task.student(jnp.where(swaps, jm.blend(cells, x), x), train=True, tap=tap)[:, 0]
+    predicted = task.student(jnp.where(swaps, jm.blend(cells, x), x), train=True, tap=tap)[:, 0]
     target = jnp.where(swaps, jm.blend_labels(cells, y), jm.blend_labels(mix, y))
-    return jnp.square(said - target).mean(), {}
+    return jnp.square(predicted - target).mean(), {}
 
 
 def study_of(table: Table) -> SeedTrainer:
-    """What trains all seeds of a method on a table's splits."""
+    """Trainer for all seeds of a method on a table's splits."""
 
     def recipe_of(method: Method) -> Recipe:
         return Recipe(

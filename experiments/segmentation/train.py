@@ -122,7 +122,7 @@ def taught(mix_of: Callable, task: Task) -> tuple[Array, dict[str, Array]]:
     """The loss on labelled frames as they are, and on mixed ones that the teacher labels.
 
     The student sees other brightness and contrast than the teacher, mixed or not: without any
-    difference there would be nothing to agree on. A frame's weight is the share of its positions
+    difference there would be nothing to agree on. A frame's weight is the fraction of its positions
     where the teacher, before mixing, was sure.
     """
     batch: Batch = task.batch
@@ -200,7 +200,7 @@ def study(
     batch: int,
     crop: tuple[int, int],
 ) -> SeedTrainer:
-    """What trains all seeds of a method."""
+    """Trainer for all seeds of a method."""
     known, loss = (TEACHER_SAMPLERS, taught) if teacher else (SAMPLERS, supervised)
     samplers = [known[method] for method in methods]
 

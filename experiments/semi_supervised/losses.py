@@ -1,7 +1,7 @@
 """Losses on a few labelled and many unlabelled examples, each for `Recipe`.
 
 A loss is called as `loss(task, *, augment, numbers)`. `task.batch` is a `semi.Batch`; `augment` is
-`(key, x) -> x`, other at each call. The weight of what is learnt from unlabelled examples rises
+`(key, x) -> x`, other at each call. The weight of the loss on unlabelled examples rises
 along a ramp, for what the network says about them means nothing at first.
 """
 
@@ -21,7 +21,7 @@ Loss = tuple[Float[Array, ""], Metrics]
 
 
 class Numbers(NamedTuple):
-    """What may be traced, so that one program serves all of a method's candidates."""
+    """What may be traced, so that one program works for all of a method's candidates."""
 
     alpha: float | Array = 0.0  # λ ~ Beta(α, α); 0 is off
     weight: float | Array = 0.0  # of the unlabelled examples' loss, at the ramp's end
@@ -32,8 +32,10 @@ class Numbers(NamedTuple):
 
 def described(name: str, numbers: Numbers) -> str:
     """The method and those of its numbers that are not as usual."""
-    said = zip(numbers._fields, numbers, Numbers(), strict=True)
-    return ", ".join([name, *(f"{field} {mine:g}" for field, mine, usual in said if mine != usual)])
+    fields = zip(numbers._fields, numbers, Numbers(), strict=True)
+    return ", ".join(
+        [name, *(f"{field} {mine:g}" for field, mine, usual in fields if mine != usual)]
+    )
 
 
 def ramp(step: Array, steps: float | Array) -> Float[Array, ""]:
@@ -137,7 +139,7 @@ def mixmatch_batch(
 
 
 def checked(batch: Any) -> Any:
-    """The batch, if it can be learnt from."""
+    """The batch, if there is something to learn from it."""
     if not len(batch.unlabelled) or batch.unlabelled.shape[1:] != batch.x.shape[1:]:
         raise ValueError(
             f"A loss got unlabelled examples of shape {batch.unlabelled.shape} and labelled ones "

@@ -22,7 +22,7 @@ from experiments.models.mlp import MLP
 from experiments.semi_supervised.losses import Numbers
 
 MOONS, DIGITS = "two moons, 6 labels", "digits, 50 labels"
-Groups = Mapping[str, tuple[few.Pool, int]]  # what is learnt from, and how many labels there are
+Groups = Mapping[str, tuple[few.Pool, int]]  # what to learn from, and how many labels there are
 X, Y = np.linspace(-2.0, 2.0, 121), np.linspace(-1.3, 1.3, 81)
 COLOURS = {"cmap": ListedColormap(("#0072B2", "#E69F00")), "vmin": 0, "vmax": 1}
 
@@ -61,7 +61,7 @@ def groups_of(data: str | None) -> Groups:
 
 
 def study_of(pool: few.Pool, loss: Any) -> SeedTrainer:
-    """What trains all seeds by one loss, and tells the second class's probability anywhere."""
+    """Trainer for all seeds of one loss; `.apply` gives the second class's probability anywhere."""
 
     def score(model: Any, rows: semi.Rows) -> Metrics:
         logits = model(semi.inputs(pool, rows.test), train=False)

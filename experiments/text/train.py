@@ -28,7 +28,7 @@ NOWHERE, SENTENCE = (
 
 
 class Method(NamedTuple):
-    """Traced numbers, so that one compiled program serves all methods."""
+    """Traced numbers, so that one compiled program works for all methods."""
 
     alpha: float = 0.0  # λ ~ Beta(α, α); 0 is off
     first: float = 0.0  # features after a random layer from this one, 0 being the words,
@@ -119,7 +119,7 @@ def loss(method: Method, task: Task) -> tuple[Float[Array, ""], Metrics]:
 
 @functools.cache
 def study_of(setting: Setting) -> SeedTrainer:
-    """What trains all seeds of a method."""
+    """Trainer for all seeds of a method."""
 
     def recipe_of(method: Method) -> Recipe:
         def make_model(rngs: Any) -> TextEncoder:

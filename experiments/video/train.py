@@ -1,4 +1,4 @@
-"""Train a small 3-D network on clips that are mixed by any of the roads of video."""
+"""Train a small 3-D network on clips that are mixed in any of the ways of video."""
 
 from collections.abc import Callable
 from functools import partial
@@ -36,13 +36,13 @@ def none(key: PRNGKeyArray, shape: Shape) -> jm.Mix:
 
 
 def weight_a_frame(key: PRNGKeyArray, shape: Shape) -> jm.Mix:
-    """The field's mistake: λ anew for each frame, so that a clip flickers."""
+    """The field's mistake: a new λ for each frame, so that a clip flickers."""
     weights = jm.symmetric_beta(key, 1.0, (1, shape[1]))
     return jm.Mix(jm.reverse(), weights, jnp.broadcast_to(weights.mean(axis=1), shape[:1]))
 
 
 def box_a_frame(key: PRNGKeyArray, shape: Shape) -> jm.Mix:
-    """The field's mistake: λ and box anew for each frame, so that boxes jump."""
+    """The field's mistake: a new λ and box for each frame, so that boxes jump."""
     frames = jm.sample_cutmix(key, (shape[1], *shape[2:]), per="example")
     lam = jnp.broadcast_to(frames.lam.mean(), shape[:1])
     return jm.Mix(jm.reverse(), frames.mask[None], lam)
@@ -112,6 +112,6 @@ def score(model: nnx.Module, data: tuple[Clips, Clips]) -> Metrics:
 
 
 def study(*, steps: int, batch: int, width: int) -> SeedTrainer:
-    """What trains all seeds of a method, one after the other: the network is no small one."""
+    """Trainer for all seeds of a method, one after the other, as the network is not small."""
     recipe = partial(recipe_of, steps, width)
     return batch_trainer(recipe, partial(batch_of, batch), score, at_once=False)

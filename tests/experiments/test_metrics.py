@@ -252,9 +252,7 @@ def test_calibration_smoke(tmp_path):
     out = tmp_path / "smoke"
     lines = (out / "runs.jsonl").read_text().splitlines()
     assert len(lines) == 2 * 4 * len(calibration.METHODS)
-    runs, _ = read_runs(
-        out / "runs.jsonl", {"experiment": "calibration", "seeds": 2, "epochs": 2}
-    )
+    runs, _ = read_runs(out / "runs.jsonl", {"experiment": "calibration", "seeds": 2, "epochs": 2})
     by = {(run["group"], run["method"], run["seed"]): run for run in runs}
     for (group, method, seed), run in by.items():
         if group.endswith(calibration.SCALED):

@@ -247,7 +247,7 @@ def test_a_damaged_checkpoint_is_named_and_another_run_is_refused(tmp_path):
         if path.is_file():
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     again = Run(tmp_path / "broken", batch=16)
-    with pytest.raises(loop.Stop, match="checkpoints/5 cannot be read .* remove it to go on"):
+    with pytest.raises(loop.Stop, match=r"checkpoints/5 cannot be read .* remove it to go on"):
         again.go(8)
     shutil.rmtree(newest)
     again = Run(tmp_path / "broken", batch=16)

@@ -153,7 +153,7 @@ def test_a_damaged_checkpoint_is_named_and_another_run_is_refused(trainer, tmp_p
     for path in (tmp_path / "checkpoints" / "30" / "state").rglob("*"):
         if path.is_file():
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(loop.Stop, match="checkpoints/30 cannot be read .* remove it to go on"):
+    with pytest.raises(loop.Stop, match=r"checkpoints/30 cannot be read .* remove it to go on"):
         fit(trainer, tmp_path, rate=0.1, width=8)
     shutil.rmtree(tmp_path / "checkpoints" / "30")
     again, same_curves = fit(trainer, tmp_path, rate=0.1, width=8)
