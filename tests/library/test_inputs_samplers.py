@@ -329,7 +329,7 @@ INDEXED = [name for name in ALL if "pairing" in takes(name)]
 @pytest.mark.parametrize("name", INDEXED)
 def test_index_arrays_are_of_the_batch(name):
     for index in (jnp.array([[1], [0], [2], [3]]), jnp.arange(5), jnp.int32(0)):
-        refused(r"pairing of shape \(.*4 rows", partial(unchecked, name, pairing=index))
+        refused(r"pairing of shape \(.*4 examples", partial(unchecked, name, pairing=index))
     for index in (np.array([1, 0, 2, 3]), jnp.array([1, 0, 2, 3], jnp.uint8)):
         partner = mixes_in(traced(partial(unchecked, name, pairing=index)))[0].partner
         assert partner.shape == (4,) and partner.dtype == jnp.int32
@@ -345,7 +345,7 @@ def unchecked(name, **options):
 @pytest.mark.parametrize("name", TUPLES)
 def test_index_arrays_of_tuples_are_of_the_batch(name):
     wrong = (jm.roll(1), jnp.arange(3), jm.roll(2))[: 2 if "dirichlet" in name else 3]
-    refused(r"pairing of shape \(3,\) for 4 rows", partial(draw, name, pairings=wrong))
+    refused(r"pairing of shape \(3,\) for 4 examples", partial(draw, name, pairings=wrong))
     refused(r"pairings=.*tuple", lambda: unwrap(TUPLES[name])(KEY, SHAPE, pairings=jm.roll()))
 
 
