@@ -71,7 +71,7 @@ class Config:
     """How many paired seeds, two or more."""
     epochs: cli.Count = 80
     """How long each network trains."""
-    widths: tuple[int, ...] = (8, 32, 128)
+    widths: tuple[cli.Count, ...] = (8, 32, 128)
     """Of both hidden layers."""
 
 

@@ -40,7 +40,7 @@ class Config:
     """What the goals need and no more, in less than 3 minutes on two cores."""
     smoke: cli.Flag = False
     """One round of a few rows: shows that everything works, and nothing else."""
-    rounds: int = 15
+    rounds: cli.Count = 15
     """How often each row is timed; 9 with --quick."""
 
 

@@ -64,7 +64,7 @@ class Config:
     """Where runs.jsonl and table.md go."""
     smoke: cli.Flag = False
     """Two rounds of four methods on tiny pictures: shows that everything works."""
-    rounds: int = 9
+    rounds: cli.Count = 9
     """How often each method is timed."""
 
 

@@ -56,11 +56,11 @@ class Config:
     """Where runs.jsonl and table.md go."""
     smoke: cli.Flag = False
     """A tiny model, without torch.compile: shows that everything works, and nothing else."""
-    batches: tuple[int, ...] = (128, 512)
+    batches: tuple[cli.Count, ...] = (128, 512)
     """Examples a step."""
-    images: int = 50_000
+    images: cli.Count = 50_000
     """In an epoch; the last partial batch is dropped."""
-    rounds: int = 9
+    rounds: cli.Count = 9
     """How often each row is timed."""
 
 

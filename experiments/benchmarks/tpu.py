@@ -58,7 +58,7 @@ class Config:
     """Chips: 8 and 64."""
     models: tuple[Literal["resnet50", "vit_s16", "tiny"], ...] = ("resnet50", "vit_s16")
     """Of the train steps; they take minutes to compile, tiny, which has no convolution, seconds."""
-    rows: int = 64
+    rows: cli.Count = 64
     """Examples a chip."""
     pairings: cli.Flag = False
     """Also the table behind `pairing_for`: bytes by pairing and rows a chip."""

@@ -26,10 +26,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from experiments.calibration import figures
 from experiments.core import metrics
 from experiments.core.methods import Method
 from experiments.data import strange
-from experiments.harness import cli, diagrams, digits_mlp
+from experiments.harness import cli, digits_mlp
 from experiments.harness.choose import Choice
 from experiments.harness.jobs import Task, Work
 from experiments.harness.rules import Claim, Rule, below, within
@@ -154,7 +155,7 @@ def main(config: Config) -> int:
         ticks=1,
         work=make_work(config),
         table=TABLE,
-        plot=diagrams.reliability,
+        plot=figures.reliability,
         rule=RULE,
         search=digits_mlp.search(
             OPEN, RATES, score="nll", seeds=config.seeds, epochs=config.epochs

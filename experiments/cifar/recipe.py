@@ -42,17 +42,17 @@ class Options:
     """A file, a folder, or a data set in --folder; none for digits."""
     folder: Path = Path("data")
     """TFDS's folder."""
-    subset: int | None = None
+    subset: cli.Count | None = None
     """Train on so many images, others for each seed; all by default."""
-    test: int | None = None
+    test: cli.Count | None = None
     """Test on the first so many images; all by default."""
     first_seed: int = 0
     """Results take 0; choices of options are made on 1000 and up."""
-    epochs: int = 200
+    epochs: cli.Count = 200
     """How long each network trains."""
-    batch: int = 128
+    batch: cli.Count = 128
     """Examples a step."""
-    accumulate: int = 1
+    accumulate: cli.Count = 1
     """Parts of a batch, one after the other, where it does not fit the memory."""
     rate: float = 0.1
     """SGD's, at the start."""
@@ -64,7 +64,7 @@ class Options:
     """Decay of the averaged weights, which are then the ones that are tested."""
     bf16: cli.Flag = False
     """Compute in bfloat16; parameters stay float32."""
-    save_every: int = 5
+    save_every: cli.Count = 5
     """Dispatches from one checkpoint to the next; an epoch is five of them, or some more."""
 
 

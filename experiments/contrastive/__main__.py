@@ -20,6 +20,7 @@ paired 95 % interval of the gain above 0.
 
 import dataclasses
 import itertools
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -85,6 +86,22 @@ RULE = Rule(
 )
 
 
+def make_fit(
+    config: Config, pool: few.Pool, groups: dict[str, int]
+) -> Callable[[Candidate, Task], Scores]:
+    """The function that trains and probes all seeds of one candidate with n labels."""
+    learner = train.learner(pool, seeds=config.seeds, steps=config.steps)
+
+    def fit(how: Candidate, task: Task) -> Scores:
+        n = groups[task.group]
+        features = learner(how, n, task.seeds.start)
+        linear, near = train.errors(features, n, penalty=how.penalty)
+        task.tick(1)
+        return {"error": linear[:, None]}, {"nearest_error": near}
+
+    return fit
+
+
 def main(config: Config) -> int:
     """Choose, learn and probe what is missing, then print, write and draw the comparison."""
     config, methods = cli.ready(config, seeds=2, steps=8), METHODS
@@ -96,17 +113,11 @@ def main(config: Config) -> int:
         pool = pool._replace(sizes=pool.sizes[:2])
         methods = {name: dict([*METHODS[name].items()][:1]) for name in ("SimCLR", "i-Mix")}
     groups = {f"{n} labels": n for n in pool.sizes}
-    learner = train.learner(pool, seeds=config.seeds, steps=config.steps)
-
-    def fit(how: Candidate, task: Task) -> Scores:
-        n = groups[task.group]
-        features = learner(how, n, task.seeds.start)
-        linear, near = train.errors(features, n, penalty=how.penalty)
-        task.tick(1)
-        return {"error": linear[:, None]}, {"nearest_error": near}
-
     search, work = by_last_error(
-        methods, fit, said=lambda job, best: f"{job[0]}: {best.name}", other="draws"
+        methods,
+        make_fit(config, pool, groups),
+        said=lambda job, best: f"{job[0]}: {best.name}",
+        other="draws",
     )
     plot = partial(
         plots.against,

@@ -21,9 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from experiments.core import loop
-from experiments.family import methods as family_methods
 from experiments.family import train
-from experiments.family.methods import PLAIN
+from experiments.family.methods import PLAIN, table
 from experiments.family.train import CHECKS, DECAYS
 from experiments.harness import cli, plots
 from experiments.harness.jobs import Task
@@ -85,7 +84,7 @@ def told_apart(runs: list[Run], group: str, methods: list[str]) -> str:
 def main(config: Config) -> int:
     """Train what is missing, then print and write the ranking."""
     config = cli.ready(config, seeds=2, methods=config.methods or SMOKE_METHODS)
-    names = [*family_methods.table(1), *DECAYS]
+    names = [*table(1), *DECAYS]
     if unknown := sorted(set(config.methods) - set(names)):
         raise loop.Stop(f"family got the methods {unknown}; it needs some of {names}.")
     with cli.one_sentence():

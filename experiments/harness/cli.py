@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, NamedTuple, NoReturn, TypeVar, get_type_hints
+from typing import Annotated, Any, NamedTuple, NoReturn, TypeVar, get_args, get_type_hints
 
 import tyro
 
@@ -49,17 +49,26 @@ def main(
 def check(options: Any) -> None:
     """Stop where a number is out of its range, or --out is no folder."""
     for name, kind in get_type_hints(type(options), include_extras=True).items():
-        value = getattr(options, name)
-        for rule in getattr(kind, "__metadata__", ()):
-            if isinstance(rule, Whole) and (value < rule.least or value % rule.multiple):
-                several = f"a multiple of {rule.multiple}"
-                needed = several if rule.multiple > 1 else f"{rule.least} or more"
-                raise Stop(f"--{name} got {value}; it needs {needed}.")
+        given = getattr(options, name)
+        for value in given if isinstance(given, tuple) else (given,):
+            for rule in _rules(kind):
+                if value is not None and (value < rule.least or value % rule.multiple):
+                    several = f"a multiple of {rule.multiple}"
+                    needed = several if rule.multiple > 1 else f"{rule.least} or more"
+                    option = name.replace("_", "-")
+                    raise Stop(f"--{option} got {value}; it needs {needed}.")
     out = getattr(options, "out", None)
     if out is not None:
         file = next((path for path in (out, *out.parents) if path.is_file()), None)
         if file is not None:
             raise Stop(f"--out got {out}; it needs a folder, but {file} is a file.")
+
+
+def _rules(kind: Any) -> list[Whole]:
+    """What a type, or a part of it, asks of its whole numbers."""
+    parts = get_args(kind)
+    own = [part for part in parts if isinstance(part, Whole)]
+    return own + [rule for part in parts for rule in _rules(part)]
 
 
 def ready(options: C, **smaller: Any) -> C:

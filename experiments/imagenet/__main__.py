@@ -50,9 +50,9 @@ class Config:
     """TFDS's folder, with imagenet2012 in it."""
     out: Path = Path("results/imagenet")
     """Where metrics.jsonl and checkpoints go; the same folder for all processes."""
-    epochs: int | None = None
+    epochs: cli.Count | None = None
     """Default: 90 for resnet50, 300 for vit_s16."""
-    batch: int = 1024
+    batch: cli.Count = 1024
     """Examples a step, on all devices together."""
     per: Literal["batch", "pair", "example"] = "batch"
     """What draws its own λ: the batch, each pair, or each example."""
@@ -62,9 +62,9 @@ class Config:
     """Of weights, order, crops and mixing."""
     workers: int = 0
     """Processes that read and decode, on each host; 0 for threads."""
-    log_every: int = 50
+    log_every: cli.Count = 50
     """Steps from one line of metrics to the next."""
-    save_every: int = 1000
+    save_every: cli.Count = 1000
     """Steps from one checkpoint to the next."""
     coordinator: str | None = None
     """HOST:PORT of process 0, with --processes and --process."""
@@ -132,19 +132,24 @@ def main(config: Config) -> int:
         return 1
 
 
-def run(config: Config) -> int:
-    """Train from the newest checkpoint, or from the start, to the end."""
-    index, count, device_count = jax.process_index(), jax.process_count(), jax.device_count()
+def prepare(config: Config, device_count: int) -> None:
+    """Check the batch, and generate the pictures of a smoke run."""
     if config.batch % device_count or config.batch < 2 * device_count:
         raise loop.Stop(
             f"The batch of {config.batch} does not give each of {device_count} devices the same "
             "number of rows, two or more: give another --batch."
         )
-    if config.smoke and index == 0 and not config.data.exists():
+    if config.smoke and jax.process_index() == 0 and not config.data.exists():
         parts = config.data.with_name("data.part")
         shutil.rmtree(parts, ignore_errors=True)
         data.generate(parts)
         parts.rename(config.data)
+
+
+def run(config: Config) -> int:
+    """Train from the newest checkpoint, or from the start, to the end."""
+    index, count, device_count = jax.process_index(), jax.process_count(), jax.device_count()
+    prepare(config, device_count)
     hosts.wait_for_all("data")
     batches = partial(
         data.batches, config.data, batch=config.batch // count, image=32 if config.smoke else 224,

@@ -28,13 +28,13 @@ from jaxtyping import Array, PRNGKeyArray
 
 from experiments.core import classify
 from experiments.core.methods import Method
-from experiments.harness import cli, diagrams, digits_mlp
+from experiments.harness import cli, digits_mlp
 from experiments.harness.jobs import Task, Work
 from experiments.harness.rules import Claim, Rule, below, gains_less_than
 from experiments.harness.runs import rounded
 from experiments.harness.study import Study, run_study
 from experiments.harness.tables import Column, Table
-from experiments.robustness import attacks, corruptions
+from experiments.robustness import attacks, corruptions, figures
 from experiments.robustness.attacks import LogitsFn
 
 METHODS = digits_mlp.METHODS | {
@@ -166,7 +166,7 @@ def main(config: Config) -> int:
         ticks=1,
         work=make_work(config),
         table=TABLE,
-        plot=partial(diagrams.under_attack, epsilons=EPSILONS, kinds=list(corruptions.KINDS)),
+        plot=partial(figures.under_attack, epsilons=EPSILONS, kinds=list(corruptions.KINDS)),
         rule=RULE,
         search=digits_mlp.search(
             OPEN, {"clean": 0.0}, score="error", seeds=config.seeds, epochs=config.epochs

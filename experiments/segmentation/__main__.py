@@ -78,7 +78,7 @@ class Config:
     """A multiple of 2."""
     batch: cli.Count = 4
     """Labelled frames a step, and as many unlabelled ones."""
-    widths: tuple[int, ...] = (16, 32, 64)
+    widths: tuple[cli.Count, ...] = (16, 32, 64)
     """Channels of the U-Net's layers on the way down."""
 
 

@@ -134,11 +134,11 @@ def test_pictures_are_moved_as_bytes_and_scaled_after_mixing():
     x = jnp.full((4, 8, 8, 3), 255, jnp.uint8)
     pool = few.Pool("planted", x, jnp.arange(4), 4, (2, 4), 2)
     recipe = few_labels.recipe_of(pool, (Method(alpha=1.0), 1.0))
-    moved, _ = jax.jit(recipe.prepare)(KEY, x, pool.y)
+    moved, _ = jax.jit(recipe.loss.keywords["prepare"])(KEY, x, pool.y)
     assert moved.dtype == jnp.uint8 and 0 < (moved == 0).sum() < moved.size
     assert float(recipe.normalise(x.astype(jnp.float32)).max()) == 1
     recipe = few_labels.recipe_of(pool, (Method(), 0.0))
-    still, _ = jax.jit(recipe.prepare)(KEY, x, pool.y)
+    still, _ = jax.jit(recipe.loss.keywords["prepare"])(KEY, x, pool.y)
     np.testing.assert_array_equal(still, x)
     said = jax.eval_shape(lambda key: classify.logits(recipe, init(recipe, key), x), KEY)
     assert said.shape == (4, 4)
