@@ -27,31 +27,28 @@ class Mutant:
     file: str  # in jax_mixup/
     old: str
     new: str
-    tests: tuple[str, ...]  # node ids without "tests/library/test_" and ".py"
+    tests: tuple[str, ...]  # node ids without "tests/library/"
 
     def __str__(self):
         return f"{self.file}: {self.old!r} -> {self.new!r}"
 
     @property
     def nodes(self):
-        return [
-            f"tests/library/test_{file}.py::{name}"
-            for file, name in (t.split("::") for t in self.tests)
-        ]
+        return [f"tests/library/{test}" for test in self.tests]
 
 
 def mutant(file, old, new, *tests):
     return Mutant(file, old, new, tests)
 
 
-PUBLISHED = "presets::test_defaults_are_those_that_were_published"
-RECIPES = "presets::test_recipes_are_the_samplers_with_their_numbers"
-COWMIX = "blobs::test_blobs_have_the_share_and_the_size_asked_for"
-CHAIN = "verbs::test_wide_dtypes_are_not_narrowed_between_the_mixes_of_a_chain"
-REMIX = "weights::test_remix_by_its_three_cases"
-RANDOMMIX = "insets::test_randommix_draws_alpha_for_each_method_that_has_one"
-CLASSMIX = "guided::test_half_of_the_classes_are_kept_and_never_the_ignored"
-LAW = "laws::test_label_weight_is_the_share_really_taken"
+PUBLISHED = "test_defaults.py::test_defaults_are_those_that_were_published"
+RECIPES = "test_presets.py::test_recipes_are_the_samplers_with_their_numbers"
+COWMIX = "samplers/test_cowmix.py::test_blobs_have_the_share_and_the_size_asked_for"
+CHAIN = "test_verbs.py::test_wide_dtypes_are_not_narrowed_between_the_mixes_of_a_chain"
+REMIX = "adjust/test_labels.py::test_remix_by_its_three_cases"
+RANDOMMIX = "recipes/test_randommix.py::test_randommix_draws_alpha_for_each_method_that_has_one"
+CLASSMIX = "samplers/test_classmix.py::test_half_of_the_classes_are_kept_and_never_the_ignored"
+LAW = "test_laws.py::test_label_weight_is_the_share_really_taken"
 
 MUTANTS = [
     # What a pair shares.
@@ -59,19 +56,19 @@ MUTANTS = [
         "policies.py",
         'on = _tied("sometimes", grain, [layers], batch, on)',
         "pass",
-        "verbs::test_a_pair_is_mixed_together_or_left_together",
+        "test_verbs.py::test_a_pair_is_mixed_together_or_left_together",
     ),
     mutant(
         "policies.py",
         'pick = _tied("one_of", grain, mixes, batch, pick)',
         "pass",
-        "verbs::test_a_pair_is_mixed_together_or_left_together",
+        "test_verbs.py::test_a_pair_is_mixed_together_or_left_together",
     ),
     mutant(
         "samplers/patchup.py",
         "lam, share = draw.tie(law(1.0)),",
         "lam, share = law(1.0),",
-        "blocks::test_soft_blocks_are_mixed_and_hard_ones_swapped",
+        "samplers/test_patchup.py::test_soft_blocks_are_mixed_and_hard_ones_swapped",
     ),
     # Shares: of labels, of boxes, of what is drawn.
     mutant("_geometry.py", "total - (stop - start).prod(", "(stop - start).prod(", LAW),
@@ -79,7 +76,7 @@ MUTANTS = [
         "apply/boxes.py",
         "(share >= least)",
         "(share > least)",
-        "boxes::test_a_box_of_which_just_enough_is_seen_stays",
+        "apply/test_boxes.py::test_a_box_of_which_just_enough_is_seen_stays",
     ),
     mutant("adjust/labels.py", "& (mix.lam < tau)", "& (mix.lam <= tau)", REMIX),
     mutant("adjust/labels.py", "& (1 - mix.lam < tau)", "& (1 - mix.lam <= tau)", REMIX),
@@ -88,7 +85,7 @@ MUTANTS = [
         "recipes/recursivemix.py",
         "law = uniform(1 - share, 1.0)",
         "law = uniform(0.5, 1.0)",
-        "insets::test_recursivemixs_box_is_at_most_the_share",
+        "recipes/test_recursivemix.py::test_recursivemixs_box_is_at_most_the_share",
     ),
     # Options that reach what they are for.
     mutant(
@@ -102,26 +99,26 @@ MUTANTS = [
         "recipes/stackmix.py",
         "other=other_labels, num_classes=num_classes, smoothing=smoothing",
         "other=other_labels, num_classes=num_classes",
-        "insets::test_stackmix_by_hand",
+        "recipes/test_stackmix.py::test_stackmix_by_hand",
     ),
     mutant(
         "recipes/_call.py",
         "num_classes=num_classes, smoothing=smoothing)",
         "num_classes=num_classes)",
-        "insets::test_recipes_sample_blend_and_label",
+        "recipes/test_recipes.py::test_recipes_sample_blend_and_label",
     ),
     mutant(
         "samplers/puzzlemix.py",
         "_border(grid, beta)",
         "_border(grid, 1.2)",
-        "puzzle::test_the_mask_is_the_exact_minimum",
+        "samplers/test_puzzlemix.py::test_the_mask_is_the_exact_minimum",
     ),
     # Classes and axes.
     mutant(
         "apply/metrics.py",
         "jnp.argmax(labels, axis=-1)",
         "jnp.argmax(labels, axis=1)",
-        "verbs::test_mixed_accuracy_by_hand",
+        "test_verbs.py::test_mixed_accuracy_by_hand",
     ),
     mutant(
         "samplers/classmix.py",
@@ -140,7 +137,7 @@ MUTANTS = [
         "samplers/cowmix.py",
         "noise -= noise.mean(tuple(range(1, noise.ndim)), keepdims=True)",
         "pass",
-        "blobs::test_a_wide_blur_keeps_its_digits",
+        "samplers/test_cowmix.py::test_a_wide_blur_keeps_its_digits",
     ),
     mutant(
         "samplers/cowmix.py",
@@ -165,13 +162,13 @@ MUTANTS = [
         "presets.py",
         "sometimes(sample_cutmix, 0.5)",
         "sometimes(sample_cutmix, 0.9)",
-        "presets::test_cutmix_of_cifar_leaves_half_of_the_batches",
+        "test_presets.py::test_cutmix_of_cifar_leaves_half_of_the_batches",
     ),
     mutant(
         "presets.py",
         "lam_law=constant(0.75)",
         "lam_law=constant(0.5)",
-        "presets::test_a_random_square_is_a_quarter_before_it_is_clipped",
+        "test_presets.py::test_a_random_square_is_a_quarter_before_it_is_clipped",
     ),
     mutant(
         "samplers/mixup_or_cutmix.py",

@@ -1,30 +1,20 @@
 """What is drawn follows the law it names. Fixed keys; the bounds are in standard errors."""
 
-import zlib
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import integrate, special, stats
+from scipy import special, stats
 
 import jax_mixup as jm
+from tests.library.samplers.all_samplers import KEY
+from tests.library.statistics import seed, within
 
 N = 1_000_000
 ALPHAS = (0.01, 0.05, 0.1, 0.2, 0.4, 1.0, 2.0, 8.0, 32.0)
 draw = jax.jit(jm.symmetric_beta, static_argnames="shape")
-
-
-def seed(*what) -> jax.Array:
-    return jax.random.fold_in(jax.random.key(20), zlib.crc32(repr(what).encode()))
-
-
-def within(values, mean, errors=5.0):
-    """Whether the mean of draws is the expected one, to so many standard errors."""
-    values = np.asarray(values, np.float64)
-    error = values.std() / np.sqrt(values.size)
-    assert abs(values.mean() - mean) <= errors * error, (values.mean(), mean, error)
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
@@ -126,104 +116,29 @@ def test_any_function_of_key_and_shape_is_a_law():
     assert fixed.lam.tolist() == [0.25] * 4
 
 
-def pasted(sampler, spatial, n=200_000, **options):
-    """1 - λ for n boxes; the masks are never made."""
-    lam = jax.jit(lambda key: sampler(key, (n, *spatial), per="example", **options).lam)
-    return 1 - np.asarray(lam(seed(spatial)), np.float64)
+def test_a_folded_beta_is_the_larger_side():
+    lam = np.asarray(jm.folded_beta(0.75)(seed(4), (100_000,)), np.float64)
+    both = np.asarray(jm.symmetric_beta(seed(4), 0.75, (100_000,)), np.float64)
+    np.testing.assert_allclose(lam, np.maximum(both, 1 - both), atol=1e-7)
+    assert (jm.folded_beta(0.0)(seed(4), (3,)) == 1).all()
+    with pytest.raises(ValueError, match="folded_beta got alpha"):
+        jm.folded_beta(-1.0)
 
 
-def clipped_mean(d):
-    """E (s - s²/4)^d of a box of side s = (1-λ)^(1/d), λ uniform, centred uniformly, clipped."""
-    return integrate.quad(lambda v: (v ** (1 / d) - v ** (2 / d) / 4) ** d, 0, 1)[0]
-
-
-def test_the_clipped_mean_in_closed_form():
-    assert clipped_mean(2) == pytest.approx(77 / 240)
-    assert clipped_mean(1) == pytest.approx(5 / 12)
-
-
-# The bounds allow, beside 5 standard errors, for whole positions: 1 part in the size squared.
-@pytest.mark.parametrize("spatial", [(4001,), (224, 224), (225, 161), (101, 97, 103)], ids=str)
-def test_mean_pasted_share(spatial):
-    share = pasted(jm.sample_cutmix, spatial)
-    error = 5 * share.std() / np.sqrt(share.size) + 1 / min(spatial) ** 2
-    assert abs(share.mean() - clipped_mean(len(spatial))) < error
-    share = pasted(partial(jm.sample_cutmix, box="inside"), spatial)
-    assert abs(share.mean() - 0.5) < 5 * share.std() / np.sqrt(share.size) + 1 / min(spatial) ** 2
-
-
-@pytest.mark.parametrize("box", ["clipped", "inside"])
-@pytest.mark.parametrize("size", [7, 8])
-@pytest.mark.parametrize("lam", [0.9, 0.6, 0.3])
-def test_boxes_reach_both_borders_alike(box, size, lam):
-    n = 40_000
-    mix = jax.jit(
-        lambda key: jm.sample_cutmix(
-            key, (n, size), lam_law=jm.constant(lam), box=box, per="example"
-        )
-    )(seed(box, size, lam))
-    inside = ~np.asarray(mix.mask)
-    first, last = inside[:, 0].mean(), inside[:, -1].mean()
-    assert min(first, last) > 0
-    assert abs(first - last) < 5 * np.sqrt(2 * 0.25 / n)
-    hits = inside.mean(axis=0)
-    np.testing.assert_allclose(hits, hits[::-1], atol=5 * np.sqrt(2 * 0.25 / n))
-    side = round(size * (1 - lam))
-    if box == "inside":  # every place equally likely
-        starts = np.bincount(inside.argmax(axis=1), minlength=size - side + 1)
-        assert starts.size == size - side + 1
-        assert stats.chisquare(starts).pvalue > 1e-4
-        assert (inside.sum(axis=1) == side).all()
-    else:  # every position equally likely to be the centre
-        assert inside.sum(axis=1).max() == side
-        assert abs(inside.mean() * size - _clipped_side(size, side)) < 5 * size / np.sqrt(n)
-
-
-def _clipped_side(size, side):
-    centres = (np.arange(200_000) + 0.5) / 200_000 * size
-    starts = np.floor(centres - side / 2 + 0.5)
-    return (np.clip(starts + side, 0, size) - np.clip(starts, 0, size)).mean()
-
-
-def test_switch_and_probability():
-    n = 40_000
-    sample = partial(
-        jm.sample_mixup_or_cutmix,
-        mixup_alpha=1e4,  # λ ≈ ½ everywhere tells mixup from CutMix
-        switch_prob=0.3,
-        prob=0.8,
-        box="inside",
-        per="example",
-    )
-    mix = jax.jit(lambda key: sample(key, (n, 4, 4)))(seed("switch"))
-    mask, lam = np.asarray(mix.mask).reshape(n, -1), np.asarray(mix.lam)
-    mixup = (mask == lam[:, None]).all(axis=1) & (lam > 0) & (lam < 1)
-    off = (mask == 1).all(axis=1)
-    cut = ((mask == 0) | (mask == 1)).all(axis=1)
-    within(mixup, 0.8 * 0.7)
-    # A box of side 0 (λ > 1 - 1/64, where 4 √(1-λ) < ½) is off, too.
-    within(off, 0.2 + 0.8 * 0.3 / 64)
-    within(cut, 0.2 + 0.8 * 0.3)
-
-
-def test_policies_draw_with_their_probabilities():
-    keys = jax.random.split(seed("policy"), 4000)
-    half, whole = (partial(jm.sample_mixup, lam_law=jm.constant(v)) for v in (0.5, 0.25))
-    policy = jm.one_of([half, whole, jm.sometimes(half, 0.0)], (0.2, 0.5, 0.3))
-    lam = np.asarray(jax.jit(jax.vmap(lambda key: policy(key, (2,)).lam))(keys))
-    assert (lam[:, 0] == lam[:, 1]).all()  # one choice for the batch
-    for value, p in ((0.5, 0.2), (0.25, 0.5), (1.0, 0.3)):
-        within(lam[:, 0] == value, p)
-    each = jm.one_of([half, whole], (0.2, 0.8), per="example")(keys[0], (20_000,)).lam
-    within(each == 0.5, 0.2)
-    pairs = np.asarray(jm.one_of([half, whole], (0.2, 0.8), per="pair")(keys[0], (20_000,)).lam)
-    np.testing.assert_array_equal(pairs, pairs[::-1])
-    on = jm.sometimes(half, 0.3, per="example")(keys[1], (20_000,)).lam < 1
-    within(on, 0.3)  # and not 0.09, as where a row also waits for its partner
-
-
-def test_probabilities_of_zero_and_one_are_certain():
-    half, quarter = (partial(jm.sample_mixup, lam_law=jm.constant(v)) for v in (0.5, 0.25))
-    for probs, expected in (((1.0, 0.0), 0.5), ((0.0, 1.0), 0.25), (jnp.array([0.0, 1.0]), 0.25)):
-        lam = jm.one_of([half, quarter], probs, per="example")(seed("sure"), (5000,)).lam
-        assert (lam == expected).all()
+def test_limits_of_laws():
+    inf, tiny = jnp.inf, 1e-30
+    eight = lambda law: np.asarray(law(KEY, (8,)))
+    assert (eight(jm.beta(inf, inf)) == 0.5).all()
+    assert (eight(jm.beta(inf, 1.0)) == 1).all() and (eight(jm.beta(1.0, inf)) == 0).all()
+    assert (eight(jm.folded_beta(inf)) == 0.5).all()
+    assert (jm.symmetric_beta(KEY, inf, (8,)) == 0.5).all()
+    assert (eight(jm.uniform(0.25, 0.25)) == 0.25).all()
+    assert (eight(jm.affine_uniform(0.5)) == 0.5).all()
+    assert (eight(jm.constant(0.0)) == 0).all() and (eight(jm.constant(1.0)) == 1).all()
+    for small in (tiny, 1e-37):
+        few = np.asarray(jax.jit(lambda a: jm.beta(a, a)(KEY, (64,)))(small))
+        assert set(few) == {0, 1} and 16 < few.sum() < 48
+        assert set(eight(jm.folded_beta(small))) == {1}
+    rare = np.asarray(jm.beta(1e-36, 3e-36)(KEY, (4000,)))
+    assert set(rare) == {0, 1} and abs(rare.mean() - 0.25) < 0.03
+    assert (eight(jm.beta(1e30, 1.0)) > 0.999).all() and (eight(jm.beta(1e30, 1e30)) > 0.49).all()

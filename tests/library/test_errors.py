@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 import jax_mixup as jm
+from tests.library.by_hand import handmade
 
 KEY = jax.random.key(0)
 SOFT = jm.sample_mixup(KEY, (4,))
@@ -188,3 +189,71 @@ def test_checks_look_at_known_numbers_only():
     jax.jit(lambda a: jm.sample_mixup(KEY, (4,), alpha=a).lam)(-1.0)  # traced: off
     with pytest.raises(ValueError, match=r"alpha=-1\.0"):
         jm.sample_mixup(KEY, (4,), alpha=jnp.float32(-1.0))
+
+
+DRAWN = jm.sample_mixup(KEY, (4,))
+CUT = jax.vmap(lambda key: jm.sample_cutmix(key, (4, 8)))(jax.random.split(KEY, 2))
+MISUSES = {
+    "swapped": (lambda: jm.blend(jnp.ones(4), DRAWN), TypeError, "pass the mix first"),
+    "no-key": (lambda: jm.sample_mixup((4,)), TypeError, r"tuple \(4,\) as key.*random.key"),
+    "no-key-recipe": (
+        lambda: jm.mixup(jnp.ones((4, 2)), jnp.ones(4)),
+        TypeError,
+        "mixup got an array.*as key.*as the first argument",
+    ),
+    "keys": (
+        lambda: jm.sample_mixup(jax.random.split(KEY, 3), (4,)),
+        TypeError,
+        r"\(3,\) keys as key.*jax.vmap",
+    ),
+    "list-of-mixes": (lambda: jm.blend([DRAWN], jnp.ones(4)), TypeError, "a list.*overlay"),
+    "list-where-one": (lambda: jm.keep_local([DRAWN], 0, radius=1.0), TypeError, "a list.*a Mix"),
+    "tuple-where-one": (
+        lambda: jm.reweigh((DRAWN, DRAWN), jnp.ones(4)),
+        TypeError,
+        "2 mixes; it needs one",
+    ),
+    "overlay-list": (lambda: unwrap(jm.overlay)([DRAWN]), TypeError, r"got list.*\*mixes"),
+    "float-lam": (
+        lambda: jm.blend(handmade(jm.reverse(), jnp.ones(1), 0.5), jnp.ones(4)),
+        ValueError,
+        r"lam has shape \(\).*jnp.full\(B, lam\)",
+    ),
+    "list-labels": (
+        lambda: jm.blend_labels(DRAWN, [0, 1, 2, 3], num_classes=4),
+        ValueError,
+        r"a list is a PyTree.*jnp.asarray\(list\)",
+    ),
+    "ages": (
+        lambda: jm.blend_labels(DRAWN, jnp.array([31, 7, 5, 60])),
+        ValueError,
+        "ages: cast them to float32",
+    ),
+    "reduced": (
+        lambda: jm.pair_loss(DRAWN, lambda o, t: o.mean(), jnp.ones(4), jnp.ones(4)),
+        ValueError,
+        "one loss for each example, not reduced: leave the mean out of loss_fn",
+    ),
+    "size": (lambda: unwrap(jm.resize_mix)(DRAWN, 4), ValueError, r"spatial=4.*write \(4,\)"),
+    "stacked-resize": (lambda: jm.resize_mix(CUT, (4,)), ValueError, "under vmap"),
+    "stacked-loss": (lambda: jm.mask_loss(CUT), ValueError, "under vmap"),
+    "bool-blend": (lambda: jm.blend(DRAWN, jnp.ones(4, bool)), TypeError, "a float dtype: "),
+    "bool-to-bool": (
+        lambda: jm.blend(DRAWN, jnp.ones(4, bool), dtype=bool),
+        TypeError,
+        r"select\(mix, x\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISUSES)
+def test_mistakes_have_a_sentence(name):
+    call, kind, words = MISUSES[name]
+    with pytest.raises(kind, match=words):
+        call()
+
+
+def test_bools_have_one_message():
+    with pytest.raises(TypeError) as error:
+        jm.blend(DRAWN, jnp.ones(4, bool))
+    assert "bool itself" not in str(error.value)  # which the next call would refuse

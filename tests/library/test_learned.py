@@ -14,7 +14,7 @@ from flax import nnx
 import jax_mixup as jm
 from jax_mixup import learned
 from tests.library import test_api
-from tests.library.test_distributions import seed, within
+from tests.library.statistics import seed, within
 
 KEY = jax.random.key(0)
 

@@ -1,6 +1,5 @@
-"""Policies by name are what they say, and defaults are what was published."""
+"""Policies by name are what they say."""
 
-import inspect
 from functools import partial
 
 import chex
@@ -11,11 +10,10 @@ import pytest
 
 import jax_mixup as jm
 from jax_mixup.presets import PRESETS
+from tests.library.samplers.all_samplers import traced
 
 KEY = jax.random.key(3)
 SHAPE = (6, 8, 10)
-
-
 KEYS = jax.random.split(jax.random.key(5), 64)
 
 
@@ -91,46 +89,6 @@ def test_a_random_square_is_a_quarter_before_it_is_clipped(drawn):
     assert lam.min() == 0.75 and 0.75 < lam.mean() < 1
 
 
-# What the authors' papers or code have, by what the functions' docstrings cite.
-PUBLISHED = {
-    jm.sample_mixup_or_cutmix: dict(mixup_alpha=0.8, cutmix_alpha=1.0, switch_prob=0.5, prob=1.0),
-    jm.mixup_or_cutmix: dict(mixup_alpha=0.8, cutmix_alpha=1.0),  # DeiT
-    jm.sample_cutmix: dict(alpha=1.0, box="clipped", axes=None),
-    jm.sample_resizemix: dict(scale=(0.1, 0.8)),
-    jm.sample_ricap: dict(alpha=0.3),
-    jm.sample_fmix: dict(alpha=1.0, decay=3.0),
-    jm.sample_cowmix: dict(alpha=1.0, sigma=(4.0, 16.0)),
-    jm.sample_smoothmix: dict(sigma=(0.25, 0.5)),
-    jm.sample_noisymixup: dict(noise=0.025),
-    jm.sample_hmix: dict(alpha=1.0, ratio=0.5),
-    jm.sample_gridmixup: dict(holes=(2, 6)),
-    jm.sample_tokenmix: dict(alpha=1.0, grid=None, least=14),
-    jm.sample_patchup: dict(gamma=0.5, block=7),
-    jm.sample_snapmix: dict(alpha=5.0),
-    jm.sample_attentive_cutmix: dict(grid=(7, 7), k=6),
-    jm.sample_guidedmixup: dict(blur=1.8),
-    jm.sample_smmix: dict(sides=(0.25, 0.75)),
-    jm.sample_puzzlemix: dict(alpha=1.0, labels=3, beta=1.2, gamma=0.5, eta=0.2),
-    jm.puzzle_transport: dict(eps=0.8),
-    jm.recursivemix: dict(share=0.5),
-    jm.randommix: dict(probs=(0.25, 0.25, 0.25, 0.25), alphas=(1.0,)),
-    jm.remix: dict(kappa=3.0, tau=0.5),
-    jm.mamix: dict(omega=0.25),
-    jm.transmix: dict(area=0.5),
-    jm.add_noise: dict(additive=0.4, multiplicative=0.2),
-    jm.mixup_inference: dict(which="other", lam=0.5, samples=30),
-    jm.regmixup_loss: dict(eta=1.0),
-    jm.spectral_residual: dict(size=64, blur=2.5),
-}
-
-
-@pytest.mark.parametrize("function", PUBLISHED, ids=lambda function: function.__name__)
-def test_defaults_are_those_that_were_published(function):
-    found = inspect.signature(function).parameters
-    defaults = {name: found[name].default for name in PUBLISHED[function]}
-    assert defaults == PUBLISHED[function]
-
-
 def test_the_bank_cuts_where_its_names_say(mixes):
     mask = {name: np.asarray(mix.mask)[0] for name, mix in mixes.items() if mix.mask.ndim == 3}
     for name, axis in (("vertical-concat", 0), ("horizontal-concat", 1)):
@@ -171,3 +129,22 @@ def test_the_two_of_the_bank_that_are_no_names():
         p = 1 / (1 + deviation[i] / deviation[i + 2] * (1 - lam[i]) / lam[i])
         expected = (p * both[i] + (1 - p) * both[i + 2]) / np.sqrt(p**2 + (1 - p) ** 2)
         np.testing.assert_allclose(out[i], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_every_preset_takes_what_all_samplers_take():
+    for name in PRESETS:
+        sampler = partial(jm.preset(name), per="example", pairing=jm.roll(2))
+        mix = traced(partial(sampler, KEY, SHAPE))
+        assert mix.partner.shift == 2 and mix.mask.shape[0] == SHAPE[0], name
+        assert mix.lam.shape == (SHAPE[0],)
+    off = partial(jm.preset("cutmix-cifar"), per="example")(KEY, (64, 4, 4))
+    assert 10 < int((off.lam == 1).sum()) < 54  # decided for each row too
+    with pytest.raises(TypeError, match="apha"):
+        jax.eval_shape(lambda: partial(jm.preset("cutmix-cifar"), apha=1.0)(KEY, SHAPE))
+
+
+def test_smoothing_of_recipes():
+    assert jm.preset_smoothing("deit") == 0.1
+    assert {n for n in PRESETS if jm.preset_smoothing(n)} == {"deit"}
+    with pytest.raises(ValueError, match="'deti'; it needs one of"):
+        jm.preset_smoothing("deti")

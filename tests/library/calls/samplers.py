@@ -39,7 +39,7 @@ def _shaped_rows(draw):
 def _following_rows(draw):
     """A sampler that follows saliency: as it is, and with other options, partners by index."""
     options = {"grid": (2, 2)} if takes(draw, "grid") else {}
-    sample, name = partial(draw.run, **options), draw.run.__name__
+    sample, name = partial(draw.run, **draw.tested.options, **options), draw.run.__name__
     other = {"lam_law": jm.uniform(0.2, 0.9)} if takes(draw, "lam_law") else {}
     yield Call(name, lambda key, saliency: sample(key, saliency))
     yield Call(
