@@ -54,9 +54,7 @@ class Setting:
     cast: dict[str, str] = dataclasses.field(default_factory=dict)  # of what the rows take
     variants: tuple[int, ...] = ()  # of keys and arrays, along a new first axis; none: one, without
     shapes_only: bool = False  # traced or lowered, not run
-    one_each: bool = (
-        False  # of each function the first row only: what is eager compiles each operation
-    )
+    one_each: bool = False  # of each function the first row only: numbers have to be compiled
     always: bool = False  # in README's test command
 
     @property
@@ -328,30 +326,34 @@ EAGER = {
     ("mixed", True),
     ("Auto", False),
 }
+ONE = {"one_each": True}  # numbers of each function's first row; shapes and dtypes of all
 SETTINGS = [
     shapes("x64, strict, ranks", x64, strict, ranks, always=True),
     on_mesh("Explicit", False, False, shapes_only=True, always=True),
-    on_mesh("Explicit", True, False, always=True),
-    Setting("x64, strict, ranks, jit", jitted, (x64, strict, ranks)),
-    Setting("x64, strict, ranks, NumPy", as_numpy, (x64, strict, ranks), cast=WIDE, one_each=True),
-    Setting("eager", one_by_one, one_each=True),
-    shapes("strict", strict),
-    shapes("ranks", ranks),
+    on_mesh("Explicit", True, False, always=True, **ONE),
+    Setting("plain, all numbers", jitted),
+    Setting("x64, strict, ranks, jit", jitted, (x64, strict, ranks), **ONE),
+    Setting("x64, strict, ranks, NumPy", as_numpy, (x64, strict, ranks), cast=WIDE, **ONE),
+    Setting("eager", one_by_one, **ONE),
+    shapes("strict, ranks", strict, ranks),
     shapes("x64", x64),
     shapes("x64, wide", x64, cast=WIDE),
     shapes("bf16, strict, ranks", strict, ranks, kind="bf16", cast=HALF),
     shapes("checking_leaks", leaks),
-    Setting("debug_nans, debug_key_reuse", jitted, (nans, keys)),
-    Setting("vmap", vmapped, variants=(0, 1)),
+    Setting("debug_nans, debug_key_reuse", jitted, (nans, keys), **ONE),
+    Setting("vmap", vmapped, variants=(0, 1), **ONE),
     Setting("pmap", pmapped, variants=(0, 1) * (DEVICES // 2), shapes_only=True),
     Setting("shard_map, replicated", replicated, shapes_only=True),
-    Setting("shard_map, varying", varying, variants=(0, 1) * (DEVICES // 2)),
+    Setting("shard_map, varying", varying, variants=(0, 1) * (DEVICES // 2), **ONE),
+    on_mesh("mixed, two axes", True, False, **ONE),
     *(
-        on_mesh(name, current, False, shapes_only=(name, current) != ("mixed, two axes", True))
+        # Auto axes are left as they are: there the functions are those of a plain jit.
+        on_mesh(name, current, False, shapes_only=True, one_each=name.startswith("Auto"))
         for name in MESHES
         for current in (False, True)
-        if name != "Explicit"
+        if (name, current) not in {("Explicit", False), ("mixed, two axes", True)}
     ),
-    *(on_mesh(name, current, True, one_each=True) for name, current in sorted(EAGER)),
+    *(on_mesh(name, current, True, **ONE) for name, current in sorted(EAGER)),
 ]
 PLAIN = Setting("plain", jitted)
+SHAPES = shapes("plain, shapes")

@@ -1,8 +1,9 @@
 """Every row of the table of calls in every setting: what comes out is what comes out plainly.
 
-Plainly: compiled, on one device, in default settings, of float32 and int32. All settings together
-are `pytest -m settings`; without it run those that users meet most: x64 with strict promotion, and
-Explicit meshes, the default of `jax.make_mesh`.
+Plainly: on one device, in default settings, of float32 and int32. Shapes and dtypes are compared
+for every row by a trace, numbers for the first row of each function. All settings together are
+`pytest -m settings`, the numbers of all rows too; without it run those that users meet most: x64
+with strict promotion, and Explicit meshes, the default of `jax.make_mesh`.
 """
 
 import dataclasses
@@ -16,18 +17,32 @@ import pytest
 
 import jax_mixup as jm
 from jax_mixup import learned
-from tests.library.call_settings import HALF, PLAIN, SETTINGS, Result, Setting, jitted
+from tests.library.call_settings import (
+    HALF,
+    PLAIN,
+    SETTINGS,
+    SHAPES,
+    Result,
+    Setting,
+    jitted,
+)
 from tests.library.calls import ARRAYS, CALLS, FOLLOW, SHARED, Call
 
 ROWS = 10  # of a test: compiled together they take a third of the time that they take alone
 GROUPS = [CALLS[i : i + ROWS] for i in range(0, len(CALLS), ROWS)]
-FIRST = list({call.public: call for call in reversed(CALLS)}.values())
+FIRST = {call.public: call.name for call in reversed(CALLS)}  # of each function
 _plain: dict[tuple[str, int], Result | Exception] = {}
+_shapes: dict[str, Result | Exception] = {}
 
 
-def make_plain(calls: Sequence[Call], variants: Iterable[int] = (0,)) -> None:
-    """What rows give, made once."""
-    for variant in variants:
+def make_plain(calls: Sequence[Call], setting: Setting) -> None:
+    """What rows give plainly, made once: shapes and dtypes by a trace, numbers compiled."""
+    missing = [call for call in calls if call.name not in _shapes]
+    if setting.shapes_only:
+        with SHAPES.entered():
+            _shapes.update(SHAPES.run(SHAPES, missing))
+        return
+    for variant in {0, *setting.variants}:
         missing = [call for call in calls if (call.name, variant) not in _plain]
         if missing:
             with PLAIN.entered():
@@ -35,21 +50,25 @@ def make_plain(calls: Sequence[Call], variants: Iterable[int] = (0,)) -> None:
             _plain.update({(name, variant): result for name, result in results.items()})
 
 
-def plain(call: Call, variant: int = 0) -> Result | Exception:
-    if (call.name, variant) not in _plain:
-        make_plain([call], [variant])
-    return _plain[call.name, variant]
+def plain(call: Call, setting: Setting, variant: int = 0) -> Result | Exception:
+    return _shapes[call.name] if setting.shapes_only else _plain[call.name, variant]
 
 
 def expected(call: Call, setting: Setting) -> Result:
-    parts = [plain(call, variant) for variant in setting.variants or (0,)]
+    parts = [plain(call, setting, variant) for variant in setting.variants or (0,)]
     for part in parts:
         if isinstance(part, Exception):
             raise part
     if not setting.variants:
         return parts[0]
     columns = zip(*(part.leaves for part in parts), strict=True)
-    return dataclasses.replace(parts[0], leaves=[np.stack(column) for column in columns])
+    if setting.shapes_only:
+        stack = lambda column: jax.ShapeDtypeStruct(
+            (len(column), *column[0].shape), column[0].dtype
+        )
+    else:
+        stack = np.stack
+    return dataclasses.replace(parts[0], leaves=[stack(column) for column in columns])
 
 
 def first_line(error: Exception) -> str:
@@ -86,15 +105,20 @@ def same(a: np.ndarray, b: np.ndarray, atol: float) -> bool:
     return np.allclose(*wide, rtol=1e-5, atol=atol, equal_nan=True)
 
 
+def first_of(calls: Sequence[Call]) -> list[Call]:
+    """The first row of each function; all rows of what is not in the table."""
+    return [call for call in calls if FIRST.get(call.public, call.name) == call.name]
+
+
 def check(setting: Setting, calls: Sequence[Call]) -> None:
     calls = [call for call in calls if setting.kind not in call.cannot]
     if setting.one_each:
-        calls = [call for call in calls if call in FIRST]
+        calls = first_of(calls)
     if not calls:
         return
-    make_plain(calls, {0, *setting.variants})
+    make_plain(calls, setting)
     # A row that fails plainly has a test that says so.
-    calls = [call for call in calls if not isinstance(plain(call), Exception)]
+    calls = [call for call in calls if not isinstance(plain(call, setting), Exception)]
     with setting.entered():
         results = setting.run(setting, calls)
     report((call, setting, results[call.name]) for call in calls)
@@ -118,8 +142,9 @@ marked = lambda value, i, *marks: pytest.param(
 
 @pytest.mark.parametrize("calls", [marked(calls, i) for i, calls in enumerate(GROUPS)])
 def test_plain(calls):
-    make_plain(calls)
-    report((call, PLAIN, plain(call)) for call in calls)
+    for setting, rows in ((PLAIN, first_of(calls)), (SHAPES, calls)):
+        make_plain(rows, setting)
+        report((call, setting, plain(call, setting)) for call in rows)
 
 
 @pytest.mark.parametrize("calls", [marked(calls, i) for i, calls in enumerate(GROUPS)])
@@ -156,9 +181,9 @@ def test_what_fails_is_named():
 
     fine = Call("fine", lambda key, lam: lam)
     rows = [fine, Call("untraceable", untraceable)]
-    make_plain(rows)
+    make_plain(rows, PLAIN)
     with pytest.raises(pytest.fail.Exception, match=r"^untraceable \[plain\]: Tracer.*$"):
-        report((row, PLAIN, plain(row)) for row in rows)
+        report((row, PLAIN, plain(row, PLAIN)) for row in rows)
     by_name = {setting.name: setting for setting in SETTINGS}
     for name in ("x64, strict, ranks", "x64, strict, ranks, jit"):
         with pytest.raises(pytest.fail.Exception, match=rf"^narrow \[{name}\]: TypeError.*wide$"):

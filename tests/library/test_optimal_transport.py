@@ -8,7 +8,6 @@ from scipy.optimize import linear_sum_assignment
 
 import jax_mixup as jm
 from tests.library.by_hand import reference
-from tests.library.statistics import seed
 
 plan_of = jax.jit(jm.sinkhorn, static_argnames="iterations")
 
@@ -53,12 +52,3 @@ def test_bad_transport():
         jm.sinkhorn(jnp.ones((3, 3)), epsilon=0.0)
     with pytest.raises(ValueError, match="iterations=0"):
         jm.sinkhorn(jnp.ones((3, 3)), iterations=0)
-    with pytest.raises(ValueError, match="k=0; it needs an int >= 1"):
-        jm.transported(seed(1), jnp.ones((3, 3)), k=0)
-    mix = jm.sample_mixup(seed(1), (2,))
-    with pytest.raises(TypeError, match="it needs floats"):
-        jm.align_partner(mix, jnp.ones((2, 3, 3), jnp.int32))
-    with pytest.raises(ValueError, match="needs positions and channels"):
-        jm.align_partner(mix, jnp.ones((2, 3)))
-    with pytest.raises(ValueError, match="mix of 2 examples"):
-        jm.align_partner(mix, jnp.ones((3, 3, 3)))

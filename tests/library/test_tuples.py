@@ -157,10 +157,6 @@ def of_several(verb):
     "call, error, match",
     [
         (lambda: jm.overlay(), TypeError, "it needs one Mix or more"),
-        (lambda: jm.sample_dirichlet(KEY, (4,), k=1), ValueError, "k=1"),
-        (lambda: jm.sample_dirichlet(KEY, (4,), per="pair"), ValueError, "'batch', 'example'"),
-        (lambda: jm.sample_ricap(KEY, (4, 8)), ValueError, r"\(B, H, W\)"),
-        (lambda: jm.sample_ricap(KEY, SHAPE, pairings=(jm.roll(),)), ValueError, "needs 3"),
         (lambda: of_several(jm.take_partner), TypeError, "for each"),
         (lambda: of_several(jm.reweigh), TypeError, "for each"),
         (

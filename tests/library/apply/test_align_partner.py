@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 import jax_mixup as jm
@@ -37,6 +38,13 @@ def test_features_go_where_alike_ones_are():
     grid = h.reshape(3, 2, 1, 2, 2)  # 3-D
     again = align(halves(3), grid, epsilon=2.0, iterations=300)
     np.testing.assert_allclose(again.reshape(h.shape), other, atol=1e-5)
+    mix = jm.sample_mixup(seed(1), (2,))
+    with pytest.raises(TypeError, match="it needs floats"):
+        jm.align_partner(mix, jnp.ones((2, 3, 3), jnp.int32))
+    with pytest.raises(ValueError, match="needs positions and channels"):
+        jm.align_partner(mix, jnp.ones((2, 3)))
+    with pytest.raises(ValueError, match="mix of 2 examples"):
+        jm.align_partner(mix, jnp.ones((3, 3, 3)))
 
 
 def test_the_other_direction_is_the_partners_row_at_the_rest_of_lambda():

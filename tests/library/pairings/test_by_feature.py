@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from scipy.optimize import linear_sum_assignment
 
 import jax_mixup as jm
@@ -75,6 +76,8 @@ def test_larger_groups_meet_nearer_rows():
     assert met[0] > 2 * met[1]
     one = partners(keys[:1], jnp.ones((1, 2), jnp.uint8), 4)[0]
     assert one.tolist() == [0] and one.dtype == jnp.int32
+    with pytest.raises(ValueError, match="k=0; it needs an int >= 1"):
+        jm.transported(seed(1), jnp.ones((3, 3)), k=0)
 
 
 def test_pairs_are_one_greedy_cycle_of_distant_maps():

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jax_mixup as jm
 
@@ -42,3 +43,8 @@ def test_randommix_draws_alpha_for_each_method_that_has_one():
         if method == 1:  # a box of 6 x 6, of which the border cuts some off
             half = (weights >= 1 - 36 / 64) & (weights < 1)
         assert (off | half).all() and 8 < off.sum() < 24, method
+
+
+def test_bad_probs():
+    with pytest.raises(ValueError, match="4 samplers"):
+        jm.randommix(KEY, jnp.ones((2, 4, 4, 1)), jnp.eye(2), probs=(0.5, 0.5))

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jax_mixup as jm
 
@@ -18,3 +19,8 @@ def test_stackmix_by_hand():
     np.testing.assert_allclose(labels, half)
     smooth = jm.stackmix(KEY, x, y, axis=1, num_classes=4, smoothing=0.2)[1]
     np.testing.assert_allclose(smooth, 0.8 * half + 0.05, rtol=1e-6)
+
+
+def test_bad_axes():
+    with pytest.raises(ValueError, match="axes"):
+        jm.stackmix(KEY, jnp.ones((2, 4, 4, 1)), jnp.eye(2), axis=0)

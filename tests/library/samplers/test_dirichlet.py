@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 from scipy import stats
 
 import jax_mixup as jm
@@ -20,3 +21,11 @@ def test_dirichlet_has_its_law():
     cov = np.cov(weights)[0, 1]
     expected = -(1 / 9) / (0.7 * k + 1)
     assert abs(cov - expected) < 5 * 0.1 / np.sqrt(n)
+
+
+@pytest.mark.parametrize(
+    "options, match", [({"k": 1}, "k=1"), ({"per": "pair"}, "'batch', 'example'")]
+)
+def test_bad_options(options, match):
+    with pytest.raises(ValueError, match=match):
+        jm.sample_dirichlet(KEY, (4,), **options)

@@ -59,8 +59,8 @@ def test_laws_of_another_shape_are_told():
     refused("complex64", partial(draw, "sample_mixup", lam_law=complex_law))
 
 
-def calls(f, i):
-    """Every function here of arrays: f floats [B, 6, 6], i integers [B]."""
+def sampler_calls(f, i):
+    """Every sampler, with its options as arrays: f floats [B, 6, 6], i integers [B]."""
     law = lambda key, shape: jnp.broadcast_to(f[0, 0, 0], shape)
     ids = jnp.broadcast_to(i[:, None], (B, 6))
     data = {"sample_classmix": ids, "sample_span": i}
@@ -81,6 +81,12 @@ def calls(f, i):
     found["either"] = partial(jm.sample_mixup_or_cutmix, KEY, SHAPE, **each)
     found["ratios"] = partial(jm.sample_hmix, KEY, SHAPE, per="pair", ratio=f[:, 0, 0])
     found["gammas"] = partial(jm.sample_patchup, KEY, SHAPE, per="pair", gamma=f[:, 0, 0])
+    return found
+
+
+def calls(f, i):
+    """Every sampler, policy, pairing and map of saliency: f floats [B, 6, 6], i integers [B]."""
+    found = sampler_calls(f, i)
     found["sometimes"] = partial(
         jm.sometimes(jm.sample_ricap, f[:, 0, 0], per="example"), KEY, SHAPE
     )

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 import jax_mixup as jm
 
@@ -17,3 +18,8 @@ def test_resizemix_has_its_law():
     mix = jax.jit(lambda key: jm.sample_resizemix(key, (n, 64, 64), per="example").lam)(KEY)
     expected = (0.8**3 - 0.1**3) / (3 * 0.7)  # E τ²
     assert abs((1 - mix).mean() - expected) < 5 * float(mix.std()) / np.sqrt(n) + 1 / 64**2
+
+
+def test_bad_scales():
+    with pytest.raises(ValueError, match="low <= high"):
+        jm.sample_resizemix(KEY, (2, 4), scale=(0.5, 0.2))

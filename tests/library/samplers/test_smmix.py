@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jax_mixup as jm
 from tests.library.statistics import seed, within
@@ -77,3 +78,10 @@ def test_smmix_in_three_axes_and_small():
     one, source = jm.sample_smmix(seed(1), jnp.ones((1, 3)))
     np.testing.assert_array_equal(jm.blend(one, x), x)
     assert one.lam[0] in (np.float32(2 / 3), np.float32(1 / 3)) and source[0].shape == (1, 1)
+    for sides, patch in (((0.0, 0.5), 1), ((0.5, 0.2), 1), ((0.2, 0.5), 0)):
+        with pytest.raises(
+            ValueError, match=r"sample_smmix got (sides=.*bounds|patch=0; it needs an int)"
+        ):
+            jm.sample_smmix(seed(1), jnp.ones((2, 4, 4)), sides=sides, patch=patch)
+    with pytest.raises(ValueError, match="spatial axis"):
+        jm.sample_smmix(seed(1), jnp.ones(2))
