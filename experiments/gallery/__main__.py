@@ -32,6 +32,7 @@ import matplotlib.pyplot as plt
 
 NAMES = ("pagoda", "flower", "trees", "petals")
 COLUMNS, SIZE = 10, 224
+HEIGHT, DPI = 3.45, 75  # inches of a row, and pixels an inch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Config:
     """Draw the gallery."""
 
     out: Path = Path("results/gallery")
-    """Folder for gallery.png."""
+    """Folder for gallery.png, and for row.png, its first row."""
     seed: int = 4
     """Of all draws."""
 
@@ -85,7 +86,7 @@ def main(config: Config) -> None:
         for name, options in draw.gallery.items()
     }
     rows = -(-(len(methods) + len(NAMES) // 2) // COLUMNS)
-    size = (1.45 * COLUMNS, 3.45 * rows)
+    size = (1.45 * COLUMNS, HEIGHT * rows)
     figure, axes = plt.subplots(2 * rows, COLUMNS, figsize=size, layout="constrained")
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
@@ -101,8 +102,11 @@ def main(config: Config) -> None:
         for axis in place[:2]:
             axis.set_axis_off()
     config.out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(config.out / "gallery.png", dpi=75, pil_kwargs={"optimize": True})
-    print(f"Written: gallery.png in {config.out}")
+    figure.savefig(config.out / "gallery.png", dpi=DPI, pil_kwargs={"optimize": True})
+    with Image.open(config.out / "gallery.png") as whole:
+        row = whole.convert("RGB").crop((0, 0, whole.width, int(HEIGHT * DPI)))
+    row.quantize(255).save(config.out / "row.png", optimize=True)  # a small file
+    print(f"Written: gallery.png and row.png in {config.out}")
 
 
 if __name__ == "__main__":
