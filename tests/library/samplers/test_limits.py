@@ -67,9 +67,9 @@ def test_a_traced_nan_is_off_in_every_sampler():
 def test_a_last_batch_that_is_too_small():
     for rows in (2, 3):
         refused(
-            f"{rows} rows and mixes 4.*pairings", lambda n=rows: jm.sample_ricap(KEY, (n, 4, 4))
+            f"{rows} examples and mixes 4.*pairings", lambda n=rows: jm.sample_ricap(KEY, (n, 4, 4))
         )
-    refused("3 rows and mixes 5", lambda: jm.sample_dirichlet(KEY, (3,), k=5))
+    refused("3 examples and mixes 5", lambda: jm.sample_dirichlet(KEY, (3,), k=5))
     assert is_off_when_alone(jm.sample_ricap(KEY, (1, 4, 4)))
     assert is_off_when_alone(jm.sample_dirichlet(KEY, (1,), k=5))
     pairings = (jm.roll(1), jm.roll(2), jm.roll(1))

@@ -106,7 +106,9 @@ def test_probabilities_are_one_or_one_for_each_row():
     refused("ratio of shape", partial(draw, "sample_hmix", ratio=four))
     refused("gamma of shape", partial(draw, "sample_patchup", gamma=four, block=2))
     refused("prob of shape", lambda: jm.sometimes(jm.sample_mixup, four)(KEY, SHAPE))
-    refused("law got.*per='example'", partial(draw, "sample_mixup", lam_law=jm.constant(four)))
+    refused(
+        "distribution got.*per='example'", partial(draw, "sample_mixup", lam_law=jm.constant(four))
+    )
     half = partial(jm.sample_mixup, lam_law=jm.constant(0.5))
     lam = jm.sometimes(half, four, per="example")(KEY, SHAPE).lam
     np.testing.assert_array_equal(lam, [1, 0.5, 1, 0.5])
