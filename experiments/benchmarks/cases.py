@@ -84,31 +84,35 @@ def ours(size: str, types: str, per: str, methods: dict = METHODS) -> dict[str, 
     }
 
 
+def _mix(
+    key: PRNGKeyArray, alpha: float, x: Array, other: Array, draws: int
+) -> tuple[Array, Array]:
+    lam = jax.random.beta(key, alpha, alpha, (draws,))
+    weight = lam.reshape((-1,) + (1,) * (x.ndim - 1))
+    return weight * x + (1 - weight) * other, lam
+
+
+def _cut(key: PRNGKeyArray, x: Array, other: Array, draws: int) -> tuple[Array, Array]:
+    rank = x.ndim
+    key_lam, *key_axes = jax.random.split(key, rank - 1)
+    lam = jax.random.beta(key_lam, 1.0, 1.0, (draws,))
+    inside = jnp.ones((1,) * rank, bool)
+    for axis, key_axis in enumerate(key_axes, start=1):
+        length = x.shape[axis]
+        half = length * (1 - lam) ** (1 / (rank - 2)) / 2
+        centre = jax.random.uniform(key_axis, (draws,), maxval=length)
+        place = jnp.arange(length)[None]
+        within = (place >= (centre - half)[:, None]) & (place < (centre + half)[:, None])
+        inside &= within.reshape((-1,) + (1,) * (axis - 1) + (length,) + (1,) * (rank - axis - 1))
+    return jnp.where(inside, other, x), 1 - inside.mean(axis=tuple(range(1, rank)))
+
+
 def by_hand(size: str, types: str, per: str) -> dict[str, Row]:
     """What papers and repositories write: jax.random.beta, a roll or a permutation, lax.cond."""
     key, images, ids, classes = batch(size, types)
-    rows, rank = images.shape[0], images.ndim
+    rows = images.shape[0]
     draws = 1 if per == "batch" else rows
-
-    def mix(key: PRNGKeyArray, alpha: float, x: Array, other: Array) -> tuple[Array, Array]:
-        lam = jax.random.beta(key, alpha, alpha, (draws,))
-        weight = lam.reshape((-1,) + (1,) * (rank - 1))
-        return weight * x + (1 - weight) * other, lam
-
-    def cut(key: PRNGKeyArray, x: Array, other: Array) -> tuple[Array, Array]:
-        key_lam, *key_axes = jax.random.split(key, rank - 1)
-        lam = jax.random.beta(key_lam, 1.0, 1.0, (draws,))
-        inside = jnp.ones((1,) * rank, bool)
-        for axis, key_axis in enumerate(key_axes, start=1):
-            length = x.shape[axis]
-            half = length * (1 - lam) ** (1 / (rank - 2)) / 2
-            centre = jax.random.uniform(key_axis, (draws,), maxval=length)
-            place = jnp.arange(length)[None]
-            within = (place >= (centre - half)[:, None]) & (place < (centre + half)[:, None])
-            inside &= within.reshape(
-                (-1,) + (1,) * (axis - 1) + (length,) + (1,) * (rank - axis - 1)
-            )
-        return jnp.where(inside, other, x), 1 - inside.mean(axis=tuple(range(1, rank)))
+    mix, cut = partial(_mix, draws=draws), partial(_cut, draws=draws)
 
     def labels(lam: Array, ids: Array, others: Array) -> Array:
         one_hot = partial(jax.nn.one_hot, num_classes=classes)

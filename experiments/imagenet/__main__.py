@@ -146,6 +146,14 @@ def prepare(config: Config, device_count: int) -> None:
         parts.rename(config.data)
 
 
+def opened(config: Config, batches: Callable[..., Any]) -> tuple[Any, Any]:
+    """What the data set says of itself, and its batches for training."""
+    try:
+        return data.builder(config.data).info, iter(batches("train", train=True))
+    except (FileNotFoundError, ValueError) as error:
+        raise loop.Stop(str(error)) from error
+
+
 def run(config: Config) -> int:
     """Train from the newest checkpoint, or from the start, to the end."""
     index, count, device_count = jax.process_index(), jax.process_count(), jax.device_count()
@@ -155,11 +163,7 @@ def run(config: Config) -> int:
         data.batches, config.data, batch=config.batch // count, image=32 if config.smoke else 224,
         seed=config.seed, process_index=index, process_count=count, workers=config.workers,
     )  # fmt: skip
-    try:
-        info: Any = data.builder(config.data).info
-        source = iter(batches("train", train=True))
-    except (FileNotFoundError, ValueError) as error:
-        raise loop.Stop(str(error)) from error
+    info, source = opened(config, batches)
     epoch_steps = info.splits["train"].num_examples // config.batch
     classes, steps = info.features["label"].num_classes, epochs(config) * epoch_steps
     chosen = recipe(config, devices=device_count, num_classes=classes, epoch_steps=epoch_steps)

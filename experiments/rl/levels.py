@@ -87,17 +87,7 @@ def seeds(recipe_of: Callable[[Any], ppo.Recipe]) -> Callable[..., dict[str, np.
     def chunk(
         numbers: Any, state: Any, keys: Any, levels: Any, unseen: Any, every: int, episodes: int
     ) -> Any:
-        recipe = recipe_of(numbers)
-
-        def one(state: ppo.State, key: PRNGKeyArray, levels: Any, unseen: Any) -> Any:
-            key_update, key_look = jax.random.split(key)
-            turn = lambda state, _: ppo.update(recipe, state, key_update, levels)
-            state, scores = jax.lax.scan(turn, state, length=every)
-            both = jax.tree.map(lambda *parts: jnp.stack(parts), levels, unseen)
-            look = lambda part: ppo.evaluate(recipe, state.params, key_look, part, episodes)
-            seen, other = jax.vmap(look)(both)
-            return state, scores, {"seen": seen, "unseen": other}
-
+        one = partial(_some_updates, recipe_of(numbers), every, episodes)
         return jax.vmap(one)(state, keys, levels, unseen)
 
     def fit(
@@ -125,6 +115,25 @@ def seeds(recipe_of: Callable[[Any], ppo.Recipe]) -> Callable[..., dict[str, np.
         return jax.tree.map(lambda *parts: np.stack(parts, axis=1), *kept)
 
     return fit
+
+
+def _some_updates(
+    recipe: ppo.Recipe,
+    every: int,
+    episodes: int,
+    state: ppo.State,
+    key: PRNGKeyArray,
+    levels: Any,
+    unseen: Any,
+) -> Any:
+    """One seed's next updates, their scores, and the returns after them on both sets of levels."""
+    key_update, key_look = jax.random.split(key)
+    turn = lambda state, _: ppo.update(recipe, state, key_update, levels)
+    state, scores = jax.lax.scan(turn, state, length=every)
+    both = jax.tree.map(lambda *parts: jnp.stack(parts), levels, unseen)
+    look = lambda part: ppo.evaluate(recipe, state.params, key_look, part, episodes)
+    known, other = jax.vmap(look)(both)
+    return state, scores, {"seen": known, "unseen": other}
 
 
 def picture(path: Path, title: str, runs: list[Run], methods: list[str], *, steps: int) -> None:

@@ -121,11 +121,7 @@ def main(config: Config) -> int:
     study = Study(
         out=config.out,
         title=f"Few labels, {config.seeds} paired seeds, {config.steps} steps (an epoch: {EVERY})",
-        settings={
-            "experiment": "semi_supervised",
-            "groups": [*groups],
-            "steps": config.steps,
-        },
+        settings={"experiment": "semi_supervised", "groups": [*groups], "steps": config.steps},
         groups=groups,
         methods=methods,
         seeds=config.seeds,

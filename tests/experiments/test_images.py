@@ -137,12 +137,6 @@ def test_broken_archives_say_what_to_do(tmp_path, rng):
     with pytest.raises(FileNotFoundError, match="no file: correct the path"):
         images.load(path)
     arrays, _ = jpeg_arrays(rng)
-
-    def error(message, **changes):
-        np.savez(path, **{name: a for name, a in (arrays | changes).items() if a is not None})
-        with pytest.raises(ValueError, match=message):
-            images.load(path)
-
     np.savez(path, **arrays)
     whole = path.read_bytes()
     for part in (whole[: len(whole) // 2], b"", b"no archive"):
@@ -154,6 +148,16 @@ def test_broken_archives_say_what_to_do(tmp_path, rng):
     path.write_bytes(damaged)
     with pytest.raises(ValueError, match=r"CRC.*copy or download it again"):
         images.load(path)
+
+
+def test_archives_whose_arrays_do_not_fit_say_what_is_needed(tmp_path, rng):
+    path = tmp_path / "set.npz"
+    arrays, _ = jpeg_arrays(rng)
+
+    def error(message, **changes):
+        np.savez(path, **{name: a for name, a in (arrays | changes).items() if a is not None})
+        with pytest.raises(ValueError, match=message):
+            images.load(path)
 
     error("with the arrays .*; it needs train_images, .*; or x_train.*np.savez", test_labels=None)
     error("6 train_offsets .*, 4 train_labels", train_labels=arrays["train_labels"][:4])
@@ -168,6 +172,10 @@ def test_broken_archives_say_what_to_do(tmp_path, rng):
         train_jpeg=np.delete(arrays["train_jpeg"], gap),
         train_offsets=np.where(np.arange(6) < 2, offsets, offsets - (gap.stop - gap.start)),
     )
+
+
+def test_arrays_of_pixels_that_are_none_are_refused(tmp_path, rng):
+    path = tmp_path / "set.npz"
     good = {
         "x_train": noise(rng, 2, 4, 4),
         "y_train": [0, 1],

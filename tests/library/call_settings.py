@@ -301,8 +301,8 @@ def on_mesh(name: str, current: bool, eager: bool, **options: Any) -> Setting:
             key = KEY if setting.shapes_only else key_of()
             return together(setting, calls, key, arrays)
 
-    label = f"{name}{', set_mesh' * current}, {'eager' if eager else 'jit'}"
-    return Setting(label, run, kind="mesh", **options)
+    way = "eager" if eager else "trace" if options.get("shapes_only") else "jit"
+    return Setting(f"{name}{', set_mesh' * current}, {way}", run, kind="mesh", **options)
 
 
 x64 = partial(enable_x64, True)
