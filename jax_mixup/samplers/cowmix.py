@@ -74,5 +74,5 @@ def sample_cowmix(
     noise = jax.random.normal(key_noise, (draw.n, *spatial), jnp.float32)
     # A wide blur leaves little but the mean, and few digits of float32 for the rest.
     noise -= noise.mean(tuple(range(1, noise.ndim)), keepdims=True)
-    blurred = _geometry.blur(draw.tie(noise), jnp.exp(low + (high - low) * u[:, 0]))
-    return draw.mix(_geometry.mark_largest(blurred, lam))
+    blurred = _geometry.blur(noise, jnp.exp(low + (high - low) * u[:, 0]))
+    return draw.mix(_geometry.mark_largest(draw.tie(blurred), lam))

@@ -71,8 +71,9 @@ def sample_fmix(
     decay = _checks.known(name, "decay", decay, "a number >= 0 (the paper's is 3)", 0.0)
     key, key_noise = jax.random.split(key)
     lam, _ = draw.numbers(key, alpha, lam_law)
-    noise = draw.tie(jax.random.normal(key_noise, (draw.n, *spatial), jnp.float32))
+    noise = jax.random.normal(key_noise, (draw.n, *spatial), jnp.float32)
     square = _geometry.square_frequency(spatial) * max(spatial) ** 2  # 0, or 1 or more
     # The mean, f = 0, changes no rank; without it float32 has more digits for the rest.
     response = jnp.where(square > 0, jnp.maximum(square, 0.5) ** (-decay / 2), 0.0)
-    return draw.mix(_geometry.mark_largest(_geometry.filtered(noise, response), lam))
+    field = draw.tie(_geometry.filtered(noise, response))
+    return draw.mix(_geometry.mark_largest(field, lam))

@@ -65,7 +65,7 @@ def sample_noisymixup(
     key, key_noise = jax.random.split(key)
     lam, _ = draw.numbers(key, alpha, lam_law)
     lam = padded(lam, len(shape))
-    offset = noise * draw.tie(jax.random.normal(key_noise, (draw.n, *spatial), jnp.float32))
+    offset = noise * jax.random.normal(key_noise, (draw.n, *spatial), jnp.float32)
     mask = jnp.clip(lam + jnp.where((lam > 0) & (lam < 1), offset, 0.0), 0, 1)
-    mask = _geometry.fusion_barrier(mask)
+    mask = _geometry.fusion_barrier(draw.tie(mask))  # tied last: equal to the last digit
     return draw.mix(mask, _geometry.mean(mask))

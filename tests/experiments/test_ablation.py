@@ -13,6 +13,8 @@ from experiments.ablation.variants import ANY, LAMS, MIXED, PARTNERS, variant
 from experiments.harness.runs import by_seed, read_runs
 from tests.experiments import pinned
 
+pytestmark = pytest.mark.slow  # networks train here
+
 KEY = jax.random.key(0)
 KEYS = jax.random.split(KEY, 40)
 X = jax.random.uniform(KEY, (12, 2, 2, 1))

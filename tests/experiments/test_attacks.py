@@ -14,6 +14,8 @@ from experiments.robustness import __main__ as robustness
 from experiments.robustness import attacks, corruptions
 from tests.experiments import pinned
 
+pytestmark = pytest.mark.slow  # networks train here
+
 KEY = jax.random.key(0)
 WEIGHTS = jax.random.normal(KEY, (64, 10))
 BOTH = jax.random.normal(jax.random.key(1), (2, 64, 64))

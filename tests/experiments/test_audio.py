@@ -17,6 +17,8 @@ from experiments.data import spectrogram, spoken
 from tests.experiments import pinned
 from tests.pages import block, run
 
+pytestmark = pytest.mark.slow  # networks train here
+
 KEY = jax.random.key(0)
 HALF = jm.Mix(jm.reverse(), jnp.full(2, 0.5), jnp.full(2, 0.5))
 

@@ -20,6 +20,8 @@ from experiments.data import few, semi
 from tests.experiments import pinned
 from tests.pages import block, run
 
+pytestmark = pytest.mark.slow  # networks train here
+
 KEY = jax.random.key(0)
 X = jnp.asarray(np.random.default_rng(0).normal(size=(6, 4, 4, 1)), jnp.float32)
 W = jnp.asarray(np.random.default_rng(1).normal(size=(16, 5)), jnp.float32)

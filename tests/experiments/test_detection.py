@@ -15,6 +15,8 @@ from experiments.models import detector
 from tests.experiments import pinned
 from tests.pages import block, run
 
+pytestmark = pytest.mark.slow  # networks train here
+
 KEY = jax.random.key(0)
 X, Y = digits.digits()
 MIXED = jax.jit(detection_train.mixed, static_argnums=0)

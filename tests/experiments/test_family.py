@@ -15,6 +15,8 @@ from experiments.family import methods as family_methods
 from experiments.models.family import Classifier, WithPolicy
 from tests.experiments import pinned
 
+pytestmark = pytest.mark.slow  # networks train here
+
 
 @pytest.fixture(autouse=True)
 def plain_promotion():

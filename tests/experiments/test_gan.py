@@ -16,6 +16,8 @@ from experiments.gan import mixtures as toys
 from experiments.gan import step as gan_train
 from tests.experiments import pinned
 
+pytestmark = pytest.mark.slow  # networks train here
+
 KEY = jax.random.key(0)
 RING, GRID = toys.ring(), toys.grid()
 RNG = np.random.default_rng

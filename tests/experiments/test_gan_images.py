@@ -18,6 +18,8 @@ from experiments.models import dcgan
 from tests.experiments import pinned
 from tests.pages import block, run
 
+pytestmark = pytest.mark.slow  # networks train here
+
 KEY = jax.random.key(0)
 RNG = np.random.default_rng
 

@@ -13,6 +13,8 @@ import pytest
 
 from experiments.data import imagenet, stream
 
+pytestmark = pytest.mark.slow  # networks train here
+
 ROOT = Path(__file__).parents[2]
 TRAIN, TEST = 50, 14
 

@@ -19,6 +19,8 @@ from experiments.imbalance.train import DEFERRED, MAMIX, MIXUP, REMIX, Method
 from tests import pages
 from tests.experiments import pinned
 
+pytestmark = pytest.mark.slow  # networks train here
+
 KEY = jax.random.key(0)
 COUNTS = np.array([50, 10, 2], np.int32)
 

@@ -13,6 +13,8 @@ from experiments.intrusion import __main__ as intrusion
 from experiments.intrusion import figures as regions
 from tests.experiments import pinned
 
+pytestmark = pytest.mark.slow  # networks train here
+
 KEY = jax.random.key(0)
 
 

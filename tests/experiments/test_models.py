@@ -18,6 +18,8 @@ from experiments.models.preact import PreActResNet
 from experiments.models.resnet import Bottleneck, ConvNorm, ResNet, resnet50
 from experiments.models.vit import ViT, vit_s16
 
+pytestmark = pytest.mark.slow  # networks train here
+
 KEY = jax.random.key(0)
 X = jax.random.normal(KEY, (8, 32, 32, 3))
 TINY = {

@@ -24,6 +24,8 @@ import pytest
 import jax_mixup as jm
 from experiments.core import devices, loop
 
+pytestmark = pytest.mark.slow  # networks train here
+
 ROOT = Path(__file__).parents[2]
 LONG = 480  # seconds; only a bound, for machines that do much else
 

@@ -20,6 +20,8 @@ from experiments.noisy_labels.dividemix import Kind, Method
 from tests import pages
 from tests.experiments import pinned
 
+pytestmark = pytest.mark.slow  # networks train here
+
 KEY = jax.random.key(0)
 
 

@@ -20,6 +20,8 @@ from experiments.regression.train import KERNEL, NEAREST, SWAPPED, Method
 from tests import pages
 from tests.experiments import pinned
 
+pytestmark = pytest.mark.slow  # networks train here
+
 KEY = jax.random.key(0)
 
 

@@ -30,6 +30,8 @@ from experiments.core.step import State
 from experiments.core.trainer import Trainer
 from experiments.models.mlp import MLP
 
+pytestmark = pytest.mark.slow  # networks train here
+
 ROOT = Path(__file__).parents[2]
 # 10 steps an epoch, 2 a dispatch, 4 from one checkpoint to the next, 20 in all.
 CIFAR = (

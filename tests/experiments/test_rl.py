@@ -20,6 +20,8 @@ from experiments.rl import ppo
 from tests.experiments import pinned
 from tests.pages import block, run
 
+pytestmark = pytest.mark.slow  # networks train here
+
 KEY = jax.random.key(0)
 RNG = np.random.default_rng
 

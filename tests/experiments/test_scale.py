@@ -20,6 +20,8 @@ from experiments.data import augment
 from experiments.models.resnet import ResNet
 from experiments.models.vit import ViT
 
+pytestmark = pytest.mark.slow  # networks train here
+
 SEED = 5
 KEY = jax.random.key(SEED)
 # Not Adam: it would blow the rounding of gradients that are 0 up to whole steps.

@@ -23,6 +23,8 @@ from experiments.segmentation import train as training
 from tests.experiments import pinned
 from tests.pages import block, run
 
+pytestmark = pytest.mark.slow  # networks train here
+
 KEY = jax.random.key(0)
 K = len(CLASSES)
 IDS = np.random.default_rng(0).integers(0, VOID + 1, (4, 6, 8)).astype(np.int32)

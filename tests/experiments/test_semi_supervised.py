@@ -23,6 +23,8 @@ from experiments.semi_supervised.losses import Numbers
 from tests.experiments import pinned
 from tests.pages import block, run
 
+pytestmark = pytest.mark.slow  # networks train here
+
 KEY = jax.random.key(0)
 AS_IT_IS = lambda key, x: x
 BATCH = semi.Batch(

@@ -19,6 +19,8 @@ from experiments.text.train import Batch, Method
 from tests.experiments import pinned
 from tests.pages import block, run
 
+pytestmark = pytest.mark.slow  # networks train here
+
 KEY = jax.random.key(0)
 LENGTHS = jnp.array([2, 5, 0, 1])
 IDS = jnp.array([[2, 3, 0, 0, 0, 0], [4, 5, 6, 7, 8, 0], [0] * 6, [9, 0, 0, 0, 0, 0]])

@@ -14,6 +14,8 @@ from experiments.harness import cli
 from experiments.models import preact
 from experiments.models.preact import PreActResNet
 
+pytestmark = pytest.mark.slow  # networks train here
+
 X = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), np.uint8)
 Y = np.arange(16, dtype=np.int32) % 10
 SMOKE = throughput.Config(smoke=True)

@@ -16,6 +16,8 @@ from experiments.video import train as video_train
 from tests.experiments import pinned
 from tests.pages import block, run
 
+pytestmark = pytest.mark.slow  # networks train here
+
 KEY = jax.random.key(0)
 
 

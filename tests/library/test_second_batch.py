@@ -3,12 +3,14 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jax_mixup as jm
 
 KEY = jax.random.key(0)
 
 
+@pytest.mark.slow
 def test_every_verb_takes_another_batch_in_place_of_the_partners():
     """`other=` of the partners' own rows changes nothing, and another one is what is taken."""
     mix = jm.sample_mixup(KEY, (4,), per="example", pairing=jm.roll())

@@ -180,6 +180,7 @@ for per in ("batch", "example"):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["cpu", "tpu"])  # its pairing; compiled for CPU
 def test_sixty_four_devices(backend):
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=64"}

@@ -78,6 +78,7 @@ def test_inputs_labels_losses_and_scores_agree_with_hand(sampler):
     assert len({tuple(row) for row in np.round(expected, 4)}) > 1  # rows draw for themselves
 
 
+@pytest.mark.slow
 @samplers
 def test_one_key_one_mix_eager_jit_vmap(sampler):
     sample = partial(sampler, shape=SHAPE)

@@ -95,6 +95,7 @@ def test_adamixup_trains():
         assert values[part][-1] < values[part][0] - 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["automix", "adautomix"])
 def test_a_block_and_a_classifier_train_apart(method):
     x, y = task()

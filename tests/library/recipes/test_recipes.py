@@ -48,7 +48,8 @@ def test_images_with_channels_first_are_refused(name, channels):
     images, ids = jnp.zeros((2, channels, 16, 20)), jnp.zeros(2, int)
     with pytest.raises(ValueError, match=r"channels came first.*jnp.moveaxis\(images, 1, -1\)"):
         RECIPES[name](KEY, images, ids, num_classes=3)
-    moved = RECIPES[name](KEY, jnp.moveaxis(images, 1, -1), ids, num_classes=3)[0]
+    mix = lambda images: RECIPES[name](KEY, images, ids, num_classes=3)[0]
+    moved = jax.eval_shape(mix, jnp.moveaxis(images, 1, -1))
     assert moved.shape == (2, 16, 20, channels)
 
 

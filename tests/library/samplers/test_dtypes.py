@@ -110,8 +110,14 @@ def calls(f, i):
     return found
 
 
-@pytest.mark.parametrize("floats, ints", DTYPES)
-@pytest.mark.parametrize("x64", [True, False], ids=["x64", "x32"])
+@pytest.mark.parametrize(
+    "x64, floats, ints",
+    [
+        pytest.param(x64, *dtypes, marks=[pytest.mark.slow] * (dtypes != DTYPES[0] or not x64))
+        for x64 in (True, False)
+        for dtypes in DTYPES
+    ],
+)
 def test_results_are_float32_int32_and_bool_whatever_comes(x64, floats, ints):
     if not x64 and floats == "float64":
         pytest.skip("there are none")
@@ -123,6 +129,7 @@ def test_results_are_float32_int32_and_bool_whatever_comes(x64, floats, ints):
             assert dtypes <= {"float32", "int32", "bool"}, (name, dtypes)
 
 
+@pytest.mark.slow
 def test_everything_traces_inside_shard_map():
     mesh = jax.make_mesh((8,), ("d",), axis_types=(AxisType.Auto,))
     rows = PartitionSpec("d")

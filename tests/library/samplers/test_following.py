@@ -13,6 +13,7 @@ from tests.library.by_hand import MAPS, scenes
 from tests.library.statistics import seed
 
 
+@pytest.mark.slow
 def test_guided_mixes_are_the_same_however_they_run():
     ids, lengths = scenes(8), jnp.arange(8)
 

@@ -30,6 +30,7 @@ def test_limits_of_dirichlet_and_ricap(per):
     np.testing.assert_allclose(jm.blend_labels(quarter, jnp.eye(4))[0], 0.25, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_traced_nan_is_off_in_every_sampler():
     @jax.jit
     def at(nan):
