@@ -330,7 +330,7 @@ ONE = {"one_each": True}  # numbers of each function's first row; shapes and dty
 SETTINGS = [
     shapes("x64, strict, ranks", x64, strict, ranks, always=True),
     on_mesh("Explicit", False, False, shapes_only=True, always=True),
-    on_mesh("Explicit", True, False, always=True, **ONE),
+    on_mesh("Explicit", True, False, **ONE),
     Setting("plain, all numbers", jitted),
     Setting("x64, strict, ranks, jit", jitted, (x64, strict, ranks), **ONE),
     Setting("x64, strict, ranks, NumPy", as_numpy, (x64, strict, ranks), cast=WIDE, **ONE),

@@ -13,7 +13,9 @@ MIX = jm.Mix(jm.reverse(), jnp.array([0.75]), jnp.full(2, 0.75))
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32")
 
 
-@pytest.mark.parametrize("dtype", INTEGERS)
+@pytest.mark.parametrize(
+    "dtype", [pytest.param(t, marks=[pytest.mark.slow] * (t != "int8")) for t in INTEGERS]
+)
 def test_ids_of_any_width_are_ids(dtype):
     ids, wide = jnp.array([0, 3], dtype), jnp.array([0, 3])
     blended = jm.blend_labels(MIX, ids, num_classes=1000)
