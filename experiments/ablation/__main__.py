@@ -1,11 +1,12 @@
-"""What in mixup does the work? Each row changes one thing.
+"""What in mixup does the work? Each method changes one thing.
 
-Data and MLP are those of `label_noise`: half of scikit-learn's 1,797 digits, 40 % of the training
-labels replaced by random ones, or none. Changed are the partners in the batch of 50 (by labels as
-given, right or wrong, or by distance), the law of λ, what is mixed and in which layer; beside them
-stand weight decay, dropout, label smoothing and input noise. "One label" is the row's own label
-with λ ~ Beta(α + 1, α), in expectation mixup's loss; the weight law is w = λ(1 - κ) + κ(1 - λ) with
-λ ~ U(0, 1). Each seed meets the same split, wrong labels, initial weights and order in every row.
+The data and the MLP are those of `label_noise`: half of scikit-learn's 1,797 digits, with 40 % of
+the training labels replaced by random ones, or none. What changes is who is mixed with whom in the
+batch of 50 (partners by the given labels, right or wrong, or by distance), the distribution of λ,
+what is mixed, and in which layer. Weight decay, dropout, label smoothing and input noise are
+compared too. "One label" keeps the example's own label and draws λ ~ Beta(α + 1, α), whose expected
+loss is that of mixup. "Weight law" draws w = λ(1 - κ) + κ(1 - λ) with λ ~ U(0, 1). Each seed has
+the same split, wrong labels, initial weights and order under every method.
 
 Pass rule, fixed before the run, for the last epoch's error at 40 % noise and α = 1: inputs only is
 worse than mixup, by a paired 95 % interval above 0, and so is argmax; one label is within 2 points

@@ -1,18 +1,19 @@
 """How should α be chosen?
 
-MLPs 8, 32 and 128 wide learn scikit-learn's 1,797 digits, half for training and half for testing,
-with 0 to 60 % of the training labels replaced by random ones, at ten values of α; 0 is plain
-training. All seeds train at once (vmap), and α is traced, so that each width is one compile. Each
-seed meets the same split, wrong labels, initial weights and order at every α, so that differences
-are paired.
+MLPs that are 8, 32 and 128 wide learn scikit-learn's 1,797 digits, half for training and half for
+testing, with 0 to 60 % of the training labels replaced by random ones, at ten values of α; 0 is
+plain training. All seeds train at once (vmap), and α is traced, so that each width is compiled
+once. Each seed has the same split, wrong labels, initial weights and order at every α, so that
+differences are paired.
 
 The α with the lowest mean error at each width and noise gives a rule of thumb by least squares,
 
     log₂ α = a + b · noise + c · log₂ width,
 
-where α = 0 counts as 0.05, and what comes out is rounded to the nearest α that was run. Its regret
-is how many points its error is above that of the best α, each time at a width and noise that the
-rule was not fitted to. The best α is the best one in hindsight, so that regrets are a little high.
+where α = 0 counts as 0.05, and the result is rounded to the nearest α that was run. The regret of
+the rule is the number of points by which its error exceeds that of the best α, each time at a width
+and noise that the rule was not fitted to. The best α is known only in hindsight, so the regrets are
+slightly too high.
 
 Pass rule, fixed before the run: the rule's mean regret is below that of every constant α.
 """

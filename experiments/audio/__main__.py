@@ -1,19 +1,20 @@
 """Does mixing help on speakers that were never heard? Waveforms or spectrograms, and which labels.
 
-Spoken digits of six speakers, 8 kHz (--data: the Free Spoken Digit Dataset as .npz), padded or cut
-to 0.64 s. Each seed leaves two speakers out, to be tested on; after six seeds each was left out
-twice. A small CNN learns from log-mel spectrograms, which are made inside the step, and averages
-over what is no padding. All arms but one shift the clips in their padding and mask bands of time
-and frequency (SpecAugment); plain training has a stronger weight decay as well. Mixing comes on top
-of that, in half of the batches, as runs are short: of waveforms, with BC+'s loudness and energy
-too, of log-mel spectrograms, and by SpecMix's or CutMix's masks, whose labels weigh as much as
-valid frames come from each clip.
+The data are spoken digits of six speakers at 8 kHz (--data: the Free Spoken Digit Dataset as .npz),
+padded or cut to 0.64 s. Each seed leaves two speakers out for testing; after six seeds each was
+left out twice. A small CNN learns from log-mel spectrograms, which are made inside the step, and
+averages over what is not padding. All methods but one shift the clips within their padding and mask
+bands of time and frequency (SpecAugment); plain training is also tried with a stronger weight
+decay. Mixing comes on top of that, in half of the batches, as runs are short. It mixes waveforms,
+also with BC+'s loudness and energy, or log-mel spectrograms, or it uses the masks of SpecMix or
+CutMix, where a label's weight is the fraction of valid frames that come from its clip.
 
-"Two digits at once" overlaps each clip with one of another digit, equally loud: two labels, learned
-by BCE. Mixed clips then hold up to four digits; their labels are averaged, or their union.
+"Two digits at once" overlaps each clip with one of another digit, equally loud, which gives two
+labels, learned by BCE. Mixed clips then hold up to four digits; their labels are averaged, or their
+union is taken.
 
-All seeds are paired: folds, weights, batches, shifts and masks are the same under every method.
-Writes spectra.png and mixes.wav too: two recordings, and their mixes.
+All seeds are paired: folds, weights, batches, shifts and masks are the same under every method. The
+command also writes spectra.png and mixes.wav: two recordings, and their mixes.
 
 Pass rule, fixed before the run: with one digit, mixup of waveforms lowers the last error on unseen
 speakers below plain training with the usual augmentation; the paired 95 % interval lies above 0.

@@ -1,7 +1,8 @@
 """How much does mixing add to a step, next to one read and one write, and next to other libraries?
 
-Everything runs in one process, in random order, as ratios to the floor of the same round; a goal is
-met or not in that run. The pictures are random bytes: their content costs nothing.
+Everything runs in one process, in random order. Times are ratios to the floor (the first call of
+its group) of the same round, and a run either meets a goal or does not. The pictures are random
+bytes: their content does not change the time.
 """
 
 import dataclasses

@@ -1,11 +1,12 @@
 """What does each method of the family cost, next to mixup?
 
-A compiled step of drawing, blending uint8 pictures to normalised float32, and dense labels, in one
-process, in random order, as ratios to mixup in the same round; 64 pictures of 224 x 224. Methods
-that follow saliency get it as an input here; making it costs the passes that the table names. What
-is done inside a model (manifold mixup, PatchUp, MixStyle) costs what its features' size makes it.
+A compiled step draws a mix, blends uint8 pictures to normalised float32, and makes dense labels.
+All steps run in one process, in random order, as ratios to mixup in the same round, on 64 pictures
+of 224 x 224. Methods that follow saliency get it as an input here; making it costs the passes that
+the table names. The cost of methods that act inside a model (manifold mixup, PatchUp, MixStyle)
+depends on the size of the model's features.
 
-Goal: at most 2 x mixup per batch for what draws from the key alone, but for FMix and CowMix.
+Goal: at most 2 x mixup per batch for methods that draw from the key alone, except FMix and CowMix.
 """
 
 import dataclasses

@@ -1,13 +1,13 @@
 """How many images a second does training take, against the same model in PyTorch?
 
-PreAct ResNet-18 on 32 x 32 pictures that lie on the device, mixup in every step, bfloat16, SGD with
-momentum 0.9, no other augmentation. Ours: an epoch is one dispatch of `train_steps`.
-PyTorch's: the loop of torch_preact.py, by torch.compile without and with CUDA graphs. Both in one
-process on one device: in each round an epoch of each, in random order, and a ratio. The pictures
-are random bytes: their content costs nothing.
+PreAct ResNet-18 trains on 32 x 32 pictures that are stored on the device, with mixup in every step,
+bfloat16, SGD with momentum 0.9, and no other augmentation. In JAX an epoch is one dispatch of
+`train_steps`. PyTorch runs the loop of torch_preact.py, by torch.compile without and with CUDA
+graphs. Both run in one process on one device: each round runs an epoch of each, in random order,
+and gives a ratio. The pictures are random bytes: their content does not change the time.
 
 Goal, fixed before the run: on a GPU, at both batch sizes, 1.3 times the images a second of
-PyTorch's faster row. Install a JAX for that GPU and the extra `bench`:
+PyTorch's faster variant. Install a JAX for that GPU and the extra `bench`:
 
     pip install '.[bench]' 'jax[cuda13]'
     python -m experiments.benchmarks.throughput --out experiments/benchmarks/results/throughput

@@ -1,7 +1,7 @@
 """What mixing costs on TPUs, compiled for them without having one.
 
 The TPU compiler runs ahead of time, from shapes: bytes, collectives and memory are its own
-estimates for one chip, and nothing has run. Needs Linux and the extra `tpu`.
+estimates for one chip, and nothing is executed. This needs Linux and the extra `tpu`.
 """
 
 import dataclasses

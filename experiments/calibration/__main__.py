@@ -1,17 +1,18 @@
 """Does a network trained with mixup know how sure it may be?
 
 A small MLP learns half of scikit-learn's digits, with right labels and with 40 % of them replaced
-by random ones. 300 other images, with true labels, choose a temperature; the rest test calibration,
-before and after the logits are divided by it ("scaled"), and whether confidence tells digits from
-8 x 8 patches of photographs and from digits whose pixels are shuffled. All seeds train at once,
-each with the same split, labels, initial weights and order under every method. Weight decay, and
-when to stop early, are chosen by NLL on ten other splits. RegMixup learns from each batch and from
-its mixup: in as many steps it sees twice the examples.
+by random ones. 300 other images, with true labels, are used to choose a temperature. The rest test
+calibration, before and after the logits are divided by the temperature ("scaled"), and whether
+confidence distinguishes digits from 8 x 8 patches of photographs and from digits whose pixels are
+shuffled. All seeds train at once, each with the same split, labels, initial weights and order under
+every method. Weight decay, and when to stop early, are chosen by NLL on ten other splits. RegMixup
+learns from each batch and from its mixup: in the same number of steps it sees twice as many
+examples.
 
-Prediction, fixed before the run; it passes if all three parts hold; intervals are paired.
-(1) With right labels each mixup's ECE is above plain training's, the interval above 0, and the
-interval of its gap is below 0. (2) At 40 % noise ECE is U-shaped in α: that of α = 0.2 is below
-plain training's and below that of α = 8, both intervals above 0. (3) After scaling, of the six
+Prediction, fixed before the run; it passes if all three parts hold; intervals are paired. (1) With
+right labels each mixup's ECE is above plain training's, the interval above 0, and the interval of
+its gap is below 0. (2) At 40 % noise ECE is U-shaped in α: that of α = 0.2 is below plain
+training's and below that of α = 8, both intervals above 0. (3) After scaling, of the six
 differences in ECE between mixup and plain training (three α, two rates) at most one is over 2
 points.
 """

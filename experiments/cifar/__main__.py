@@ -1,16 +1,16 @@
 """Do mixup and CutMix generalise better than plain training on CIFAR?
 
-The recipe is that of the mixup paper's code, as recipe.py says: 200 epochs of SGD,
-one λ ~ Beta(1, 1) for a batch, weight decay 1e-4 on all parameters; plain training (ERM) gets 5e-4,
-too. All seeds are paired: the same images, initial weights and order for each method.
+The recipe is that of the mixup paper's code, as recipe.py says: 200 epochs of SGD, one λ ~ Beta(1,
+1) for a batch, weight decay 1e-4 on all parameters; plain training (ERM) is also tried with 5e-4.
+All seeds are paired: the same images, initial weights and order for each method.
 
 Pass rule, fixed before the runs: mixup's mean test error at the last epoch is 18 % or more below
 that of ERM at its better weight decay.
 
 --data is an .npz file or a folder that `experiments.data.images.load` reads, or a data set that
-`python -m experiments.data.prepare cifar10` (or cifar100) put into --folder; without it, digits
-show that everything works. Each run saves checkpoints in OUT, and the same command goes on from
-the newest: on a GPU that is lent for ten minutes at a time, repeat
+`python -m experiments.data.prepare cifar10` (or cifar100) put into --folder. Without it, digits
+show that everything works. Each run saves checkpoints in OUT, and the same command goes on from the
+newest. On a GPU that is available for ten minutes at a time, repeat
 
     timeout -s TERM 560 python -m experiments.cifar --data cifar10 --models preact18 --bf16 \\
         --methods "ERM 5e-4" mixup --seeds 2 --out results/cifar_preact18

@@ -1,18 +1,18 @@
 """Does mixing make better features, when there are no labels at all?
 
-Encoders learn from the 898 digits of a half without labels: SimCLR's task, to find the other view
-of an example among 64 (views: shifts by a pixel, Gaussian noise, a square cut out), and the same
-with mixing, i-Mix, Un-Mix and MixCo. On their frozen features a linear probe (ridge, in closed
-form) and the nearest neighbour learn from n labels; the other half tests. Beside them: a network
-that was not trained, the pixels themselves, and a network that was trained on the n labels and
-nothing else, with the same views. All seeds train at once (vmap), each with the same examples,
-initial weights and batches under every method, so that differences are paired; so are the numbers
-of steps. Each method's temperature and its probe's penalty, and the supervised network's weight
-decay, are chosen for each n on ten other draws. Un-Mix and MixCo see three views of an example a
-step, the others two.
+Encoders learn from the 898 digits of a half without labels. SimCLR's task is to find the other view
+of an example among 64 (views: shifts by a pixel, Gaussian noise, a square cut out); i-Mix, Un-Mix
+and MixCo add mixing to it. On the frozen features a linear probe (ridge, in closed form) and the
+nearest neighbour learn from n labels; the other half tests. They are compared with a network that
+was not trained, with the pixels themselves, and with a network that was trained on the n labels
+only, with the same views. All seeds train at once (vmap), each with the same examples, initial
+weights and batches under every method, so that differences are paired; the number of steps is the
+same too. Each method's temperature and its probe's penalty, and the supervised network's weight
+decay, are chosen for each n on ten other draws. Un-Mix and MixCo see three views of an example in
+each step, the others two.
 
 --data takes pictures, as cifar10, in place of the digits: a small CNN, crops and flips. That is for
-a GPU, and has not been run for longer than a trial.
+a GPU, and has only been tried briefly.
 
 Pass rule, fixed before the run: with 50 labels i-Mix's linear probe is below SimCLR's, with the
 paired 95 % interval of the gain above 0.

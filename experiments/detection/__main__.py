@@ -1,15 +1,15 @@
 """Does mixing scenes help a detector that sees few of them?
 
 Scenes of 32 x 32 pixels hold one to four of scikit-learn's digits, 9 to 16 pixels large, on noise;
-the test scenes hold other digits. A small detector without anchors, 200 training scenes. The
-field's mixes: mixup with λ ~ Beta(1.5, 1.5), where all boxes of both scenes stay, their losses
-weighted by λ or 1 - λ; CutMix, where boxes shrink to what is seen; mosaic, four scenes in one. Each
-alone, and with the usual augmentation for such scenes, random shifts and scales (flips would make
-other digits).
+the test scenes hold other digits. A small detector without anchors learns from 200 training scenes.
+The usual mixes of scenes are compared: mixup with λ ~ Beta(1.5, 1.5), where all boxes of both
+scenes stay and their losses are weighted by λ or 1 - λ; CutMix, where boxes shrink to their visible
+part; and mosaic, four scenes in one. Each is tried alone, and with the usual augmentation for such
+scenes, random shifts and scales (flips would make other digits).
 
-All have the same detector, steps and weight decay, and nothing was chosen for mixing. Seeds are
-paired: the same digits, scenes, weights and order under every method. AP: area below the curve of
-precision over recall at IoU 0.5, averaged over the ten classes.
+All methods have the same detector, steps and weight decay, and nothing was chosen for mixing. Seeds
+are paired: the same digits, scenes, weights and order under every method. AP is the area below the
+curve of precision over recall at IoU 0.5, averaged over the ten classes.
 
 Pass rule, fixed before the run: with shifts and scales, mixup has a higher AP than plain training,
 and the paired 95 % interval lies above 0.

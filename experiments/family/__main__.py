@@ -1,17 +1,18 @@
 """Which of the family's methods help most, for the same number of steps?
 
-All methods of `experiments.family.methods`, one network (four convolutions, width 8), AdamW with a
-cosine to 0, a batch of 50. Seeds are paired: the same split, initial weights and batches under each
-method, 600 steps. Digits: 400 of scikit-learn's for training, the rest for testing. With --data
-pictures, too, scaled to 16 x 16: 5,000 for training and 2,000 for testing, crops and flips; six
-epochs, which underfit. Nothing is tuned: options are the papers' or the defaults, so that a low
-rank says no more than that.
+All methods of `experiments.family.methods` train one network (four convolutions, width 8) by AdamW
+with a cosine schedule to 0 and batches of 50. Seeds are paired: the same split, initial weights and
+batches under each method, 600 steps. On digits, 400 of scikit-learn's are for training and the rest
+for testing. With --data the methods also train on pictures, scaled to 16 x 16: 5,000 for training
+and 2,000 for testing, with crops and flips, for six epochs, which underfit. Nothing is tuned:
+options are the papers' or the defaults, so that a low rank says no more than that.
 
-Equal steps are not equal cost: what a method costs beside is in README's table. mixup inference and
-RecursiveMix are not here, as they are no way to train or carry a state; nor is what needs a
-transformer's attention.
+Equal steps are not equal cost: README's table shows what a method costs besides. mixup inference
+and RecursiveMix are left out, as the first is not a way to train and the second carries a state
+from step to step; so are methods that need a transformer's attention.
 
-There is no pass rule. The table is ranked; what cannot be told from the best is named.
+There is no pass rule. The table is ranked, and the methods that do not differ significantly from
+the best one are named.
 """
 
 import dataclasses

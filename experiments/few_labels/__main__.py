@@ -1,16 +1,17 @@
 """Does mixup need fewer labels?
 
-Networks learn scikit-learn's 1,797 digits from n of them, as many of each class as can be, with and
-without shifts by a pixel; another half tests. All train for the same number of steps: fewer
-examples come round more often. All seeds train at once (vmap), each with the same examples (those
-of a smaller n are among those of a larger), initial weights and order under every method, so that
-differences are paired. Weight decay, label smoothing and the epoch at which early stopping ends
-are chosen for each n on ten other draws. --data takes pictures, as CIFAR-10's training part, in
-place of the digits: a small CNN, crops and flips, and 2,000 others for testing.
+Networks learn scikit-learn's 1,797 digits from n of them, with the classes as balanced as possible,
+with and without shifts by a pixel; another half tests. All train for the same number of steps, so
+that fewer examples are seen more often. All seeds train at once (vmap), each with the same examples
+(those of a smaller n are among those of a larger), initial weights and order under every method, so
+that differences are paired. Weight decay, label smoothing and the epoch at which early stopping
+ends are chosen for each n on ten other draws. --data takes pictures, as CIFAR-10's training part,
+in place of the digits: a small CNN, crops and flips, and 2,000 others for testing.
 
-"Labels saved" is how many labels plain training would need for the error that mixup has with n,
-over n: between the sizes that were run, along the logarithm of n, and none beyond them, so that it
-is given for those in between. Its interval is of 2,000 bootstraps of the seeds.
+"Labels saved" is the number of labels that plain training would need for the error that mixup has
+with n, divided by n. It is interpolated between the sizes that were run, along the logarithm of n,
+and not beyond them, so that it is given only for the sizes in between. Its interval comes from
+2,000 bootstraps of the seeds.
 
 Pass rule, fixed before the run: with 100 labels (pictures: 1,000) the interval of the paired gain
 of mixup α = 1 over plain training lies above 0, both with and without augmentation.

@@ -1,9 +1,9 @@
 """What each method makes of a pair of pictures: the blend, the mask, and the label's weights.
 
-The methods are those of `experiments.catalogue`. All draw with λ = 0.6 where they have a
-distribution of λ, from one key. White in a mask is the picture's own. Saliency is the spectral
+The methods are those of `experiments.catalogue`. All that have a distribution of λ draw with λ =
+0.6, and all use one key. White in a mask is the picture's own part. Saliency is the spectral
 residual, which needs no model; Attentive CutMix, Puzzle Mix, Saliency Grafting, SnapMix and SMMix
-would take a network's, and learned masks are not here.
+would use a network's saliency. Learned masks are not shown.
 
 The pictures are those that scikit-learn ships: china.jpg by danielbuechele and flower.jpg by
 vultilion, CC BY 2.0, here cut to squares.

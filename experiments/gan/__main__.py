@@ -1,18 +1,19 @@
 """Does mixup steady the discriminator of a GAN?
 
-Mixtures of Gaussians in the plane, σ = 0.05: 8 on a ring, and 25 on a grid, one unit apart. Two
-small MLPs, Adam. The mixup discriminator learns how much of a blend is real: λ ~ Beta(α, α), drawn
-for each row, is the target for λ x + (1 - λ) g(z). The generator's loss is in all methods the usual
-one that does not saturate, -log d(g(z)), on samples that are not blended. Each step shows every
-discriminator as many rows. All seeds train at once (vmap), each with the same initial weights, real
-samples and noise under every method, so that differences are paired. On each mixture all have the
-learning rate that suits plain training best, and label smoothing (of real rows), noise on the rows
-and R1 have their best strength: by the modes covered, then by SW, on seeds 1000 to 1005 (--choose
---seeds 6). Nothing was chosen for mixup.
+The data are mixtures of Gaussians in the plane, σ = 0.05: 8 on a ring, and 25 on a grid, one unit
+apart. Two small MLPs train by Adam. The mixup discriminator learns how much of a blend is real: λ ~
+Beta(α, α), drawn for each example, is the target for λ x + (1 - λ) g(z). The generator's loss is
+the usual non-saturating one in all methods, -log d(g(z)), on samples that are not blended. Each
+step shows every discriminator the same number of examples. All seeds train at once (vmap), each
+with the same initial weights, real samples and noise under every method, so that differences are
+paired. On each mixture all methods have the learning rate that suits plain training best. Label
+smoothing (of real examples), noise on the examples and R1 have their best strength, by the modes
+covered and then by SW, on seeds 1000 to 1005 (--choose --seeds 6). Nothing was chosen for mixup.
 
 Pass rule, fixed before the run, after trials on those other seeds: on the grid mixup α = 0.2 covers
 more modes at the end than plain training, and the paired 95 % interval lies above 0; on the ring,
-all of which plain training covered there, it covers no fewer: the interval is not all below 0.
+where plain training covered all modes in those trials, it covers no fewer: the interval is not all
+below 0.
 """
 
 import dataclasses

@@ -1,14 +1,14 @@
 """Does mixup steady the discriminator of a GAN on pictures?
 
-scikit-learn's digits, 8 x 8: 1,197 to learn from, 600 held out to compare with. A small
-convolutional generator, Adam, and the discriminators of `experiments.gan`: plain, with label
-smoothing, noise or an R1 penalty, and mixup, which learns how much of a blend is real. The scores
-come from a small classifier of the real digits: the Fréchet distance on its features (not FID), the
-classes covered, the KL divergence of their shares. All seeds train at once (vmap), each with the
-same initial weights, real samples and noise under every method, so that differences are paired. The
-learning rate is the one that suits plain training better, and label smoothing, noise and R1 have
-their better strength, by the Fréchet distance on seeds 1000 to 1002 (--choose --seeds 3 --steps
-1000). Nothing was chosen for mixup.
+The data are scikit-learn's digits, 8 x 8: 1,197 to learn from, and 600 held out for comparison. A
+small convolutional generator trains by Adam against the discriminators of `experiments.gan`: plain,
+with label smoothing, noise or an R1 penalty, and mixup, which learns how much of a blend is real.
+The scores come from a small classifier of the real digits: the Fréchet distance on its features
+(not FID), the classes covered, and the KL divergence of the class frequencies. All seeds train at
+once (vmap), each with the same initial weights, real samples and noise under every method, so that
+differences are paired. The learning rate is the one that suits plain training better, and label
+smoothing, noise and R1 have their better strength, by the Fréchet distance on seeds 1000 to 1002
+(--choose --seeds 3 --steps 1000). Nothing was chosen for mixup.
 
 Pass rule, fixed before the run: at the end the Fréchet distance is smaller with mixup α=0.2 than
 with plain training, and the paired 95 % interval of the difference lies above 0.

@@ -1,17 +1,18 @@
 """Do rare classes gain by mixing, and by which kind?
 
-Long-tailed digits: scikit-learn's 8 x 8 pictures, 120 of one class and exponentially fewer of the
-others down to 2 (imbalance 60) or 12 (imbalance 10); which class is how frequent is drawn anew for
-each seed. 50 others of each class are for testing, so that the error is the mean over classes. An
-MLP trains for 600 steps of AdamW on batches of 50. Against plain training: weight decay, batches
-with all classes alike (re-sampling), losses weighed by 1 / count from the start (re-weighting) or
-for the last fifth (deferred re-weighting, DRW); mixup, alone and with DRW; Remix and MAMix, whose
-labels favour rare classes; Balanced-MixUp, whose partners come from all classes alike. All seeds
-train at once (vmap), each with the same examples, initial weights and batches under every method,
-so that differences are paired. The numbers of each method, three candidates for each, are chosen
-for each imbalance on other draws by the error at the last step.
+The data are long-tailed digits: scikit-learn's 8 x 8 pictures, 120 of one class and exponentially
+fewer of the others down to 2 (imbalance 60) or 12 (imbalance 10). Each seed draws again which class
+is how frequent. 50 others of each class are for testing, so that the error is the mean over
+classes. An MLP trains for 600 steps of AdamW on batches of 50. Plain training is compared with
+weight decay; with batches in which all classes are equally frequent (re-sampling); with losses
+weighted by 1 / count from the start (re-weighting) or for the last fifth (deferred re-weighting,
+DRW); with mixup, alone and with DRW; with Remix and MAMix, whose labels favour rare classes; and
+with Balanced-MixUp, whose partners come from all classes equally. All seeds train at once (vmap),
+each with the same examples, initial weights and batches under every method, so that differences are
+paired. The numbers of each method, three candidates for each, are chosen for each imbalance on
+other draws by the error at the last step.
 
-With --data, pictures, as CIFAR-10's: a small CNN, 500 examples of the most frequent class.
+With --data, pictures are used, as CIFAR-10's: a small CNN, 500 examples of the most frequent class.
 
 Pass rule, fixed before the run: at imbalance 60 the interval of the paired gain of mixup with DRW
 over DRW alone lies above 0.

@@ -1,15 +1,15 @@
 """When does mixup fail? When a class lies between two others.
 
-Three Gaussians in the plane, σ = 0.15: A and B two apart, and M, which lies halfway on the segment
-between them or one unit beside it, with 1 in 3 or 1 in 10 of 600 training points. Mixing an A with
-a B makes points that look like M, with half a label A and half a label B: manifold intrusion (Guo
-et al. 2019, arXiv:1809.02499). A small MLP, AdamW, no weight decay; partners within the batch of 50
-at random, of the same class, among the five nearest, or of another class. All seeds train at once
-(vmap), each with the same points, initial weights and order under every method, so that differences
-are paired.
+The data are three Gaussians in the plane, σ = 0.15: A and B are two units apart, and M lies halfway
+on the segment between them or one unit off it, with 1 in 3 or 1 in 10 of 600 training points.
+Mixing an A with a B makes points that look like M, with half a label A and half a label B: manifold
+intrusion (Guo et al. 2019, arXiv:1809.02499). A small MLP trains by AdamW without weight decay;
+partners come from the batch of 50, at random, of the same class, from the five nearest, or of
+another class. All seeds train at once (vmap), each with the same points, initial weights and order
+under every method, so that differences are paired.
 
 Pass rule, fixed before the run, for the error on M where it is 1 in 10: on the segment mixup α = 1
-loses at least 30 points to plain training, and the paired 95 % interval lies beyond 0; beside the
+loses at least 30 points to plain training, and the paired 95 % interval lies beyond 0; off the
 segment it loses less than 1 point; and so does mixing within classes, α = 1, on the segment.
 """
 

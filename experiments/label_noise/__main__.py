@@ -1,13 +1,14 @@
 """Does mixup keep a network from memorising wrong labels?
 
-A small MLP learns scikit-learn's 1,797 real digits, half for training and half for testing, while a
-share of the training labels is replaced by random ones: plain training, weight decay, dropout,
-label smoothing, mixup and CutMix. All seeds train at once (vmap), and each meets the same split,
-wrong labels, initial weights and batch order under every method, so that differences are paired.
-Weight decay is chosen for each share on ten other splits.
+A small MLP learns scikit-learn's 1,797 real digits, half for training and half for testing, with a
+fraction of the training labels replaced by random ones. The methods are plain training, weight
+decay, dropout, label smoothing, mixup and CutMix. All seeds train at once (vmap), and each has the
+same split, wrong labels, initial weights and batch order under every method, so that differences
+are paired. Weight decay is chosen for each rate of noise on ten other splits.
 
-With --data, CIFAR-10 at 20, 50 and 80 % by `experiments.cifar`, its recipe, options and OUT: for
-PreAct ResNet-18 on a GPU, in pieces of ten minutes, repeat until it prints the table
+With --data, networks train on CIFAR-10 at 20, 50 and 80 % noise by `experiments.cifar`, with its
+recipe, options and OUT. For PreAct ResNet-18 on a GPU, in pieces of ten minutes, repeat this
+command until it prints the table:
 
     timeout -s TERM 560 python -m experiments.label_noise --data cifar10 --model preact18 \\
         --epochs 200 --seeds 2

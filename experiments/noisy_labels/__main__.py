@@ -1,16 +1,18 @@
-"""Wrong labels told by their losses: does DivideMix need its mixture, or only its two networks?
+"""Finding wrong labels by their losses: does DivideMix need its mixture, or only its two networks?
 
 The setting is that of `experiments.label_noise`: an MLP on half of scikit-learn's digits, with a
-share of the training labels replaced by random ones. DivideMix and M-correction
-(dividemix.py, next to this file) meet plain training, weight decay, dropout, mixup, and mixup with
-dropout, one network each, and pairs of networks, plain or mixed, whose predictions are averaged, as
-DivideMix's two are. Nothing is augmented. All train for the same number of steps; DivideMix and
-M-correction also look at the whole training set once an epoch. All seeds train at once (vmap), each
-with the same split and wrong labels under every method, and the first network starts from the same
-weights, so that differences are paired. Numbers are chosen for each rate on three other splits, by
-the error at the last epoch, among three candidates for each method that has any.
+fraction of the training labels replaced by random ones. DivideMix and M-correction (dividemix.py,
+next to this file) are compared with plain training, weight decay, dropout, mixup, and mixup with
+dropout, one network each, and with pairs of networks, plain or mixed, whose predictions are
+averaged, as those of DivideMix's two networks are. Nothing is augmented. All train for the same
+number of steps; DivideMix and M-correction also look at the whole training set once an epoch. All
+seeds train at once (vmap), each with the same split and wrong labels under every method, and the
+first network starts from the same weights, so that differences are paired. Numbers are chosen for
+each rate on three other splits, by the error at the last epoch, among three candidates for each
+method that has any.
 
-With --data, pictures, as CIFAR-10's: a small CNN, crops and flips, 5,000 of them for training.
+With --data, pictures are used, as CIFAR-10's: a small CNN, crops and flips, 5,000 of them for
+training.
 
 Pass rule, fixed before the run: at 40 % and at 80 % noise the interval of DivideMix's paired gain
 over two mixup networks lies above 0 at the last epoch.

@@ -1,15 +1,15 @@
 """Does mixup help where targets are numbers, and does it matter who is mixed with whom?
 
-scikit-learn's diabetes and two made tables: the angle along a spiral in the plane, and a wave of
-one variable; with --data, UCI's airfoil self-noise and abalone (rings as a number). A random half
-of a table, at most 1,000 rows, is for training, and at most 1,000 others are for testing. A small
-MLP learns standardised targets by squared error, 600 steps of AdamW on batches of 32. Mixup
-averages rows that were drawn at random; C-Mixup prefers partners with a near target; "nearest 5"
-takes a partner among the nearest rows; manifold mixup averages a hidden layer; column CutMix swaps
-whole columns. Targets are mixed in proportion. All seeds train at once (vmap), each with the same
-split, initial weights and batches under every method, so that differences are paired. The numbers
-of each method, three candidates for each, and the step at which early stopping ends are chosen for
-each table on other splits.
+The tables are scikit-learn's diabetes and two made ones, the angle along a spiral in the plane and
+a wave of one variable; with --data, also UCI's airfoil self-noise and abalone (rings as a number).
+A random half of a table, at most 1,000 rows, is for training, and at most 1,000 others are for
+testing. A small MLP learns standardised targets by squared error, in 600 steps of AdamW on batches
+of 32. Mixup averages examples that were drawn at random; C-Mixup prefers partners with a near
+target; "nearest 5" takes a partner among the nearest examples; manifold mixup averages a hidden
+layer; column CutMix swaps whole columns. Targets are mixed in proportion. All seeds train at once
+(vmap), each with the same split, initial weights and batches under every method, so that
+differences are paired. The numbers of each method, three candidates for each, and the step at which
+early stopping ends are chosen for each table on other splits.
 
 Pass rule, fixed before the run: the interval of C-Mixup's paired gain over mixup lies above 0 at
 the last step on the spiral, and on half or more of the other tables that are not made.

@@ -2,11 +2,12 @@
 
 A small MLP learns half of scikit-learn's digits; the other half, attacked or corrupted, tests it.
 Attacks move each pixel, in [0, 1], by at most ε: FGSM in one step, I-FGSM in 10 equal ones, PGD in
-20 from a random start. White: on the network itself; black: crafted on a plain one of other initial
-weights and order. White I-FGSM and PGD are the test: who resists FGSM alone hides its gradient.
-Corruptions: nine kinds of `experiments.robustness.corruptions`, severity 3. All seeds train at
-once, with the same split, weights and order under every method. Weight decay, and σ of the Gaussian
-noise that a fair competitor trains with, are chosen by clean error on ten other splits.
+20 from a random start. White-box attacks use the network itself; black-box ones are crafted on a
+plain network with other initial weights and order. White I-FGSM and PGD are the test: a network
+that resists FGSM alone hides its gradient. The corruptions are the nine kinds of
+`experiments.robustness.corruptions`, at severity 3. All seeds train at once, with the same split,
+weights and order under every method. Weight decay, and σ of the Gaussian noise that a fair
+competitor trains with, are chosen by clean error on ten other splits.
 
 Prediction, fixed before the run, for ε = 0.1; it passes if all three parts hold; intervals are of
 paired differences. (1) Under white FGSM mixup α = 1 and α = 8 have more error than plain training,

@@ -1,18 +1,18 @@
 """Does mixing help where every pixel has a class, and some have none?
 
-CamVid's street scenes, 11 classes and void, by --data: that archive's frames are resized to 240 x
-180 (bilinear) and JPEG-encoded, and here averaged down by 4, to 60 x 45; of masks each square's
-middle pixel is taken. A small U-Net learns random crops and flips by AdamW, with a polynomial rate
-and averaged weights: from 1/8 of the 367 training frames' masks; from these with a mean teacher for
-the other frames, whose guesses the student must meet on frames that are mixed or, as the baseline,
-not; from all masks. mIoU is over the 233 official test frames without void, from one matrix of
-counts. All seeds train at once (vmap), each with the same labelled frames, initial weights, crops
-and order under every method, so that differences are paired. Weight decay is 0.01: from 1e-4 to 0.1
-plain training does not change on the official validation frames (--choose --seeds 2). Nothing was
-chosen for mixing.
+The data are CamVid's street scenes, 11 classes and void, by --data. The archive's frames are
+resized to 240 x 180 (bilinear) and JPEG-encoded, and here averaged down by 4, to 60 x 45; of the
+masks each square's middle pixel is taken. A small U-Net learns random crops and flips by AdamW,
+with a polynomial rate and averaged weights, in three settings: from 1/8 of the 367 training frames'
+masks; from these and a mean teacher for the other frames, whose guesses the student must match on
+frames that are mixed or, as the baseline, not; and from all masks. mIoU is over the 233 official
+test frames without void, from one matrix of counts. All seeds train at once (vmap), each with the
+same labelled frames, initial weights, crops and order under every method, so that differences are
+paired. Weight decay is 0.01: from 1e-4 to 0.1 plain training does not change on the official
+validation frames (--choose --seeds 2). Nothing was chosen for mixing.
 
-Pass rule, fixed before the run: with 1/8 of the labels and a mean teacher, CutMix gains at least
-1 point of mIoU over the mean teacher without mixing, and the paired 95 % interval lies above 0.
+Pass rule, fixed before the run: with 1/8 of the labels and a mean teacher, CutMix gains at least 1
+point of mIoU over the mean teacher without mixing, and the paired 95 % interval lies above 0.
 """
 
 import dataclasses

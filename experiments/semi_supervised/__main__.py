@@ -1,17 +1,18 @@
 """Does mixing examples without labels help, when few have one?
 
-Two moons with 6 labels of 2,000 points, and scikit-learn's digits with 50 of 898, as many of each
-class; the others are unlabelled, and another half tests. MixMatch, and interpolation consistency
-(ICT), against training on the labels alone, supervised mixup, pseudo-labels, and a mean teacher,
-which is consistency without mixing. A small MLP, AdamW; the digits shifted by a pixel and Gaussian
-noise on both, but for the supervised methods where it is better without. Under every method the
-averaged weights (EMA) are scored, and what is learnt from unlabelled examples gets its weight along
-a ramp. All seeds train at once (vmap), each with the same examples, initial weights and batches
-under every method, so that differences are paired; so are the numbers of steps and of labelled
-examples a step. Each method's numbers are chosen on ten other draws.
+The data are two moons with 6 labels of 2,000 points, and scikit-learn's digits with 50 of 898, with
+the classes as balanced as possible; the others are unlabelled, and another half tests. MixMatch and
+interpolation consistency (ICT) are compared with training on the labels alone, supervised mixup,
+pseudo-labels, and a mean teacher, which is consistency without mixing. A small MLP trains by AdamW;
+the digits are shifted by a pixel, and both data sets get Gaussian noise, except under supervised
+methods that are better without. Under every method the averaged weights (EMA) are scored, and the
+weight of what is learned from unlabelled examples rises along a ramp. All seeds train at once
+(vmap), each with the same examples, initial weights and batches under every method, so that
+differences are paired; the numbers of steps and of labelled examples in a step are the same too.
+Each method's numbers are chosen on ten other draws.
 
 --data takes pictures, as cifar10, in place of both, with 250 labels: a small CNN, crops and flips.
-That is for a GPU; on one it has not been run for longer than a trial.
+That is for a GPU, on which it has only been tried briefly.
 
 Pass rule, fixed before the run: with 50 labels, both MixMatch and ICT are below supervised training
 by at least 2 points of the last error, and the better of them is below the mean teacher, each with

@@ -2,14 +2,16 @@
 
 Words cannot be averaged. What is mixed instead: their embeddings, the features after a random block
 (as in TMix), the pooled sentence, or spans of words that change places (as in SSMix, without its
-saliency). Rows differ in length: where features are mixed, both rows' text is attended to, the
-union of their masks. Beside that: partners of like length, and the wrong way, the row's own mask.
+saliency). Sentences differ in length: where features are mixed, the text of both examples is
+attended to, the union of their masks. Two variants are also tried: partners of similar length, and,
+as a mistake, the example's own mask.
 
-2,000 movie sentences with two sentiments and 1,000 TREC questions in six classes, others for each
-seed, and the words that come twice in them; all test sentences. Two blocks of attention, 32 wide,
-24 words, 360 steps of 32 rows. All methods have dropout 0.3 and weight decay 0.3, fixed after short
-trials of plain training on other seeds (dropout 0, 0.3, 0.5; decay 0.01, 0.3). Nothing was chosen
-for mixing: α = 1. Seeds are paired: the same sentences, weights and order under every method.
+Each seed draws 2,000 movie sentences with two sentiments and 1,000 TREC questions in six classes;
+the vocabulary holds the words that occur at least twice in them, and all test sentences are used.
+The network has two blocks of attention, 32 wide, reads 24 words, and trains for 360 steps of 32
+examples. All methods have dropout 0.3 and weight decay 0.3, fixed after short trials of plain
+training on other seeds (dropout 0, 0.3, 0.5; decay 0.01, 0.3). Nothing was chosen for mixing: α =
+1. Seeds are paired: the same sentences, weights and order under every method.
 
     python -m experiments.text --data sentences.npz
 

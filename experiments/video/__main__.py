@@ -1,19 +1,19 @@
 """Which mixes suit video? Boxes tied over frames, cuts in time, fades; and the mistakes.
 
-Clips of scikit-learn's real digits, 0 to 4, that tremble slowly to the right, left, down or up, 8
-frames of 16 x 16 with noise: a small 3-D CNN learns the digit and the motion, by the sum of two
-cross-entropies to labels that share one λ. 576 clips for training, 320 of other digits for testing.
-All arms but "middle" cut random windows in time and space from clips of 10 frames of 18 x 18; plain
-training has a stronger weight decay as well. On top of that half of the batches are mixed, since
-so short a training does not learn mixed ones alone (seen with one seed, 1000): by mixup (α = 1),
-VideoMix's three cuts (a box in all frames, an interval of frames, a cuboid), a fade over time, and
-by two mistakes: λ, or λ and box, drawn anew for each frame.
+The clips show scikit-learn's real digits, 0 to 4, that tremble slowly to the right, left, down or
+up, in 8 frames of 16 x 16 with noise. A small 3-D CNN learns the digit and the motion, by the sum
+of two cross-entropies to labels that have the same λ. 576 clips are for training, and 320 of other
+digits for testing. All methods but "middle" cut random windows in time and space from clips of 10
+frames of 18 x 18; plain training is also tried with a stronger weight decay. On top of that half of
+the batches are mixed, since so short a training does not learn mixed ones alone (seen with one
+seed, 1000). The mixes are mixup (α = 1), VideoMix's three cuts (a box in all frames, an interval of
+frames, a cuboid), a fade over time, and two mistakes: λ, or λ and box, drawn again for each frame.
 
-All seeds are paired: clips, weights, batches, windows are the same under every method.
+All seeds are paired: clips, weights, batches and windows are the same under every method.
 
 Pass rule, fixed before the run: a box that is the same in all frames lowers the error on the two
-labels together below plain training with random windows, and the error on the motion below that
-of a box drawn anew for each frame; both paired 95 % intervals lie above 0.
+labels together below plain training with random windows, and the error on the motion below that of
+a box drawn again for each frame; both paired 95 % intervals lie above 0.
 """
 
 import dataclasses
