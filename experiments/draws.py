@@ -58,13 +58,13 @@ class Draw:
 
     @property
     def follows(self) -> str:
-        """What has to be made of the batch, if anything."""
+        """What has to be computed from the batch, if anything."""
         return next((x for x in self.takes.split() if x not in ("shape", "images", "labels")), "")
 
     def __call__(
         self, key: PRNGKeyArray, images: Array, labels: Any = None, made: Any = None, **options: Any
     ) -> Moved:
-        """What it makes of a batch; `made` is what it follows."""
+        """Its draw for a batch; `made` is what it follows."""
         given = {"shape": images.shape[:-1], "images": images, "labels": labels}
         drawn = self.run(key, *(given.get(x, made) for x in self.takes.split()), **options)
         return drawn if isinstance(drawn, Moved) else Moved(drawn, images)
@@ -79,14 +79,14 @@ def resized(key: PRNGKeyArray, x: Array, *, method: str = "linear", **options: A
 
 
 def boxes(key: PRNGKeyArray, shape: Any, *, shifts: Sequence[int] = (1, 2), **options: Any) -> Any:
-    """Boxes of several other examples, one on the other."""
+    """Boxes of several other examples, one on top of the other."""
     pairs = zip(jax.random.split(key, len(shifts)), shifts, strict=True)
     cut = partial(jm.sample_cutmix, shape=shape, **options)
     return jm.overlay(*(cut(k, pairing=jm.roll(shift)) for k, shift in pairs))
 
 
 def stacked(key: PRNGKeyArray, x: Array) -> Moved:
-    """One above the other: pictures twice as high, and a mask that names the halves."""
+    """Pictures stacked to twice the height, and a mask that names the halves."""
     own = jnp.arange(2 * x.shape[1]) < x.shape[1]
     mix = jm.Mix(jm.neighbours(), own[None], jnp.full(len(x), 0.5))
     labels = jnp.eye(len(x))

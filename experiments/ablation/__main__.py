@@ -39,13 +39,13 @@ from experiments.harness.tables import ERRORS, ERRORS_CAPTION, SCORES, SCORES_CA
 
 
 class Method(NamedTuple):
-    """A row as numbers. All but dropout are traced: one program trains every other row."""
+    """A method as numbers. All but dropout are traced: one program trains all others."""
 
     variant: variants.Variant = variants.Variant()
     layer: float = 0
     weight_decay: float = 0.0
     smoothing: float = 0.0
-    noise: float = 0.0  # standard deviation of what is added to the inputs
+    noise: float = 0.0  # standard deviation of the noise on the inputs
     dropout: float = 0.0
 
 
@@ -94,11 +94,11 @@ class Config:
     """Train on digits with mixup changed in one place at a time."""
 
     out: Path = Path("results/ablation")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     smoke: cli.Flag = False
-    """Two epochs and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
+    """Two epochs and two seeds, into OUT/smoke: only shows that everything works."""
     seeds: cli.Seeds = 10
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     epochs: cli.Count = 60
     """How long each network trains."""
 
@@ -126,7 +126,7 @@ def recipe_of(dropout: float, method: Method) -> Recipe:
 
 
 def make_work(config: Config) -> Work:
-    """The function that trains all seeds of one row in one group."""
+    """A function that trains all seeds of one method in one group."""
     trainers = {rate: epoch_trainer(partial(recipe_of, rate), batch=50) for rate in (0.0, 0.5)}
 
     @functools.cache
@@ -138,7 +138,7 @@ def make_work(config: Config) -> Work:
 
     def work(task: Task) -> list[dict]:
         given, method = data(task.group), METHODS[task.method]
-        trainer = trainers[method.dropout]  # dropout's draws would slow all other rows
+        trainer = trainers[method.dropout]  # dropout's draws would slow all other methods
         state, scores = trainer.fit(method, given, epochs=config.epochs, tick=task.tick)
         missed = trainer.apply(method, state, given.x).argmax(-1) != given.y
         wrong = (missed & given.wrong).sum(1) / given.wrong.sum(1)  # NaN where none is

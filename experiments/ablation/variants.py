@@ -1,7 +1,8 @@
 """Mixup with something changed: who is mixed with whom, how λ is drawn, what is mixed, and where.
 
-Each variant is a line: a function that gives partners, options of `jm.sample_mixup`, or another mix
-by `dataclasses.replace`. Which one is a number, so that one compiled program has them all.
+Each variant is one line of a table: a function that gives partners, options of `jm.sample_mixup`,
+or another mix by `dataclasses.replace`. A number selects the line, so that one compiled program has
+them all.
 """
 
 import dataclasses
@@ -24,9 +25,9 @@ ANY = LAYERS  # one of them, drawn for each batch
 def class_and_nearest(
     key: PRNGKeyArray, x: Float[Array, "b ..."], y: Int[Array, "b"]
 ) -> Int[Array, "b"]:
-    """The nearest row with the same label, as in SMOTE; the row itself where there is none."""
+    """The nearest example with the same label, as in SMOTE; the example itself if there is none."""
     differs = y[:, None] != y[None, :]
-    far = 1e3 * differs.astype(jnp.float32)  # rows of one class have equal rows here
+    far = 1e3 * differs.astype(jnp.float32)  # examples of one class have equal rows here
     nearest = jm.nearest(key, jnp.concatenate([x.reshape(len(y), -1), far], axis=1))
     return jnp.where(y[nearest] == y, nearest, jnp.arange(len(y)))
 
@@ -71,7 +72,7 @@ def variant(
 
 
 def one_label(alpha: float) -> Variant:
-    """The row's own label, with the law of λ under which the expected loss is that of mixup."""
+    """The example's own label, with the distribution of λ whose expected loss is that of mixup."""
     return variant(alpha, lam="Beta(α + 1, α)", mixed="inputs only")
 
 
@@ -83,7 +84,7 @@ def draw(
 
     def sample(options_of: Callable[[Any], dict], key: PRNGKeyArray, alpha: Array) -> jm.Mix:
         mix = jm.sample_mixup(key, y.shape, **options_of(alpha))
-        # The branches of a switch have one form.
+        # All branches of a switch must give the same shapes.
         return dataclasses.replace(mix, mask=jnp.broadcast_to(mix.mask, y.shape))
 
     samplers = [partial(sample, options_of) for options_of in LAMS.values()]

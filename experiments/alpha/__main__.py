@@ -65,15 +65,15 @@ class Config:
     """Train over α, width and noise, and fit a rule of thumb for α."""
 
     out: Path = Path("results/alpha")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     smoke: cli.Flag = False
-    """Two epochs and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
+    """Two epochs and two seeds, into OUT/smoke: only shows that everything works."""
     seeds: cli.Seeds = 10
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     epochs: cli.Count = 80
     """How long each network trains."""
     widths: tuple[cli.Count, ...] = (8, 32, 128)
-    """Of both hidden layers."""
+    """Widths of both hidden layers."""
 
 
 def recipe_of(width: int, alpha: Array) -> Recipe:
@@ -85,7 +85,7 @@ def recipe_of(width: int, alpha: Array) -> Recipe:
 
 
 def make_work(config: Config, cells: dict[str, tuple[int, str]]) -> Work:
-    """The function that trains all seeds of one α in one cell."""
+    """A function that trains all seeds of one α in one cell."""
     trainers = {
         width: epoch_trainer(partial(recipe_of, width), batch=50) for width in config.widths
     }

@@ -7,12 +7,12 @@ from jaxtyping import Float, Int
 def labels_needed(
     sizes: Float[np.ndarray, "n"], errors: Float[np.ndarray, "n"], wanted: Float[np.ndarray, "m"]
 ) -> Float[np.ndarray, "m"]:
-    """With how many labels a curve of errors reaches each error that is wanted.
+    """The number of labels with which a curve of errors reaches each of the given errors.
 
-    Straight lines between the sizes, along their logarithm; an error that is higher than at a
-    smaller size counts as that one. Errors beyond the curve give its first or last size.
+    The curve is linear between the sizes, along their logarithm; an error that is higher than at a
+    smaller size counts as the lower one. Errors beyond the curve give its first or last size.
     """
-    # Of equal errors the smaller size is to be found, so each is a trifle better than the last.
+    # Among equal errors the smaller size must be found, so a tiny slope breaks the ties.
     falling = np.minimum.accumulate(errors) - 1e-9 * np.arange(len(errors))
     return np.exp(np.interp(-wanted, -falling, np.log(sizes)))
 
@@ -24,9 +24,10 @@ def labels_saved(
     *,
     draws: int = 2000,
 ) -> Float[np.ndarray, "3 n"]:
-    """Labels that plain training needs for the other's error, over those that the other has.
+    """Labels that plain training needs for the other method's error, divided by those it has.
 
-    Of the mean errors, and the 2.5 and 97.5 % quantiles over bootstraps of the paired seeds.
+    The first value is that of the mean errors; the 2.5 and 97.5 % quantiles over bootstraps of the
+    paired seeds follow.
     """
     rows = np.random.default_rng(0).integers(len(plain), size=(draws, len(plain)))
     ratio = lambda a, b: labels_needed(sizes, a.mean(axis=0), b.mean(axis=0)) / sizes
@@ -44,7 +45,7 @@ def fit_rule(
 def follow_rule(
     rule: Float[np.ndarray, "k"], features: Float[np.ndarray, "n k"], offered: np.ndarray
 ) -> Int[np.ndarray, "n"]:
-    """The index of the offered value that is nearest to what the rule says."""
+    """The index of the offered value that is nearest to the rule's value."""
     return np.abs((features @ rule)[:, None] - offered).argmin(axis=1)
 
 

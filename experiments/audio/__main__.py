@@ -65,24 +65,24 @@ TABLE = Table(
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Train on spoken digits, and compare methods on speakers left out."""
+    """Train on spoken digits, and compare methods on speakers that were left out."""
 
     out: Path = Path("results/audio")
-    """Where runs.jsonl, table.md and pictures go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and pictures. A stopped run goes on from there."""
     data: Path | None = None
     """The .npz file of recordings."""
     smoke: cli.Flag = False
     """One epoch of a tiny network on generated tones, into OUT/smoke: shows that all works."""
     seeds: cli.Seeds = 6
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     epochs: cli.Count = 8
     """How long each network trains."""
     batch: cli.Count = 50
-    """Clips a step."""
+    """Clips in a step."""
     width: cli.Count = 8
     """Channels of the first layer."""
     size: Annotated[int, cli.Whole(1280, 1280)] = 5120
-    """Samples of a clip, a multiple of 1280."""
+    """Length of a clip in samples, a multiple of 1280."""
 
 
 RULE = Rule(
@@ -102,7 +102,7 @@ def recordings(config: Config) -> spoken.Recordings:
 
 
 def make_work(config: Config, folds: Any, steps: int) -> Work:
-    """The function that trains all seeds of one method in one group."""
+    """A function that trains all seeds of one method in one group."""
 
     @functools.cache
     def trainer_of(group: str) -> Any:

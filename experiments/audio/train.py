@@ -1,8 +1,8 @@
 """From recordings to log-mel spectrograms and labels, mixed in any of the ways that audio uses.
 
-A road, which is a way to mix, is a function (key, clips) -> (features, valid, targets) for one
-batch. All give the same shapes, so that one compiled program works for them all. Valid are the
-positions of the spectrogram that are not padding; the network averages over those alone.
+Each way to mix is a function (key, clips) -> (features, valid, targets) for one batch, listed in
+`ROADS`. All give the same shapes, so that one compiled program works for them all. `valid` marks
+the positions of the spectrogram that are not padding; the network averages over those alone.
 """
 
 import wave
@@ -46,7 +46,7 @@ Road = Callable[[PRNGKeyArray, Clips], Mixed]
 class Method(NamedTuple):
     """Numbers, all of which may be traced."""
 
-    road: int = 0  # in ROADS
+    road: int = 0  # which way to mix: its place in ROADS
     augment: float = 1.0  # 1: shifts before mixing, SpecAugment's masks after it; 0: neither
     weight_decay: float = 0.01
 
@@ -81,7 +81,7 @@ def level(clips: Clips) -> Float[Array, "b"]:
 def features(
     x: Float[Array, "b n"], valid: Bool[Array, "b t"]
 ) -> tuple[Float[Array, "b t f"], Bool[Array, "b t f"]]:
-    """Log-mel, each clip's mean over valid frames taken off, so that loudness is; and where."""
+    """Log-mel minus each clip's mean over valid frames, to remove loudness; and valid places."""
     where = jnp.broadcast_to(valid[:, :, None], (*valid.shape, BANDS))
     spectrum = spectrogram.log_mel(x, hop=HOP, bands=BANDS)
     centred = spectrum - spectrum.mean(axis=(1, 2), where=where, keepdims=True)
@@ -97,7 +97,7 @@ def of_waves(mix: jm.Mix, clips: Clips, x: Array | None = None, *, union: bool =
 
 
 def of_spectra(mix: jm.Mix, clips: Clips) -> Mixed:
-    """Spectrograms mixed; under a mask, labels weigh as much as valid positions come from each."""
+    """Spectrograms mixed; under a mask, a label weighs its clip's fraction of valid positions."""
     spectra, valid = features(clips.x, clips.valid)
     if mix.mask.ndim > 1:
         mix = jm.reweigh(mix, valid)
@@ -152,7 +152,7 @@ ROADS: dict[str, Road] = {
 
 
 def masked(key: PRNGKeyArray, x: Float[Array, "b t f"], most: float | Array) -> Array:
-    """SpecAugment (Park et al. 2019, arXiv:1904.08779): a band of time, one of frequency to 0."""
+    """SpecAugment (Park et al. 2019, arXiv:1904.08779): zero a band of time and of frequency."""
 
     def outside(key: PRNGKeyArray, n: int) -> Bool[Array, "b n"]:
         width, at = jax.random.uniform(key, (2, len(x), 1)) * jnp.array([most, 1.0])[:, None, None]
@@ -181,14 +181,14 @@ def logits(model: Any, x: Array, valid: Array, *, train: bool) -> Float[Array, "
 
 def recipe_of(pairs: bool, steps: int, width: int, method: Method) -> Recipe:
     """AdamW on a small CNN: cross-entropy to one digit, or BCE to those of two at once."""
-    roads = list(ROADS.values())
+    ways = list(ROADS.values())
 
     def loss(task: Task) -> tuple[Array, Metrics]:
         key_place, key_pair, key_on, key_mix, key_mask = jax.random.split(task.key, 5)
         clips = place(key_place, task.batch, method.augment)
         clips = overlap(key_pair, clips) if pairs else clips
         which = jnp.asarray(method.road, jnp.int32) * jax.random.bernoulli(key_on, MIXED)
-        x, valid, targets = jax.lax.switch(which, roads, key_mix, clips)
+        x, valid, targets = jax.lax.switch(which, ways, key_mix, clips)
         out = logits(task.student, masked(key_mask, x, 0.3 * method.augment), valid, train=True)
         losses = optax.sigmoid_binary_cross_entropy if pairs else optax.softmax_cross_entropy
         return losses(out, targets).mean(), {}
@@ -226,7 +226,7 @@ SHOWN = ("own", "partner", "mixup waveforms", "BC+", "mixup log-mel", "SpecMix",
 
 @jax.jit
 def mixes(pair: Recordings) -> tuple[dict[str, Array], dict[str, tuple[Array, Array, Array]]]:
-    """Two recordings half and half: what is heard; and of each mix the spectrum, the mask, λ."""
+    """Two recordings mixed at one half: the sound, and each mix's spectrum, mask and λ."""
     clips, half = place(jax.random.key(0), pair, 0.0), jnp.full(2, 0.5)
     mix = jm.Mix(jm.reverse(), half, half)
     balanced = jm.balance(mix, level(clips))
@@ -250,7 +250,7 @@ def mixes(pair: Recordings) -> tuple[dict[str, Array], dict[str, tuple[Array, Ar
 
 
 def hear(out: Path, data: Recordings) -> None:
-    """A loud recording, a quiet one and their mixes: spectra.png, and in turn, mixes.wav."""
+    """A loud recording, a quiet one and their mixes: spectra.png, and one by one, mixes.wav."""
     rows = [np.flatnonzero(data.speaker == s) for s in (2, 4)]
     pair = np.array([rows[0][len(rows[0]) * 3 // 10], rows[1][len(rows[1]) * 7 // 10]])
     heard, shown = mixes(Recordings(*(array[pair] for array in data)))

@@ -36,11 +36,11 @@ class Config:
     """Time mixing against the floor, against formulations by hand, and against other libraries."""
 
     out: Path = Path("results/benchmarks")
-    """Where runs.jsonl, table.md and plot.png go."""
+    """Folder for runs.jsonl, table.md and plot.png."""
     quick: cli.Flag = False
-    """What the goals need and no more, in less than 3 minutes on two cores."""
+    """Time only what the goals need, in less than 3 minutes on two cores."""
     smoke: cli.Flag = False
-    """One round of a few rows: shows that everything works, and nothing else."""
+    """One round of a few rows: only shows that everything works."""
     rounds: cli.Count = 15
     """How often each row is timed; 9 with --quick."""
 
@@ -54,7 +54,7 @@ def groups(config: Config) -> dict[str, Callable[[], Rows]]:
             "loss and gradient, 1,000 classes": partial(cases.losses, 1000),
         }
     found: dict[str, Callable[[], Rows]] = {}
-    for classes in (1_000, 21_841):  # first, with memory as every user's process gets it
+    for classes in (1_000, 21_841):  # first, while memory is as in every user's process
         found[f"loss and gradient, {classes:,} classes"] = partial(cases.losses, classes)
     for size in ("small", "large") if config.quick else ("small", "large", "video"):
         quick = ("f32", "u8 to f32") if jax.default_backend() == "cpu" else ("u8 to bf16",)
@@ -71,7 +71,7 @@ def groups(config: Config) -> dict[str, Callable[[], Rows]]:
         for types in ("u8 to f32", "f32"):
             found[f"pairings, large, {types}"] = partial(pairings, "large", types)
     if not config.quick or jax.default_backend() != "cpu":
-        # On CPU only to see that it works: a step takes seconds there, and mixing is in the noise.
+        # On a CPU this only shows that it works: a step takes seconds, mixing is within the noise.
         sizes = (4, 64) if jax.default_backend() == "cpu" else (256, 224)
         found["train step, ResNet-50"] = partial(cases.steps, *sizes)
     for shape in ((), (256,), (10**6,)):
@@ -86,7 +86,7 @@ def pictures(size: str, types: str, per: str) -> Rows:
 
 
 def packages(size: str, types: str, per: str) -> Rows:
-    """Our methods, and other libraries'; apart, for PyTorch's threads slow what is beside them."""
+    """Our methods and other libraries', kept apart because PyTorch's threads slow other calls."""
     timing.keep_memory()
     _, images, ids, classes = cases.batch(size, types)
     arrays, normalise = (np.asarray(images), np.asarray(ids, np.int32)), cases.TYPES[types][2]
@@ -106,7 +106,7 @@ def floor(size: str, types: str) -> dict[str, timing.Row]:
 
 
 def run(config: Config, console: Console) -> tuple[Results, dict[str, dict[str, str]]]:
-    """All groups: what was measured, on disk as soon as it is, and why a row is missing."""
+    """All groups: what was measured, written to disk at once, and why a row is missing."""
     results, missing = {}, {}
     rounds = 1 if config.smoke else 9 if config.quick else config.rounds
     todo = groups(config)

@@ -47,7 +47,7 @@ def batch(size: str, types: str) -> tuple[PRNGKeyArray, Array, Int[Array, "b"], 
 
 
 def finish(types: str, x: Array) -> Array:
-    """Normalised, in the wanted type."""
+    """Pictures normalised, in the given type."""
     _, out, normalise = TYPES[types]
     return ((x.astype(jnp.float32) - MEAN) / STD if normalise else x).astype(out)
 
@@ -62,7 +62,7 @@ def floor(types: str) -> Callable:
 
 
 def prepare(sampler: Callable, types: str, classes: int) -> Callable:
-    """All of it by this library: draw, blend, normalise, dense labels."""
+    """The whole of mixing by this library: draw, blend, normalise, dense labels."""
 
     def step(key: PRNGKeyArray, images: Array, ids: Array) -> tuple[Array, Array]:
         mix = sampler(key, images.shape[:-1])
@@ -215,7 +215,7 @@ def steps(rows: int, image: int) -> dict[str, Row]:
 
 
 class _Steps:
-    """Steps in a row: each takes the state that the last one gave."""
+    """Consecutive steps: each takes the state that the last one gave."""
 
     def __init__(self, train: Callable, state: State, *batch: Array):
         self.train, self.state, self.batch = train, state, batch

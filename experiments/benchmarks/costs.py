@@ -62,7 +62,7 @@ class Config:
     """Time every method of the family against mixup."""
 
     out: Path = Path("results/costs")
-    """Where runs.jsonl and table.md go."""
+    """Folder for runs.jsonl and table.md."""
     smoke: cli.Flag = False
     """Two rounds of four methods on tiny pictures: shows that everything works."""
     rounds: cli.Count = 9

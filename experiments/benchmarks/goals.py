@@ -43,7 +43,7 @@ def hand_over_ours(group: str, row: str) -> Callable[[Results], float]:
 
 
 def compile_over(group: str, row: str) -> Callable[[Results], float]:
-    """Our seconds of compiling, against the JAX peer that compiles fastest."""
+    """Our compile time in seconds, against the JAX peer that compiles fastest."""
 
     def value(results: Results) -> float:
         rows = results[group]

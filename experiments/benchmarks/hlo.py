@@ -3,7 +3,7 @@
 import re
 
 COLLECTIVES = ("all-gather", "all-reduce", "all-to-all", "collective-permute", "reduce-scatter")
-# What sampling takes and blending does not: in the loop over an image, it is repeated for each.
+# Opcodes that only sampling needs: inside the loop over an image, they are repeated per position.
 SAMPLING = {"bitcast-convert", "cosine", "log", "log-plus-one", "power", "sqrt"}
 SAMPLING |= {"exponential", "exponential-minus-one"}
 BYTES = {"pred": 1, "u8": 1, "s8": 1, "bf16": 2, "f16": 2, "u16": 2, "f32": 4, "s32": 4, "u32": 4}
@@ -28,7 +28,7 @@ class Program:
         self.fused = {i["calls"] for body in self.bodies.values() for i in body if "calls" in i}
 
     def instructions(self):
-        """What runs one by one: everything outside the bodies of fusions."""
+        """The instructions that run one by one: everything outside the bodies of fusions."""
         return [i for name, body in self.bodies.items() if name not in self.fused for i in body]
 
     def count(self, *opcodes):
@@ -45,7 +45,7 @@ class Program:
         return found
 
     def passes(self, elements):
-        """The instructions that read or write an array of so many elements or more."""
+        """The instructions that read or write an array of at least this many elements."""
         sizes = {
             i["name"]: max((count(a) for a in i["arrays"]), default=0) for i in self.instructions()
         }
@@ -53,7 +53,7 @@ class Program:
         return [i for i in self.instructions() if i["opcode"] not in _FREE and large(i) >= elements]
 
     def repeated(self, elements):
-        """Opcodes of sampling in the fusions that make a pass over so many elements."""
+        """Opcodes of sampling in the fusions that make a pass over this many elements."""
         bodies = [self.bodies[i["calls"]] for i in self.passes(elements) if "calls" in i]
         return {i["opcode"] for body in bodies for i in body} & SAMPLING
 

@@ -1,10 +1,11 @@
 """Other libraries' mixup and CutMix: their published packages, as shipped, on the same batch.
 
-Options are each library's defaults, but for what `per` asks for, timm's recipe (0.8 and 1.0, labels
-not smoothed), and kornia's CutMix with the paper's λ, for its default warns. So arithmetic and
-labels differ: keras and timm return dense labels, kornia two ids and a λ.
+Options are each library's defaults, except for what `per` asks for, timm's recipe (0.8 and 1.0,
+labels not smoothed), and kornia's CutMix, which has the paper's λ because its default warns. So
+arithmetic and labels differ: keras and timm return dense labels, kornia two ids and a λ.
+
 keras runs jitted on JAX's default device; kornia and timm run in PyTorch on the CPU, with its own
-default number of threads. Every call draws anew.
+default number of threads. Every call draws again.
 """
 
 # The extra `bench` may be absent.
@@ -34,14 +35,14 @@ def peers(
     Args:
       images: f32 or u8 [b, (t,) h, w, c].
       labels: i32[b].
-      num_classes: of dense labels.
-      per: "batch" or "example": what λ and boxes are drawn for.
-      normalise: return (x - 127) / 58 in float32, by each library's own way.
+      num_classes: number of classes in dense labels.
+      per: "batch" or "example", which each get their own λ and box.
+      normalise: whether to return (x - 127) / 58 in float32, in each library's own way.
     """
     # Both are read once, when keras and torch are imported.
     os.environ["KERAS_BACKEND"] = "jax"
-    # Else torch's idle threads spin for a while after each call: the next row, which may not be
-    # torch's, shares its cores with them, and torch itself slows down many times on a busy machine.
+    # Otherwise torch's idle threads spin for a while after each call: the next row, which may not
+    # be torch's, shares its cores with them, and torch is many times slower on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     makers = {
         "keras MixUp": partial(_keras, "MixUp"),

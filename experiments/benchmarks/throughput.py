@@ -21,7 +21,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leaves PyTorch its memory
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leaves memory for PyTorch
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +44,7 @@ from experiments.models.preact import PreActResNet
 GOAL, OURS = 1.3, "JAX"
 FULL, TINY = ((2, 2, 2, 2), 64), ((1,), 4)  # the model's stages, and the first one's width
 TIME = "minutes, on a GPU"
-NORMALISE = lambda x: (x - 120) / 62  # of JAX's and PyTorch's arrays
+NORMALISE = lambda x: (x - 120) / 62  # for JAX's and PyTorch's arrays
 HEADER = ("", "", "images/s", "JAX, x as many", "quartiles")
 
 
@@ -53,13 +53,13 @@ class Config:
     """Time training epochs of PreAct ResNet-18."""
 
     out: Path = Path("results/throughput")
-    """Where runs.jsonl and table.md go."""
+    """Folder for runs.jsonl and table.md."""
     smoke: cli.Flag = False
-    """A tiny model, without torch.compile: shows that everything works, and nothing else."""
+    """A tiny model, without torch.compile: only shows that everything works."""
     batches: tuple[cli.Count, ...] = (128, 512)
-    """Examples a step."""
+    """Examples in a step."""
     images: cli.Count = 50_000
-    """In an epoch; the last partial batch is dropped."""
+    """Examples in an epoch; the last partial batch is dropped."""
     rounds: cli.Count = 9
     """How often each row is timed."""
 

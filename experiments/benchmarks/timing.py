@@ -1,6 +1,7 @@
 """Time calls side by side: interleaved in random order, as ratios to the floor of the same round.
 
-A ratio within a round cancels what the machine did in it; the median over rounds, what it did once.
+A ratio within a round cancels what slowed the machine in that round; the median over rounds cancels
+what slowed it only once.
 """
 
 import ctypes
@@ -17,14 +18,14 @@ class Row(NamedTuple):
     """One full call, which may return before its arrays are ready."""
 
     call: Callable[[], Any]
-    compile_seconds: float | None = None  # of XLA, without tracing
+    compile_seconds: float | None = None  # XLA's own, without tracing
 
 
 def keep_memory() -> None:
     """Let glibc reuse freed memory, where there is a glibc.
 
-    It would give a large result back to the system and fault its pages in again at each call: 20 ms
-    for 38 MB, under which all differences vanish.
+    By default it gives a large result back to the system and faults its pages in again at each
+    call: 20 ms for 38 MB, which hides all differences.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -69,7 +70,7 @@ def measure(
 
 
 def _time(row: Row, calls: int) -> float:
-    jax.block_until_ready(row.call())  # not counted: its caches are full of the row before
+    jax.block_until_ready(row.call())  # not counted: the caches hold data of the row before
     result, start = None, time.perf_counter()
     for _ in range(calls):
         result = row.call()

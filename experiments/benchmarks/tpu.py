@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-# Read when the TPU compiler loads: which chips to suppose, and not to look for any.
+# Read when the TPU compiler loads: which chips to assume, and that it must not look for any.
 os.environ |= {
     "JAX_PLATFORMS": "cpu",
     "TPU_SKIP_MDS_QUERY": "1",
@@ -53,19 +53,19 @@ class Config:
     """Compile mixes and whole train steps for TPU v5e, and read what they would do."""
 
     out: Path = Path("results/tpu")
-    """Where runs.jsonl and table.md go."""
+    """Folder for runs.jsonl and table.md."""
     topologies: tuple[str, ...] = ("v5e:2x4", "v5e:8x8")
-    """Chips: 8 and 64."""
+    """Numbers of chips."""
     models: tuple[Literal["resnet50", "vit_s16", "tiny"], ...] = ("resnet50", "vit_s16")
-    """Of the train steps; they take minutes to compile, tiny, which has no convolution, seconds."""
+    """Models of the train steps. They compile in minutes; tiny, without convolution, in seconds."""
     rows: cli.Count = 64
-    """Examples a chip."""
+    """Examples on each chip."""
     pairings: cli.Flag = False
-    """Also the table behind `pairing_for`: bytes by pairing and rows a chip."""
+    """Also make the table behind `pairing_for`: bytes by pairing and examples on a chip."""
 
 
 class Tiny(nnx.Module):
-    """Two layers on the means of 16 x 16 pixels: a model that compiles at once."""
+    """Two layers on the means of 16 x 16 pixels: a model that compiles quickly."""
 
     def __init__(self, rngs: nnx.Rngs):
         self.first = nnx.Linear(14 * 14 * 3, 512, rngs=rngs)
@@ -77,7 +77,7 @@ class Tiny(nnx.Module):
 
 
 def mesh_of(topology: str) -> Mesh:
-    """A mesh of chips that are not there."""
+    """A mesh of chips that do not exist here."""
     chips = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices
     return Mesh(np.array(chips), (devices.AXIS,))
 
@@ -112,7 +112,7 @@ def read(lower: Callable[[], Any]) -> dict[str, Any]:
 
 
 def prepare(sampler: Sampler | None, key: Any, images: Any, ids: Any) -> Any:
-    """All that mixing is: draw, blend, normalise to bfloat16, dense labels."""
+    """The whole of mixing: draw, blend, normalise to bfloat16, dense labels."""
     if sampler is None:
         return augment.normalise_imagenet(images.astype(jnp.float32)), jax.nn.one_hot(ids, CLASSES)
     mix = sampler(key, images.shape[:-1])
@@ -145,7 +145,7 @@ def mixes(mesh: Mesh, rows: int) -> dict[str, dict[str, Any]]:
 
 
 def pairings(mesh: Mesh) -> dict[str, dict[str, Any]]:
-    """Bytes of a mixup by each pairing, against none, by rows a chip."""
+    """Bytes of mixup under each pairing, against no mixing, by examples on a chip."""
     found = {}
     for rows in (8, 64, 128, 256):
         arrays = shapes(mesh, rows)
@@ -213,7 +213,7 @@ def main(config: Config) -> int:
 
 
 def cells(rows: dict[str, dict[str, Any]]) -> list[list[str]]:
-    """One line a row; a ratio is to the last row named "no mixing" before it."""
+    """One line for each row; a ratio is to the last row named "no mixing" before it."""
     found, floor = [], 1.0
     for name, row in rows.items():
         floor = row["bytes"] if "no mixing" in name else floor

@@ -46,8 +46,8 @@ METHODS = digits_mlp.METHODS | {
 }
 OPEN = {"weight decay": digits_mlp.DECAYS, "stopped early": {"plain": Method()}}
 RATES = {"0 % noise": 0.0, "40 % noise": 0.4}
-SCALED = ", scaled"  # behind the name of a group
-HELD = 300  # images of those that are not trained on, for the temperature
+SCALED = ", scaled"  # added to the name of a group
+HELD = 300  # images that are not trained on, for the temperature
 UNITLESS = ("temperature", "bins")
 TABLE = Table(
     columns=(
@@ -70,10 +70,10 @@ TABLE = Table(
 
 @dataclasses.dataclass(frozen=True)
 class Config(digits_mlp.Config):
-    """Compare how methods are calibrated, and how they take pictures of no digit."""
+    """Compare how methods are calibrated, and how sure they are of pictures that show no digit."""
 
     out: Path = Path("results/calibration")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
 
 
 def excess(group: str, over: str, less: str, **options: Any) -> Claim:
@@ -105,7 +105,7 @@ RULE = Rule(
 @jax.jit
 @partial(jax.vmap, in_axes=(0, 0, 0, None))
 def measure(logits: Array, odd: dict[str, Array], y: Array, scaled: Array) -> dict[str, Array]:
-    """What is to be known of one seed, from its logits on the test half and on strange pictures."""
+    """One seed's scores, from its logits on the test half and on pictures that show no digit."""
     t = jnp.where(scaled, metrics.temperature(logits[:HELD], y[:HELD]), 1.0)
     inside, y = logits[HELD:] / t, y[HELD:]
     found = {"temperature": t, "bins": metrics.reliability(inside, y)}
@@ -116,7 +116,7 @@ def measure(logits: Array, odd: dict[str, Array], y: Array, scaled: Array) -> di
 
 
 def make_work(config: Config) -> Work:
-    """The function that gives one method's runs in one group."""
+    """A function that gives one method's runs in one group."""
 
     @functools.lru_cache(maxsize=1)  # the groups before and after scaling share their networks
     def trained(name: str, rate: str, best: Choice | None) -> tuple[Array, dict, Array]:

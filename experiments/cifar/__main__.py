@@ -68,17 +68,17 @@ class Config(recipe.Options):
     """Train on CIFAR-10 or CIFAR-100, or on pictures like them, and compare methods."""
 
     out: Path = Path("results/cifar")
-    """Where checkpoints, runs.jsonl, table.md and plot.png go."""
+    """Folder for checkpoints, runs.jsonl, table.md and plot.png."""
     smoke: cli.Flag = False
     """Two epochs of two methods on digits, into OUT/smoke: shows that everything works."""
     models: tuple[str, ...] = ("cnn",)
-    """Of experiments/models: cnn, preact18, preact34, wrn28_10, densenet190_40, ..."""
+    """Models of experiments/models: cnn, preact18, preact34, wrn28_10, densenet190_40, ..."""
     methods: tuple[Usual | ForNoise, ...] = get_args(Usual)
-    """What to compare; gains are over the first."""
+    """Methods to compare; gains are over the first."""
     seeds: cli.Seeds = 3
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     noise: float = 0.0
-    """Share of the training labels to replace by random ones."""
+    """Fraction of the training labels to replace by random ones."""
 
 
 def verdict(runs: list[Run], model: str) -> str:

@@ -31,7 +31,7 @@ from experiments.harness import cli
 from experiments.harness.jobs import Job
 from experiments.harness.runs import Run, seed_results
 
-DISPATCHES = 5  # an epoch's, or the next number that divides its steps
+DISPATCHES = 5  # of an epoch, or the next number that divides its steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,33 +39,33 @@ class Options:
     """What to train, on what, and how long."""
 
     data: str | None = None
-    """A file, a folder, or a data set in --folder; none for digits."""
+    """A file, a folder, or a data set in --folder. Without it, digits are used."""
     folder: Path = Path("data")
     """TFDS's folder."""
     subset: cli.Count | None = None
-    """Train on so many images, others for each seed; all by default."""
+    """Number of training images, drawn for each seed; all by default."""
     test: cli.Count | None = None
-    """Test on the first so many images; all by default."""
+    """Number of test images, the first ones; all by default."""
     first_seed: int = 0
-    """Results take 0; choices of options are made on 1000 and up."""
+    """First seed. Results take 0; choices of options are made on 1000 and up."""
     epochs: cli.Count = 200
     """How long each network trains."""
     batch: cli.Count = 128
-    """Examples a step."""
+    """Examples in a step."""
     accumulate: cli.Count = 1
-    """Parts of a batch, one after the other, where it does not fit the memory."""
+    """Parts of a batch, one after the other, if the batch does not fit the memory."""
     rate: float = 0.1
-    """SGD's, at the start."""
+    """SGD's learning rate at the start."""
     warmup: int = 0
     """Epochs in which the probability of mixing rises from 0 to 1."""
     mix_off: int = 0
-    """Last epochs, without mixing."""
+    """Number of last epochs without mixing."""
     ema: float | None = None
-    """Decay of the averaged weights, which are then the ones that are tested."""
+    """Decay of the averaged weights, which are then tested."""
     bf16: cli.Flag = False
     """Compute in bfloat16; parameters stay float32."""
     save_every: cli.Count = 5
-    """Dispatches from one checkpoint to the next; an epoch is five of them, or some more."""
+    """Dispatches from one checkpoint to the next; an epoch is five or some more."""
 
 
 def read(options: Options) -> images.Images:
@@ -93,7 +93,7 @@ def title(options: Options, data: images.Images) -> str:
 
 
 def defining(options: Options) -> dict[str, Any]:
-    """What defines a run, as JSON has it, beside the data."""
+    """What defines a run, besides the data, in JSON's types."""
     names = [field.name for field in dataclasses.fields(Options)]
     return {n: getattr(options, n) for n in names if n not in ("data", "folder", "save_every")}
 
@@ -134,13 +134,14 @@ def recipe_of(
 def make_work(
     options: Options, data: images.Images, out: Path, seeds: int, settings: dict[str, Any]
 ) -> Callable[..., list[Run]]:
-    """The function that trains all seeds of a method, each with checkpoints in a folder in `out`.
+    """A function that trains all seeds of a method, each with checkpoints in a folder in `out`.
 
     Args:
-      options, data: as above.
+      options: what to train, and how long.
+      data: what to train and test on.
       out: where the folders are, GROUP/METHOD/SEED.
-      seeds: how many.
-      settings: what defines the runs, beside what `work` gets.
+      seeds: number of seeds.
+      settings: what defines the runs, besides what `work` gets.
     """
     console = Console()
 

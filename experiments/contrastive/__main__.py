@@ -36,7 +36,7 @@ from experiments.harness.study import Study, run_study
 from experiments.harness.tables import Column, Table
 
 MAIN = "50 labels"
-SIZES = (20, 50, 100, 800)  # of the digits: how many labels the probes learn from
+SIZES = (20, 50, 100, 800)  # numbers of labels that the probes learn from, of the digits
 PENALTIES = (0.01, 0.1, 1.0)
 SEARCH = tuple(itertools.product((0.1, 0.2, 0.5), PENALTIES))
 METHODS: dict[str, Any] = {
@@ -68,13 +68,13 @@ class Config:
     """Learn features without labels, and probe them."""
 
     out: Path = Path("results/contrastive")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     data: str | None = None
-    """Pictures, as cifar10, or what else `experiments.data.images` reads; for a GPU."""
+    """Pictures that `experiments.data.images` reads, such as cifar10; for a GPU."""
     smoke: cli.Flag = False
-    """A few steps of two methods, into OUT/smoke: shows that everything works, and nothing else."""
+    """A few steps of two methods, into OUT/smoke: only shows that everything works."""
     seeds: cli.Seeds = 10
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     steps: Annotated[int, cli.Whole(4, 4)] = 1500
     """How long each network trains, a multiple of 4."""
 
@@ -89,7 +89,7 @@ RULE = Rule(
 def make_fit(
     config: Config, pool: few.Pool, groups: dict[str, int]
 ) -> Callable[[Candidate, Task], Scores]:
-    """The function that trains and probes all seeds of one candidate with n labels."""
+    """A function that trains and probes all seeds of one candidate with n labels."""
     learner = train.learner(pool, seeds=config.seeds, steps=config.steps)
 
     def fit(how: Candidate, task: Task) -> Scores:

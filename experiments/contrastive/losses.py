@@ -32,14 +32,14 @@ class Method(NamedTuple):
 
 
 def i_mix(key: PRNGKeyArray, shape: tuple[int, ...]) -> jm.Mix:
-    """Lee et al. 2021, arXiv:2010.08887: folded λ for each row, random partners."""
+    """Lee et al. 2021, arXiv:2010.08887: folded λ for each example, random partners."""
     key_mix, key_pair = jax.random.split(key)
     partner, law = jm.permutation(key_pair, shape[0]), jm.folded_beta(1.0)
     return jm.sample_mixup(key_mix, shape, lam_law=law, per="example", pairing=partner)
 
 
 def mixco(key: PRNGKeyArray, shape: tuple[int, ...]) -> jm.Mix:
-    """Kim et al. 2020, arXiv:2010.06300: λ ~ U(0, 1) for each row; the batch's halves meet."""
+    """Kim et al. 2020, arXiv:2010.06300: λ ~ U(0, 1) per example, partners from the other half."""
     return jm.sample_mixup(key, shape, per="example", pairing=jm.roll(shape[0] // 2))
 
 
@@ -53,10 +53,10 @@ METHODS = {
 
 
 def contrast(task: Task, *, views: Views, method: Method, temperature: float | Array) -> Any:
-    """Two views of each example of `task.batch`, and where the method says so a mixed one.
+    """Two views of each example of `task.batch`, and a mixed one if the method has it.
 
-    The mixed view is of the first views, and is looked for among the second ones, which are not
-    mixed: for i-Mix alone that is its form with N pairs.
+    The first views are mixed, and the mixed view has to be found among the second ones, which are
+    not mixed: for i-Mix alone that is its form with N pairs.
     """
     x = task.batch
     if len(x) < 2:
@@ -93,12 +93,12 @@ def unit(z: Float[Array, "n d"]) -> Float[Array, "n d"]:
 
 
 def info_nce(similarities: Float[Array, "b b"]) -> Float[Array, "b"]:
-    """Find one's own among all: the cross-entropy to the row's number."""
+    """Cross-entropy to the example's number: each has to find its own other view among all."""
     return cross_entropy(similarities, jnp.arange(len(similarities)))
 
 
 class Encoder(nnx.Module):
-    """A network that gives features, and what projects them for the loss."""
+    """A network that gives features, and a projection of them for the loss."""
 
     def __init__(self, body: nnx.Module, features: int, outputs: int, *, rngs: nnx.Rngs):
         self.body: Any = body
@@ -119,7 +119,7 @@ def digit_views(key: PRNGKeyArray, x: Float[Array, "b h w c"]) -> Float[Array, "
 
 
 def picture_views(key: PRNGKeyArray, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    """Crops, flips, a square cut out, and other brightness and contrast of each channel."""
+    """Crops, flips, a square cut out, and random brightness and contrast of each channel."""
     key_crop, key_cut, *keys = jax.random.split(key, 4)
     x = cutout(key_cut, augment.crop_flip(key_crop, x), side=x.shape[1] // 3)
     size = (len(x), 1, 1, x.shape[-1])

@@ -1,4 +1,4 @@
-"""What frozen features are worth: scikit-learn's simple classifiers on them."""
+"""How good frozen features are: simple classifiers of scikit-learn on them."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -26,5 +26,5 @@ def ridge(
 def nearest(
     features: Float[np.ndarray, "n d"], y: Int[np.ndarray, "n"], tests: Float[np.ndarray, "m d"]
 ) -> Int[np.ndarray, "m"]:
-    """The class of the one neighbour of the largest cosine."""
+    """The class of the one neighbour with the largest cosine."""
     return KNeighborsClassifier(1, metric="cosine").fit(features, y).predict(tests)

@@ -22,7 +22,7 @@ FEATURES, BATCH = 128, 64
 
 
 class Candidate(NamedTuple):
-    """How features are made, and what is made of them."""
+    """How features are made, and how they are used."""
 
     task: str = ""  # of contrastive_losses.METHODS, or "supervised", or none: the pixels
     temperature: float = 0.2
@@ -32,7 +32,7 @@ class Candidate(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Rows of a pool, and how many of those with labels are used."""
+    """Indices into a pool, and how many of those with labels are used."""
 
     rows: semi.Rows
     labels: Int[Array, ""]
@@ -93,7 +93,7 @@ def learner(pool: few.Pool, *, seeds: int, steps: int) -> Callable[[Candidate, i
     def study(task: str) -> SeedTrainer:
         look = lambda model, x: (model.body(x, train=False), model(x, train=False).argmax(-1))
         take, score = partial(batch, pool=pool), lambda model, data: {}
-        small = pool.x.dtype != jnp.uint8  # else one seed after the other, which spares memory
+        small = pool.x.dtype != jnp.uint8  # otherwise one seed after the other, which saves memory
         recipe = partial(recipe_of, pool, task)
         return batch_trainer(recipe, take, score, look=look, at_once=small)
 
@@ -104,7 +104,7 @@ def learner(pool: few.Pool, *, seeds: int, steps: int) -> Callable[[Candidate, i
         x, x_test = (semi.inputs(pool, part) for part in (rows.labelled, rows.test))
         predicted, y, y_test = None, pool.y[rows.labelled], pool.y[rows.test]
         if how.task:
-            numbers = how._replace(task=0)  # a name is not a number, and the trainer knows it
+            numbers = how._replace(task=0)  # a name is not a number, and the trainer knows the task
             data = Data(rows, jnp.full(seeds, labels))
             trained, times = study(how.task), {"steps": steps, "every": steps // 4}
             state, _ = trained.fit(numbers, data, **times, tick=lambda n: None)
@@ -122,7 +122,7 @@ def learner(pool: few.Pool, *, seeds: int, steps: int) -> Callable[[Candidate, i
 
 
 def errors(learned: Learned, labels: int, *, penalty: float) -> Any:
-    """Shares missed by the linear probe (or the network itself), and by the neighbour, [s] each."""
+    """Errors of the linear probe (or the network itself), and of the neighbour, [s] each."""
     linear, near = [], []
     for seed, (x, y, x_test, y_test) in enumerate(zip(*learned[:4], strict=True)):
         x, y = x[:labels], y[:labels]

@@ -16,12 +16,12 @@ class Checkpoints:
     """The state and this process's place in the data, the last few of them, in OUT.
 
     Orbax writes each into a folder of another name, and renames it when it is complete: a run that
-    is killed while it saves goes on from the checkpoint before.
+    is killed while it saves goes on from the previous checkpoint.
 
     Args:
       out: a folder that all processes see.
-      settings: what defines the run, as JSON has it; a folder of another run is refused.
-      keep: how many checkpoints stay.
+      settings: what defines the run, in JSON's types; a folder of another run is refused.
+      keep: number of checkpoints to keep.
     """
 
     def __init__(self, out: Path, settings: dict[str, Any], *, keep: int = 3):
@@ -59,7 +59,7 @@ class Checkpoints:
             items["data"] = _grain().CheckpointRestore(data)
         try:
             return self._manager.restore(step, args=ocp.args.Composite(**items))["state"]
-        except Exception as error:  # of many kinds, by where the damage is
+        except Exception as error:  # its type depends on where the damage is
             text = f"{type(error).__name__}: {str(error)[:100]}".split("\n")[0]
             raise Stop(
                 f"{self.folder / str(step)} cannot be read ({text}): remove it to go on from the "

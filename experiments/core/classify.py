@@ -38,14 +38,14 @@ def recipe(
 
     Args:
       make_model: makes the model.
-      optimizer: of optax.
+      optimizer: an optax optimizer.
       draw: gives the mix of a batch; None is plain training.
       prepare: (key, inputs, labels) -> the same, before mixing: crops, say.
-      normalise: what comes after mixing, of float32 inputs, whatever they were before.
-      smoothing: of labels.
+      normalise: applied after mixing; it gets float32 inputs, whatever they were before.
+      smoothing: label smoothing.
       layer: features after this one are mixed in place of the inputs.
       mix_prob: the probability of mixing at all, for each step's number.
-      accumulate: parts of a batch, one after the other.
+      accumulate: number of parts of a batch, one after the other.
       ema: decay of the averaged weights, which are then the ones scored.
     """
     loss = partial(
@@ -78,8 +78,8 @@ def mixed_loss(
 ) -> tuple[Float[Array, ""], Metrics]:
     """The cross-entropy to the mixed labels, and the mixed accuracy; arguments are `recipe`'s.
 
-    Under pmap, draws for the whole batch are the same on all devices, and draws for each row
-    differ from device to device.
+    Under pmap, draws for the whole batch are the same on all devices, and draws for each
+    example differ from device to device.
     """
     key_prepare, key_mix, key_model = jax.random.split(task.key, 3)
     if task.axis_name is not None:
@@ -104,7 +104,7 @@ def mixed_loss(
 
 
 def logits(recipe: Recipe, state: State, x: Shaped[Array, "b ..."]) -> Float[Array, "b k"]:
-    """The scored model's answer to inputs that are not normalised yet."""
+    """The scored model's logits for inputs that are not normalised yet."""
     inputs = recipe.normalise(x.astype(jnp.float32))
     return scored_model(recipe, state)(inputs, train=False, key=None)
 
@@ -124,7 +124,7 @@ def cross_entropy(
 def eval_step(
     recipe: Recipe, state: State, x: Shaped[Array, "b ..."], labels: Int[Array, "b"]
 ) -> Metrics:
-    """Sums over the rows that are real: those whose label is not -1.
+    """Sums over the real examples: those whose label is not -1.
 
     Returns:
       "loss", "correct" and "count", each f32[].

@@ -1,7 +1,7 @@
 """`step.train_step` on any number of devices: data-parallel or FSDP under jit, or under pmap.
 
-The mix is drawn inside the step, and rows meet only rows of their own device, if the pairing keeps
-them there as `jm.pairing_for(rows, shards=mesh.size)` does: then mixing adds no collective. Arrays
+The mix is drawn inside the step. If the pairing keeps partners on their own device, as
+`jm.pairing_for(rows, shards=mesh.size)` does, mixing adds no collective. Arrays
 are uint8 images and integer labels; the mesh has one axis, "data". Its type is Auto: under Explicit
 axes the data-parallel step works too, FSDP's does not.
 """
@@ -26,8 +26,8 @@ def shardings(mesh: Mesh, shapes: Any, *, fsdp: bool = False, smallest: int = 2*
     """Where each array of a state lives: on every device, or with `fsdp` in shards.
 
     An array of `smallest` elements or more is cut along its largest dimension that the mesh's size
-    divides; the optimizer's moments with the parameters. The rest, BatchNorm's statistics for one,
-    is replicated.
+    divides; the optimizer's moments are cut like the parameters. The rest, such as BatchNorm's
+    statistics, is replicated.
 
     Args:
       mesh: with the axis "data".
@@ -70,14 +70,14 @@ def jit_step(step: Callable[..., tuple[State, Metrics]], mesh: Mesh, state_shard
 
 
 def pmap_step(step: Callable[..., tuple[State, Metrics]]) -> Any:
-    """The same under pmap: all but the key has a leading axis of devices. Give the step AXIS."""
+    """The same under pmap: all but the key have a leading axis of devices. Give the step AXIS."""
     return jax.pmap(step, axis_name=AXIS, in_axes=(0, None, 0), donate_argnums=0)
 
 
 def copies(state: State) -> State:
     """The state once for each of this process's devices, as `pmap_step`'s steps take and give it.
 
-    It comes out of a pmap itself: else the second step, whose state does, would compile again.
+    It comes out of a pmap itself: otherwise the second step, whose state does, would compile again.
     """
     count = jax.local_device_count()
     spread = jax.pmap(lambda _, state: state, axis_name=AXIS, in_axes=(0, None))
@@ -85,7 +85,7 @@ def copies(state: State) -> State:
 
 
 class Program(NamedTuple):
-    """A recipe compiled for a mesh, and what it takes: all of it lowers from shapes alone."""
+    """A recipe compiled for a mesh, and its shapes, from which alone it can be lowered."""
 
     shapes: State
     shardings: State
@@ -110,6 +110,6 @@ def program(mesh: Mesh, recipe: Recipe, *, seed: int = 0, fsdp: bool = False) ->
 
 
 def on_devices(batch: Rows, sharding: NamedSharding) -> tuple[Array, Array]:
-    """One process's rows as its part of the whole batch."""
+    """One process's examples as its part of the whole batch."""
     put = partial(jax.make_array_from_process_local_data, sharding)
     return put(batch["image"]), put(batch["label"])

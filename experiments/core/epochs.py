@@ -34,10 +34,10 @@ def train_steps(
     Args:
       recipe: for batches of (inputs, labels), as `classify.recipe` gives it.
       state: its step is a multiple of `steps`.
-      key: the run's.
-      data: the training part of it is used.
-      batch: examples a step.
-      steps: how many; they divide those of an epoch.
+      key: the run's key.
+      data: only its training part is used.
+      batch: examples in a step.
+      steps: number of steps, a divisor of those of an epoch.
 
     Returns:
       The new state, and each step's metrics, f32[steps].

@@ -1,6 +1,6 @@
 """Processes on many hosts: joining, waiting for each other, stopping together.
 
-JAX's coordination service watches the processes: when one is gone, it ends the others, and says
+JAX's coordination service watches the processes: when one is gone, it ends the others, and reports
 which one it was. The same command then goes on from the newest checkpoint.
 """
 
@@ -22,7 +22,7 @@ RESUME = "Run the same command again: it goes on from the newest checkpoint."
 
 
 def join(coordinator: str | None, processes: int | None, process: int | None, patience: float):
-    """Connect to the other processes; without arguments, as a pod's own environment says.
+    """Connect to the other processes; without arguments, the pod's own environment names them.
 
     A process without a sign of life for `patience` seconds counts as gone.
     """
@@ -39,9 +39,9 @@ def wait_for_all(name: str) -> None:
 
 @contextlib.contextmanager
 def errors_end_all() -> Iterator[None]:
-    """Where there are other processes, end this one at once on an error, so that they notice.
+    """If there are other processes, end this one at once on an error, so that they notice.
 
-    At a usual exit JAX would first wait for the others, which wait for this one's part of a
+    At a normal exit JAX would first wait for the others, which wait for this one's part of a
     collective.
     """
     try:
@@ -66,8 +66,8 @@ def errors_end_all() -> Iterator[None]:
 def stop_asked() -> Iterator[Callable[[int], bool]]:
     """Catch Ctrl-C and SIGTERM; the function, asked after each step, says when to stop.
 
-    Whichever process it was that got the signal, all stop after the same step. A second Ctrl-C is
-    the usual one.
+    Whichever process gets the signal, all stop after the same step. A second Ctrl-C has its usual
+    effect.
     """
     asked, together = threading.Event(), jax.process_count() > 1
 

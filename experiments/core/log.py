@@ -18,12 +18,12 @@ from experiments.core.loop import Scores
 class Log(contextlib.AbstractContextManager):
     """Metrics in FOLDER/metrics.jsonl, for TensorBoard in FOLDER, and on the screen; by process 0.
 
-    TensorBoard gets them if tensorboardX is installed. After a stop some steps are done, and
-    logged, again: of such, the last line counts.
+    TensorBoard gets them if tensorboardX is installed. After a stop some steps are done and
+    logged twice: for those, the last line counts.
 
     Args:
-      folder: the run's.
-      total: steps of the whole run.
+      folder: the run's folder.
+      total: number of steps of the whole run.
       every: steps from one line to the next.
       console: where progress shows: as a bar if it is a terminal, else as lines. None: nowhere.
     """
@@ -78,7 +78,7 @@ class Log(contextlib.AbstractContextManager):
 
 
 def read(path: Path) -> dict[int, Scores]:
-    """What was logged of each step; of what was logged twice, the last."""
+    """What was logged of each step; if a step was logged twice, the last."""
     steps: dict[int, Scores] = {}
     for text in path.read_text().splitlines() if path.exists() else []:
         try:

@@ -39,10 +39,10 @@ def fit(
 
     Args:
       dispatch: does one step, or n; metrics are f32[] or f32[n]. The state it gets may be donated.
-      evaluate: gives what is logged as scores of the state.
+      evaluate: gives the scores of the state that are logged.
 
     Raises:
-      Stop: where the loss or the gradient is not finite; nothing after that is ever saved.
+      Stop: If the loss or the gradient is not finite; nothing after that is ever saved.
     """
     done, late = int(state.step), (0, {})
     while done < steps:
@@ -66,7 +66,7 @@ def fit(
 
 
 def score(batches: Iterable[Metrics]) -> Scores:
-    """The loss and accuracy over all real rows, and how many there are, from sums over batches."""
+    """The loss and accuracy over all real examples, and their number, from sums over batches."""
     totals: Scores = {}
     for sums in batches:
         totals = {name: totals.get(name, 0) + float(value) for name, value in sums.items()}

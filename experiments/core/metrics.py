@@ -32,7 +32,7 @@ def classification(
 def reliability(logits: Float[Array, "n k"], labels: Int[Array, "n"]) -> Float[Array, "3 bins"]:
     """What a reliability diagram shows, for each bin of confidence.
 
-    How many predictions there are, the sum of their confidences, and how many of them are right.
+    It is the number of predictions, the sum of their confidences, and the number of right ones.
     """
     confidence = jax.nn.softmax(logits).max(axis=-1)
     right = (logits.argmax(axis=-1) == labels).astype(jnp.float32)
@@ -70,9 +70,9 @@ def log_odds(logits: Float[Array, "n k"], labels: Int[Array, "n"]) -> Float[Arra
 def detection(
     inside: Float[Array, "n k"], outside: Float[Array, "m k"]
 ) -> dict[str, Float[Array, ""]]:
-    """How well logits tell what a model knows (inside) from what it does not.
+    """How well logits separate inputs that a model knows (inside) from those that it does not.
 
-    By the largest probability, and by energy, which is the logits' logsumexp.
+    Scores are the largest probability, and the energy, which is the logits' logsumexp.
     """
     top = lambda logits: log_odds(logits, logits.argmax(axis=-1))  # in p's order, no ties at 1
     found = {}

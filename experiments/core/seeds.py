@@ -1,7 +1,7 @@
 """Train all seeds of a method by one program, and all methods that differ only in numbers.
 
 Seed i is the run of key i: initial weights, batches, draws. All arrays of the data, and of the
-state, lead with an axis of seeds.
+state, have a leading axis of seeds.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,9 +41,9 @@ def batch_trainer(
     Args:
       recipe_of: (numbers) -> recipe.
       batch_of: (key, data) -> the batch of one step.
-      score: (model, data) -> numbers to keep, while training.
+      score: (model, data) -> numbers to record while training.
       look: (model, data) -> arrays, for `.apply`: pictures, say; `score` if None.
-      at_once: all seeds by vmap, which small models need; else one after the other.
+      at_once: all seeds by vmap, which small models need; otherwise one after the other.
 
     Returns:
       `.fit(numbers, data, steps=, every=, tick=)` scores after `every` steps, and gives the last
@@ -97,7 +97,7 @@ def epoch_trainer(recipe_of: RecipeOf, *, batch: int) -> SeedTrainer:
 
     Args:
       recipe_of: (numbers) -> recipe.
-      batch: examples a step.
+      batch: examples in a step.
 
     Returns:
       `.fit(numbers, data, epochs=, tick=)` gives the last states, and each score as an array
@@ -150,9 +150,9 @@ def fit_in_pieces(
     Args:
       start: (numbers, keys) -> the first states.
       advance: (numbers, state, keys, data, length) -> the next states, and scores [seeds, n, ...].
-      numbers: the method's, which become float32.
+      numbers: the method's numbers, which become float32.
       data: any tree of arrays.
-      lengths: of the pieces, in steps or epochs, whatever `advance` counts.
+      lengths: the pieces' lengths, in what `advance` counts: steps or epochs.
       tick: called with each piece's length when it is done.
 
     Returns:

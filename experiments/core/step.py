@@ -80,9 +80,9 @@ def train_step(
     Args:
       recipe: the model, the optimizer and the loss.
       state: the state before the step.
-      key: the run's; each step folds its own number in.
+      key: the run's key; each step folds its own number in.
       batch: what the loss finds as `task.batch`.
-      axis_name: of the pmap, or None.
+      axis_name: the pmap's axis, or None.
       gathered: under FSDP, the sharding of the parameters while they are used: on every device.
 
     Returns:
@@ -90,7 +90,7 @@ def train_step(
     """
     params = state.params
     if gathered is not None:
-        # Left to itself the compiler may move activations in place of the smaller parameters.
+        # Otherwise the compiler may move activations instead of the smaller parameters.
         params = jax.lax.with_sharding_constraint(params, gathered)
     gradient = partial(_gradient, recipe, state, axis_name)
     if recipe.accumulate > 1:

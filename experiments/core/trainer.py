@@ -39,9 +39,9 @@ class Trainer:
 
     Args:
       recipe_of: (numbers) -> recipe, under jit; numbers are a tree of floats, which get traced.
-      batch: examples a step.
+      batch: examples in a step.
       epochs: how long each run is.
-      dispatches: how many an epoch takes, or the next number that divides its steps.
+      dispatches: number of dispatches in an epoch, or the next number that divides its steps.
       save_every: dispatches from one checkpoint to the next.
       console: where progress shows; None is nowhere.
     """
@@ -76,9 +76,9 @@ class Trainer:
         """Train from the newest checkpoint in `folder`, or from the start, to the end.
 
         Args:
-          numbers: the method's.
-          data: a run goes on bit by bit only with the same.
-          seed: of initial weights, order and draws.
+          numbers: the method's numbers.
+          data: a run goes on bit by bit only with the same data.
+          seed: the seed of initial weights, order and draws.
           folder: for checkpoints and metrics.jsonl.
           settings: what defines the run apart from the seed; a folder of another run is refused.
           tick: called with how many epochs are done since the last call.
@@ -87,7 +87,7 @@ class Trainer:
           The state, and each score on the test examples after every epoch, f64[epochs].
 
         Raises:
-          KeyboardInterrupt: after Ctrl-C or SIGTERM, when the state is saved.
+          KeyboardInterrupt: After Ctrl-C or SIGTERM, when the state is saved.
         """
         arrays = jax.device_put(Arrays(data.x, data.y, data.x_test, data.y_test))
         numbers = jax.tree.map(jnp.float32, numbers)
@@ -143,7 +143,7 @@ class Trainer:
         return train_steps(recipe, state, key, data, batch=self._batch, steps=steps)
 
     def _logits(self, numbers: Any, state: State, x: Array) -> Float[Array, "n k"]:
-        """In chunks, so that a large set needs little memory; the last one is filled up."""
+        """The logits in chunks, so that a large set needs little memory; the last is filled up."""
         n = x.shape[0]
         chunks = -(-n // CHUNK)
         rows = -(-n // chunks)

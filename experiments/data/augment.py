@@ -20,7 +20,7 @@ def normalise_imagenet(images: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3
 def crop_flip(
     key: PRNGKeyArray, x: Shaped[Array, "b h w c"], *, pad: int = 4
 ) -> Shaped[Array, "b h w c"]:
-    """CIFAR's usual: each picture padded, cropped at random, and flipped with probability 1/2."""
+    """CIFAR's usual augmentation: pad, crop at random, and flip with probability 1/2."""
     key_shift, key_flip = jax.random.split(key)
     flip = jax.random.bernoulli(key_flip, shape=(x.shape[0], 1, 1, 1))
     x = shift(key_shift, x, pixels=pad)
@@ -30,7 +30,7 @@ def crop_flip(
 def shift(
     key: PRNGKeyArray, x: Shaped[Array, "b h w c"], *, pixels: int = 1
 ) -> Shaped[Array, "b h w c"]:
-    """Each picture moved by -pixels to pixels, down and to the right; zeros take its place."""
+    """Each picture moved by -pixels to pixels, down and to the right; gaps are zero."""
     edges = (pixels, pixels)
     padded = jnp.pad(x, ((0, 0), edges, edges, (0, 0)))
     start = jax.random.randint(key, (x.shape[0], 2), 0, 2 * pixels + 1)

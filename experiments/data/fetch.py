@@ -1,8 +1,8 @@
-"""Download what committed results were made from, and pack it in the form that our modules read.
+"""Download the data of committed results, and pack them in the form that our modules read.
 
 Everything comes from a fixed commit of a public GitHub repository. `fetch.json` names the
-commits, and has the SHA-256 sums of single files, and of each array that the committed runs read:
-what is packed here is compared with them.
+commits, and has the SHA-256 sums of single files, and of each array that the committed runs read.
+The packed arrays are compared with these sums.
 """
 
 import csv
@@ -26,7 +26,7 @@ from experiments.data.files import CIFAR10
 Arrays = dict[str, np.ndarray]
 Files = Mapping[str, bytes]  # by their path in the repository
 HERE = Path(__file__).parent
-ENCODED = ("_jpeg", "_offsets")  # of CamVid: libjpeg's versions may differ in some bytes
+ENCODED = ("_jpeg", "_offsets")  # of CamVid: versions of libjpeg may differ in some bytes
 SENTENCES = {"train": slice(0, 8530), "val": slice(8530, 9596), "test": slice(9596, None)}
 TREC = ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")
 
@@ -45,7 +45,7 @@ def fetch(name: tyro.conf.Positional[str], folder: Path = Path("data")) -> None:
 
     Args:
       name: cifar10_jpeg, camvid_240x180, spoken_digits_8khz, sentences or uci_tables.
-      folder: where the archive goes.
+      folder: the folder for the archive.
     """
     if name not in PACK:
         raise ValueError(f"fetch got name={name!r}: give one of {', '.join(PACK)}.")
@@ -82,7 +82,7 @@ def fetch(name: tyro.conf.Positional[str], folder: Path = Path("data")) -> None:
 
 
 def contents(repository: Repository) -> dict[str, bytes]:
-    """A repository's files, each checked against its sum; those of folders are not."""
+    """A repository's files, each checked against its sum, except those of whole folders."""
     name, commit, files, folders = repository
     if not files:
         raw = download(f"https://codeload.github.com/{name}/zip/{commit}")
@@ -108,7 +108,7 @@ def contents(repository: Repository) -> dict[str, bytes]:
 
 
 def download(url: str) -> bytes:
-    """What is behind an address."""
+    """The content behind an address."""
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:
             return answer.read()

@@ -39,12 +39,12 @@ def pool(data: str | None) -> Pool:
 def few(
     y: Int[Array, "m"], n: int | Int[Array, ""], *, rows: int, num_classes: int
 ) -> Int[Array, "rows"]:
-    """The first n indices, as many of each class as can be, repeated to fill `rows`.
+    """The first n indices, with the classes as balanced as possible, repeated to fill `rows`.
 
     Those of a smaller n are among those of a larger.
     """
     hot = jax.nn.one_hot(y, num_classes, dtype=jnp.int32)
-    place = ((jnp.cumsum(hot, axis=0) - 1) * hot).sum(axis=1)  # among its class
+    place = ((jnp.cumsum(hot, axis=0) - 1) * hot).sum(axis=1)  # within its class
     return jnp.argsort(place, stable=True)[jnp.arange(rows) % n]
 
 

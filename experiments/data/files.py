@@ -23,7 +23,7 @@ JPEGS = ("train_jpeg", "train_offsets", "train_labels", "test_jpeg", "test_offse
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck".split()
-CIFAR10_BYTES = (46_041_251, 9_209_662)  # of all JPEGs: they tell that copy from others
+CIFAR10_BYTES = (46_041_251, 9_209_662)  # of all JPEGs: they identify that copy
 
 
 class Row(NamedTuple):
@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 
 class Part(NamedTuple):
-    """The training or the test pictures, of which any are read when they are needed."""
+    """The training or the test pictures, each read when it is needed."""
 
     size: int
     read: Callable[[range], Iterable[Row]]
@@ -90,7 +90,7 @@ def archive(path: Path) -> Source:
 
 
 def class_names(arrays: Arrays, labels: str) -> list[str]:
-    """The archive's own, or numbers."""
+    """The archive's own class names, or numbers."""
     if "class_names" in arrays:
         return [str(name) for name in arrays["class_names"]]
     return [str(i) for i in range(int(arrays[labels].max(initial=0)) + 1)]
@@ -123,7 +123,7 @@ def jpeg_part(path: Path, arrays: Arrays, split: str) -> Part:
 
 
 def jpeg_title(stem: str, arrays: Arrays) -> str:
-    """What to call JPEGs, which are not the pixels of the data set that they were made from."""
+    """A name for JPEGs, whose pixels are not those of the data set that they were made from."""
     sizes = (arrays["train_jpeg"].size, arrays["test_jpeg"].size)
     if class_names(arrays, "train_labels") == CIFAR10 and sizes == CIFAR10_BYTES:
         return "CIFAR-10, JPEG q75 copy"

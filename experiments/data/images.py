@@ -45,10 +45,10 @@ def load(
         y_train, x_test and y_test; or JPEGs end to end as train_jpeg, train_offsets (picture i is
         jpeg[offsets[i]:offsets[i + 1]]), train_labels, and the same of test. Each may have
         class_names. A folder has train/CLASS/*.png or *.jpg, and the same in test/ or val/.
-      folder: TFDS's, for a name.
+      folder: TFDS's folder, if the source is a name.
       train: take only this many, the first ones, and decode no others. They are a fair sample of a
-        folder, and of what TFDS shuffled when it prepared; of an archive if it is shuffled itself.
-      test: the same, of the test pictures.
+        folder, and of what TFDS shuffled; of an archive only if the archive is shuffled.
+      test: the same for the test pictures.
       resize: cut pictures to their centred square, and scale it to this height and width.
     """
     path = Path(source)
@@ -106,7 +106,7 @@ def decode(
 
 
 def pixels(row: Row, resize: int | None) -> UInt8[np.ndarray, "h w c"]:
-    """The picture, decoded."""
+    """The decoded picture."""
     if isinstance(row.picture, np.ndarray) and resize is None:
         return row.picture
     from PIL import Image, ImageOps
@@ -133,7 +133,7 @@ def read_tfds(folder: str | Path, name: str) -> Source:
         source = stream.records(found, split)
 
         def read(rows: range) -> Iterator[Row]:
-            # By the chunk, which takes a quarter of the time of one by one.
+            # In chunks, which take a quarter of the time of single pictures.
             for i, record in zip(rows, source.__getitems__(list(rows)), strict=True):
                 yield Row(f"record {i} of {split} in {name}", record["image"], record["label"])
 

@@ -12,7 +12,7 @@ from experiments.data import digits, images
 
 
 class Pool(NamedTuple):
-    """All examples that there are, and how many to take."""
+    """All available examples, and how many to take."""
 
     title: str
     x: Float[np.ndarray, "n h w c"]
@@ -48,7 +48,7 @@ def profile(most: int, factor: float, num_classes: int) -> np.ndarray:
 
 
 def draw(key: PRNGKeyArray, x: Array, y: Array, counts: Int[np.ndarray, "k"], *, test: int) -> Data:
-    """Which class is how frequent, and its examples, by the key; classes get ids by frequency.
+    """Draw which class is how frequent, and its examples; classes get ids by frequency.
 
     The examples for testing are the same for all counts.
     """

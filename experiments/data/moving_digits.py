@@ -29,8 +29,8 @@ class Clips(NamedTuple):
 def clips(rng: np.random.Generator, x: Images, y: Labels, *, frames: int, side: int) -> Clips:
     """Each digit trembles along a straight path on a dark square, one position every two frames.
 
-    A path passes the same places in both directions, so that no single frame tells the motion;
-    each frame is up to one position off, so that two of them say little.
+    A path passes the same places in both directions, so that no single frame shows the motion;
+    each frame is up to one position off, so that two of them show little of it.
     """
     n, size = x.shape[:2]
     length = (frames - 1) // 2
@@ -59,12 +59,12 @@ def window(
     """Cut clips to `shape`: at random places, one for all frames of a clip, or in the middle.
 
     Args:
-      key: of the places; None is the middle.
-      x: clips.
+      key: draws the places; None is the middle.
+      x: the clips.
       shape: frames, height and width to keep.
 
     Raises:
-      ValueError: for a clip that is shorter or smaller than the window.
+      ValueError: If a clip is shorter or smaller than the window.
     """
     room = np.subtract(x.shape[1:4], shape)
     if min(shape) < 1 or (room < 0).any():

@@ -1,6 +1,6 @@
 """Download a data set and write it as TFDS does, in ArrayRecord files.
 
-Only this needs TensorFlow, to encode pictures; the digits, which are arrays, are written without.
+Only this module needs TensorFlow, to encode pictures; the digits, which are arrays, do not need it.
 """
 
 import importlib.util
@@ -54,8 +54,8 @@ def prepare(
 
     Args:
       name: one of `experiments.data.stream.NAMES`.
-      folder: where all that TFDS prepares goes.
-      archives: for imagenet2012 alone: the folder with its two archives from image-net.org.
+      folder: the folder for everything that TFDS prepares.
+      archives: only for imagenet2012, the folder with its two archives from image-net.org.
     """
     if name not in NAMES:
         raise ValueError(f"prepare got name={name!r}: give one of {', '.join(NAMES)}.")

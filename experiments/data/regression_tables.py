@@ -1,7 +1,7 @@
 """Tables for regression: scikit-learn's diabetes, two made ones, and two of UCI's from an archive.
 
-A text becomes one column for each of its values, so that a blend of rows blends fractions of texts
-and not their ids; `column` tells which of them belong together, for methods that swap columns.
+A text column becomes one column for each of its values, so that a blend of rows blends fractions of
+texts and not their ids; `column` says which of them belong together, for methods that swap columns.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from experiments.data import tables
 
 
 class Table(NamedTuple):
-    """Columns as numbers, one row an example."""
+    """Columns as numbers, one row for each example."""
 
     name: str
     x: Float32[np.ndarray, "n d"]
@@ -42,7 +42,7 @@ def load(archive: Path | None = None) -> list[Table]:
 
 
 def spiral(rows: int = 600, turns: float = 3.0) -> Table:
-    """The angle along a spiral in the plane: a chord between two far points crosses other arms."""
+    """The angle along a spiral in the plane: the line between far points crosses other arms."""
     draw = np.random.default_rng(0)
     angle = draw.uniform(0, turns, rows)
     radius = 0.2 + angle / turns
@@ -51,7 +51,7 @@ def spiral(rows: int = 600, turns: float = 3.0) -> Table:
 
 
 def wave(rows: int = 600) -> Table:
-    """Three periods of a cosine: points of one target are on many sides of others."""
+    """Three periods of a cosine: points with one target lie on many sides of others."""
     draw = np.random.default_rng(0)
     x = draw.uniform(-1, 1, rows)
     return make("wave", x[:, None], np.cos(3 * np.pi * x) + draw.normal(0, 0.1, rows))
@@ -97,7 +97,7 @@ def make(
 
 
 def split(key: PRNGKeyArray, x: Float[Array, "n d"], y: Float[Array, "n"]) -> Data:
-    """A random half, at most 1,000 rows, and as many others; both by the first's deviations."""
+    """A random half, at most 1,000 rows, and as many others; both standardised by the first."""
     n, order = min(len(y) // 2, 1000), jax.random.permutation(key, len(y))
     mine, test = order[:n], order[n:][:1000]
     x, x_test = tables.standardise(x[mine], x[test])

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int32
 
-INK = 0.3  # what a box is tight to
+INK = 0.3  # boxes are tight around pixels above this
 
 
 class Scenes(NamedTuple):
@@ -73,7 +73,7 @@ def enlarged(digit: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """The fraction of their union that a box shares with each of others; 0 without an area."""
+    """Intersection over union of a box with each of others; 0 without an area."""
     start, stop = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
     shared = np.maximum(stop - start, 0).prod(axis=1)
     area = lambda boxes: np.maximum(boxes[..., 2:] - boxes[..., :2], 0).prod(axis=-1)
@@ -82,7 +82,7 @@ def iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 
 def average_precision(found: Found, scenes: Scenes, *, overlap: float = 0.5) -> float:
-    """The area below the curve of precision over recall, averaged over the classes there are.
+    """The area below the curve of precision over recall, averaged over the classes that occur.
 
     From the highest score on, a detection is right if it overlaps by `overlap` (IoU) with an object
     of its class that has none yet, and takes the one with which it overlaps most. Precision at a
@@ -104,7 +104,7 @@ def average_precision(found: Found, scenes: Scenes, *, overlap: float = 0.5) -> 
 def _ranked_hits(
     found: Found, scenes: Scenes, objects: np.ndarray, label: int, overlap: float
 ) -> tuple[np.ndarray, int]:
-    """Whether each detection of a class is right, by falling score, and how many objects it has."""
+    """Whether each detection of a class is right, by falling score, and its number of objects."""
     rows, places = np.nonzero(found.labels == label)
     order = np.argsort(-found.scores[rows, places], kind="stable")
     free, hits = objects.copy(), np.zeros(len(order), bool)

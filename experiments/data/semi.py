@@ -1,4 +1,4 @@
-"""Few labelled examples, many without a label, and others to test on, all as rows of one pool."""
+"""Few labelled examples, many without a label, and others to test on, all from one pool."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ class Rows(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a semi-supervised step sees; the numbers of rows need not be equal."""
+    """What a semi-supervised step sees; the numbers of examples need not be equal."""
 
     x: Float[Array, "b ..."]
     y: Int[Array, "b"]
@@ -27,7 +27,7 @@ class Batch(NamedTuple):
 
 
 def two_moons(rows: int = 4000, *, sigma: float = 0.1) -> few.Pool:
-    """Two half circles that reach into each other, with Gaussian noise, about the origin.
+    """Two interlocking half circles, with Gaussian noise, around the origin.
 
     Points are random along the circles; scikit-learn's `make_moons` has them at equal distances,
     so that the committed results could not be made again with it.
@@ -43,7 +43,7 @@ def two_moons(rows: int = 4000, *, sigma: float = 0.1) -> few.Pool:
 def draw(key: PRNGKeyArray, pool: few.Pool, *, labels: int, tests: int = 2000) -> Rows:
     """A random half to learn from, `labels` of it with their labels, and tests from the other half.
 
-    As many of each class as can be have labels.
+    The labels are as balanced over the classes as possible.
     """
     half, others = jnp.split(jax.random.permutation(key, len(pool.y)), [len(pool.y) // 2])
     if not 0 < labels < len(half):

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int32
 
 PADDING, UNKNOWN = 0, 1  # the first words' numbers; a vocabulary's own begin at 2
-CORPORA = {"movie": "movie sentences", "trec": "TREC questions"}  # in the archive, and in tables
+CORPORA = {"movie": "movie sentences", "trec": "TREC questions"}  # in the archive: in tables
 PARTS = ("train", "train_labels", "test", "test_labels")
 
 
@@ -24,7 +24,7 @@ class Corpus(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """Both parts as numbers; what lies behind a sentence's length is padding."""
+    """Both parts as numbers; what lies beyond a sentence's length is padding."""
 
     tokens: Int32[Any, "n t"]
     lengths: Int32[Any, "n"]
@@ -58,7 +58,7 @@ def read(path: Path) -> dict[str, Corpus]:
 
 
 def toy(count: int = 160, classes: int = 3) -> dict[str, Corpus]:
-    """Made-up sentences of 1 to 12 words, one word in three of which tells the class."""
+    """Made-up sentences of 1 to 12 words; one word in three indicates the class."""
     rng = np.random.default_rng(0)
 
     def corpus() -> Corpus:
@@ -99,7 +99,7 @@ def encode(
 
 
 def draw(corpus: Corpus, seed: int, *, train: int, size: int, length: int) -> Encoded:
-    """So many training sentences at random, in the words that they teach, and all for testing."""
+    """This many random training sentences, in the vocabulary that they give, and all test ones."""
     if train > len(corpus.train):
         raise ValueError(
             f"draw got train={train} of {len(corpus.train)} sentences: ask for that many or fewer."

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
-FLOOR = 1e-6  # power below which nothing is told apart: digital silence has a logarithm, too
+FLOOR = 1e-6  # powers below this count as equal, so that digital silence has a logarithm
 
 
 def log_mel(

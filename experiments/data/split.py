@@ -28,7 +28,7 @@ def split(
 ) -> Split:
     """Take `train` examples at random, and test on the rest; make some labels wrong.
 
-    One key gives one split, and at a higher rate the same labels are wrong and more.
+    One key gives one split; at a higher rate the same labels are wrong, and others too.
     """
     x, y = jnp.asarray(x), jnp.asarray(y)
     key_split, key_noise = jax.random.split(key)
@@ -43,7 +43,7 @@ def corrupt(
 ) -> Int[Array, "n"]:
     """Replace each label with probability `noise` by one that is uniform over all classes.
 
-    So it is in the mixup paper: one in `num_classes` is the true one again.
+    This follows the mixup paper: one in `num_classes` is the true one again.
     """
     key_hit, key_label = jax.random.split(key)
     hit = jax.random.uniform(key_hit, y.shape) < noise

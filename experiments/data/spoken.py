@@ -19,7 +19,7 @@ NEEDED = (
 
 
 class Recordings(NamedTuple):
-    """Padded by zeros at the end."""
+    """Recordings, padded by zeros at the end."""
 
     x: Int16[np.ndarray, "*seeds n size"]
     length: Int32[np.ndarray, "*seeds n"]  # samples before the padding, 1 or more
@@ -74,7 +74,7 @@ def folds(recordings: Recordings, seeds: int) -> tuple[Recordings, Recordings]:
     """For each seed, training and test recordings, those of two speakers left out.
 
     Seed i leaves out the speakers i and i + 1 + i // k, modulo their number k: after k seeds each
-    speaker was left out twice, and no pair comes twice before all others came.
+    speaker was left out twice, and no pair is repeated before all others had their turn.
     """
     speaker = recordings.speaker
     k, counts = int(speaker.max()) + 1, np.bincount(speaker)

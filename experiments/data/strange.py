@@ -1,4 +1,4 @@
-"""Pictures of no digit, as many and as large as those of some digits."""
+"""Pictures that show no digit, as many and as large as those of some digits."""
 
 import jax
 import numpy as np
@@ -9,7 +9,7 @@ from sklearn.datasets import load_sample_images
 def photos(x: Float[Array, "n h w 1"]) -> Float32[np.ndarray, "n h w 1"]:
     """Grey patches at random places of the two photographs that scikit-learn ships.
 
-    They are shrunk four times, as one would otherwise be little more than a single colour, and
+    They are shrunk by four, as a patch would otherwise have little more than a single colour, and
     each is stretched to [0, 1].
     """
     rng, (height, width) = np.random.default_rng(0), x.shape[1:3]

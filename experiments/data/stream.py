@@ -20,7 +20,7 @@ from experiments.data.files import Raw, opened
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
-NAMES = {  # TFDS's own, but for our digits, and how to call them in a table
+NAMES = {  # TFDS's names, and one of ours for digits: what tables call them
     "digits": "Digits",
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
@@ -72,7 +72,7 @@ def records(found: Any, split: str) -> Any:
 
 
 def test_split(name: str, splits: Any) -> str:
-    """The split with which to measure; ImageNet's test split has no labels."""
+    """The split for evaluation; ImageNet's test split has no labels."""
     return "test" if "test" in splits and name != "imagenet2012" else "validation"
 
 
@@ -92,20 +92,20 @@ def batches(
     """One process's batches, {"image": u8[batch, image, image, 3], "label": i32[batch]}.
 
     For training, epochs without end: shuffled, cropped and flipped at random, a last partial batch
-    dropped. Else one epoch in order, its centre crops; rows of label -1 fill it up, so that all
-    processes get the same number of batches of the same shape. A step is the same records under
-    the same crops for any `process_count` that splits it, and for any `workers`.
+    dropped. Otherwise one epoch in order, with centre crops; examples of label -1 fill it up, so
+    that all processes get the same number of batches of the same shape. A step has the same records
+    under the same crops for any `process_count` that splits it, and for any `workers`.
 
     `iter()` of it has `get_state` and `set_state`, to go on exactly where a checkpoint was made.
 
     Args:
       folder: TFDS's data folder.
       split: "train" or "test", or a part, as "train[:1%]".
-      name: TFDS's, as in `NAMES`.
-      batch: rows a process and step.
+      name: TFDS's name, as in `NAMES`.
+      batch: examples in a step of one process.
       train: whether to shuffle, draw crops and repeat.
       image: the pictures' height and width.
-      seed: of order, crops and flips.
+      seed: the seed of order, crops and flips.
       process_index: as jax.process_index().
       process_count: as jax.process_count().
       workers: processes that decode; 0 for two threads of this one. A script that starts them
@@ -126,7 +126,7 @@ def batches(
         )
     source = records(found, split)
     if train:
-        # All that draws comes before the cut between processes, so it does not depend on it.
+        # All draws come before the cut between processes, so they do not depend on it.
         rows = grain.MapDataset.source(source).seed(seed).shuffle()
         rows = rows.random_map(partial(train_row, image))[: steps * step]
     else:
@@ -154,7 +154,7 @@ def test_row(image: int, source: Sequence[dict[str, Any]], index: int) -> dict[s
     if index >= len(source):
         return {"image": np.zeros((image, image, 3), np.uint8), "label": np.int32(-1)}
     record = source[index]
-    # Cropped to 224 from a short side of 256, as usual, in one go.
+    # The usual crop to 224 from a short side of 256, in one step.
     pixels = decode(record["image"], partial(centre_box, share=224 / 256), image)
     return {"image": pixels, "label": np.int32(record["label"])}
 
@@ -169,7 +169,7 @@ def decode(
 
 
 def random_box(rng: np.random.Generator, width: int, height: int) -> Box:
-    """8 to 100 % of the area at a ratio of 3:4 to 4:3; the centre if ten of them do not fit."""
+    """8 to 100 % of the area at a ratio of 3:4 to 4:3; the centre if ten draws do not fit."""
     for _ in range(10):
         area = width * height * rng.uniform(0.08, 1)
         ratio = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))

@@ -18,7 +18,7 @@ MISSING = {"", "?", "na", "nan"}
 
 
 class Table(NamedTuple):
-    """Columns as numbers, one row an example."""
+    """Columns as numbers, one row for each example."""
 
     name: str
     x: Float32[np.ndarray, "n d"]  # NaN where a value is missing
@@ -124,7 +124,7 @@ def encode(name: str, index: int, column: Sequence[str]) -> np.ndarray:
 
 
 def numbers(column: Sequence[str]) -> np.ndarray | None:
-    """The values, NaN where missing, or None where one is no finite number or all are missing."""
+    """The values, NaN where missing; None if one is not a finite number or all are missing."""
     try:
         values = np.array([np.nan if cell.lower() in MISSING else float(cell) for cell in column])
     except ValueError:
@@ -141,7 +141,7 @@ def one_hot(column: Sequence[str] | np.ndarray) -> np.ndarray:
 
 
 def make(name: str, x: np.ndarray, labels: np.ndarray) -> Table:
-    """A table, where each column with missing values gets another one that says where."""
+    """A table in which each column with missing values gets another one that says where."""
     missing = np.isnan(x)
     x = np.concatenate([x, missing[:, missing.any(axis=0)]], axis=1)
     classes, y = np.unique(labels, return_inverse=True)
@@ -151,7 +151,7 @@ def make(name: str, x: np.ndarray, labels: np.ndarray) -> Table:
 def standardise(
     x: Float[Array, "n d"], x_test: Float[Array, "m d"]
 ) -> tuple[Float[Array, "n d"], Float[Array, "m d"]]:
-    """Both by the means and deviations of x, the training rows; what is missing is the mean."""
+    """Both standardised by the means and deviations of x, the training rows; NaN is the mean."""
     mean, deviation = (of(x, axis=0, keepdims=True) for of in (jnp.nanmean, jnp.nanstd))
     scale = jnp.where(deviation > 0, deviation, 1)
     x, x_test = (jnp.nan_to_num((rows - mean) / scale) for rows in (x, x_test))

@@ -61,11 +61,11 @@ class Config:
     """Train small detectors on scenes of digits, and compare mixes."""
 
     out: Path = Path("results/detection")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     smoke: cli.Flag = False
     """A few steps on a few scenes and two seeds, into OUT/smoke: shows that all works."""
     seeds: cli.Seeds = 5
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     steps: Annotated[int, cli.Whole(CHECKS, CHECKS)] = 1000
     """How long each network trains; a multiple of 4."""
     scenes: cli.Count = 200
@@ -94,7 +94,7 @@ def drawn(config: Config, seed: int) -> Data:
 
 
 def make_work(config: Config) -> Work:
-    """The function that trains all seeds of one method in one group."""
+    """A function that trains all seeds of one method in one group."""
     trainer = train.study_of(Setting(digits.NUM_CLASSES, config.batch, config.steps))
 
     @functools.cache

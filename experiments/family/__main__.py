@@ -52,15 +52,15 @@ class Config:
     """Rank all methods on digits, and on pictures."""
 
     out: Path = Path("results/family")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     data: str | None = None
-    """Pictures beside digits: what `experiments.data.images` reads, as cifar10."""
+    """Pictures besides digits, which `experiments.data.images` reads, such as cifar10."""
     smoke: cli.Flag = False
     """20 steps, two seeds, four methods, into OUT/smoke: shows that everything works."""
     seeds: cli.Seeds = 5
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     methods: tuple[str, ...] = ()
-    """Only these beside plain training; none is all."""
+    """Only these methods besides plain training; all by default."""
 
 
 def mean_error(runs: list[Run], group: str, method: str) -> float:

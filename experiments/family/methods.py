@@ -1,9 +1,9 @@
 """The methods that `experiments.family` compares: for each its loss in a train step.
 
-What only draws a mix comes from `experiments.catalogue`. Here is what takes part in the model, the
-loss or the schedule. A loss gets the `Task`, pictures and class ids; models are those of
-`models/family.py`. The options are those that the papers give for small pictures, where they do, or
-the defaults.
+Methods that only draw a mix come from `experiments.catalogue`. Those that take part in the model,
+the loss or the schedule are here. A loss gets the `Task`, pictures and class ids; models are those
+of `models/family.py`. The options are those that the papers give for small pictures, where they do,
+or the defaults.
 """
 
 from collections.abc import Callable
@@ -100,7 +100,7 @@ def in_block(change: Callable[[jm.Mix, Array], Array], sampler: Callable) -> Los
 
 
 def snapmix(task: Task, x: Pictures, y: Ids) -> Float[Array, ""]:
-    """Class activation: the last features weighed by the head's row of the label."""
+    """Class activation: the last features weighted by the head's row of the label."""
     last = features(task.teacher, x, 4)
     cam = jnp.einsum("bhwc,cb->bhw", last, task.teacher.net.head.kernel[...][:, y])
     cam = jax.image.resize(cam, x.shape[:3], "linear")

@@ -47,7 +47,7 @@ def pools(data: str | None, *, smoke: bool) -> dict[str, Pool]:
 
 
 def make_work(pool: Pool, seeds: int) -> Callable[..., list[dict]]:
-    """The function that trains all seeds of one method."""
+    """A function that trains all seeds of one method."""
     losses = methods.table(pool.steps)
     channels, kind = pool.x.shape[-1], pool.x.dtype
     drawn = jax.jit(jax.vmap(lambda key: split.split(key, pool.x, pool.y, train=pool.train)))

@@ -72,19 +72,19 @@ class Config:
     """Train on few labels, with and without augmentation."""
 
     out: Path = Path("results/few_labels")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     data: str | None = None
-    """Pictures, as cifar10, or what else `experiments.data.images` reads; for a GPU."""
+    """Pictures that `experiments.data.images` reads, such as cifar10; for a GPU."""
     smoke: cli.Flag = False
-    """Two epochs and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
+    """Two epochs and two seeds, into OUT/smoke: only shows that everything works."""
     seeds: cli.Seeds = 10
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     epochs: cli.Count = 80
-    """How long each network trains; an epoch has as many steps for each n, those of the largest."""
+    """How long each network trains; for each n an epoch has the steps of the largest n."""
 
 
 def recipe_of(pool: few.Pool, numbers: tuple[Method, Array]) -> Recipe:
-    """An MLP for the digits; a small CNN, and bytes that are scaled after mixing, for pictures."""
+    """An MLP for the digits; for pictures a small CNN, and bytes that are scaled after mixing."""
     (method, augmented), k, channels = numbers, pool.num_classes, pool.x.shape[-1]
     pictures = pool.x.dtype == jnp.uint8
     move = augment.crop_flip if pictures else augment.shift
@@ -102,7 +102,7 @@ def recipe_of(pool: few.Pool, numbers: tuple[Method, Array]) -> Recipe:
 def make_fit(
     config: Config, pool: few.Pool, groups: dict[str, tuple[int, float]]
 ) -> Callable[[Method, Task], Scores]:
-    """The function that trains all seeds of one candidate at one n."""
+    """A function that trains all seeds of one candidate at one n."""
     trainer = epoch_trainer(partial(recipe_of, pool), batch=50)
     draw = jax.jit(jax.vmap(partial(few.draw, pool=pool), in_axes=(0, None)))
 
@@ -116,7 +116,7 @@ def make_fit(
 
 
 def saved(pool: few.Pool, runs: list[Run], setting: str) -> str:
-    """The labels that mixup saves at each size between the others."""
+    """The labels that mixup saves at each size but the first and the last."""
 
     def errors(method: str) -> np.ndarray:
         """Of all seeds and sizes."""

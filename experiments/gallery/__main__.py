@@ -43,7 +43,7 @@ class Config:
     out: Path = Path("results/gallery")
     """Folder for gallery.png, and for row.png, its first row."""
     seed: int = 4
-    """Of all draws."""
+    """Seed of all draws."""
 
 
 def pictures() -> UInt8[np.ndarray, "4 h w c"]:
@@ -72,7 +72,7 @@ def methods() -> dict[str, Callable[..., tuple]]:
 
 
 def weights(mix: Any) -> str:
-    """What the first picture's label becomes."""
+    """The label's weights for the first picture."""
     soft = np.asarray(jm.blend_labels(mix, jnp.arange(4), num_classes=4))[0]
     return ", ".join(f"{100 * w:.0f} % {n}" for w, n in zip(soft, NAMES, strict=True) if w > 0.005)
 

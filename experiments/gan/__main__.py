@@ -36,8 +36,8 @@ from experiments.models.mlp import MLP
 
 MIXTURES = {"ring": mixtures.ring(), "grid": mixtures.grid()}
 RATES = {"ring": 5e-4, "grid": 2e-3}
-FLOOR = "real samples"  # the method that a perfect generator would be
-CHECKS, SAMPLES = 20, 2000  # how often is measured, on how many samples
+FLOOR = "real samples"  # a method that stands for a perfect generator
+CHECKS, SAMPLES = 20, 2000  # how often the scores are measured, on how many samples
 SHOWN, DOTS = np.array([1, 2, 4, 10, 20]), 250  # the picture's checks, and dots in each
 
 
@@ -48,7 +48,7 @@ class Method(NamedTuple):
     smoothing: float = 0.0
     noise: float = 0.0
     penalty: float = 0.0
-    rate: float = 0.0  # 0 is the mixture's
+    rate: float = 0.0  # 0 takes the mixture's
 
 
 METHODS = {
@@ -73,15 +73,15 @@ class Config:
     """Train generators on mixtures in the plane against several discriminators."""
 
     out: Path = Path("results/gan")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     choose: cli.Flag = False
-    """Compare learning rates and strengths on seeds 1000 and up instead, into OUT/choose."""
+    """Instead compare learning rates and strengths on seeds 1000 and up, into OUT/choose."""
     smoke: cli.Flag = False
-    """Forty steps and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
+    """Forty steps and two seeds, into OUT/smoke: only shows that everything works."""
     seeds: cli.Seeds = 10
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     steps: Annotated[int, cli.Whole(CHECKS, CHECKS)] = 10_000
-    """Of the generator; a multiple of 20."""
+    """Steps of the generator; a multiple of 20."""
     critic: cli.Count = 1
     """The discriminator's steps for each of the generator's."""
     batch: cli.Count = 64
@@ -101,7 +101,7 @@ RULE = Rule(
 
 
 def make_work(config: Config, methods: dict[str, Method]) -> Work:
-    """The function that trains and measures all seeds of one method on one mixture."""
+    """A function that trains and measures all seeds of one method on one mixture."""
 
     def recipe_of(method: Method) -> step.Recipe:
         *numbers, rate = method

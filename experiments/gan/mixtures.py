@@ -72,10 +72,10 @@ def sliced_wasserstein(
 def coverage(
     x: Float[np.ndarray, "n 2"], mixture: Mixture, *, share: float = 0.1
 ) -> tuple[int, float]:
-    """How many modes have samples, and which share of the samples is good.
+    """How many modes have samples, and which fraction of the samples is good.
 
     A sample is good within 3σ of the nearest centre, where 98.9 % of true ones are. A mode is
-    covered when it has at least `share` of its due, n / m, in good samples.
+    covered when its number of good samples is at least `share` times the expected one, n / m.
     """
     distance = np.linalg.norm(x[:, None] - mixture.centres, axis=-1)
     good = distance.min(axis=1) <= 3 * mixture.sigma
@@ -110,7 +110,7 @@ def picture(
     group: str,
     times: Sequence[str],
 ) -> None:
-    """The group's "samples" as training goes on, a row for each method, over the modes' 3σ.
+    """The group's "samples" during training, a row for each method, over the modes' 3σ.
 
     Args:
       path, title, runs, methods: as `tables.write` gives them.

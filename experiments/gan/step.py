@@ -27,8 +27,8 @@ class Recipe(NamedTuple):
     optimizer: optax.GradientTransformation  # for each of the two
     latent: int  # numbers of noise that an example is made of
     alpha: float | Array = 0.0  # λ ~ Beta(α, α); 0 is off, the plain discriminator
-    smoothing: float | Array = 0.0  # real ones are labelled 1 - this
-    noise: float | Array = 0.0  # σ of Gaussian noise on all that the discriminator sees
+    smoothing: float | Array = 0.0  # real examples have the label 1 - this
+    noise: float | Array = 0.0  # σ of Gaussian noise on everything that the discriminator sees
     penalty: float | Array = 0.0  # weight of R1, half the squared gradient on real examples
 
 
@@ -66,8 +66,9 @@ def gan_step(
     """A step of the discriminator on each of `d` batches of real examples, then the generator's.
 
     Args:
-      recipe, state: as above.
-      key: the run's; each step folds its own number in.
+      recipe: the models, and how the discriminator is taught.
+      state: the state before the step.
+      key: the run's key; each step folds its own number in.
       real: one batch for each of the discriminator's steps.
 
     Returns:
@@ -90,13 +91,14 @@ def gan_step(
 def shown(
     recipe: Recipe, key: PRNGKeyArray, real: Float[Array, "b ..."], fake: Float[Array, "b ..."]
 ) -> tuple[Float[Array, "n ..."], Float[Array, "n"]]:
-    """What the discriminator sees, n = 2b rows, and the target for each.
+    """What the discriminator sees, n = 2b examples, and the target for each.
 
         λ x + (1 - λ) g(z) with target λ,  λ g(z) + (1 - λ) x with target 1 - λ
 
     Beta(α, α) is symmetric, so each half alone has the expectation of the mixup discriminator's
-    loss. Plain training is λ = 1: the real rows, then the generated ones. It is also the limit of
-    α to 0, where λ is a fair coin: which half a row is in changes, the rows and targets do not.
+    loss. Plain training is λ = 1: the real examples, then the generated ones. It is also the limit
+    for α to 0, where λ is a fair coin: which half an example is in changes, but no example or
+    target does.
     """
     key_mix, key_noise = jax.random.split(key)
     mix = jm.sample_mixup(key_mix, real.shape[:1], alpha=recipe.alpha, per="example")
@@ -175,7 +177,7 @@ def _discriminator_step(
         logits, stats = call(x)
         loss = optax.sigmoid_binary_cross_entropy(logits[:, 0], target).mean()
         slopes = lambda: jax.grad(lambda x: call(x)[0].sum())(real)
-        # Not multiplied by 0, but not run where it is off: gradients of gradients are expensive.
+        # Skipped where it is off, not multiplied by 0: gradients of gradients are expensive.
         steep = jax.lax.cond(recipe.penalty > 0, lambda: (slopes() ** 2).sum(), lambda: 0.0)
         return loss + recipe.penalty / 2 * steep / real.shape[0], stats
 
@@ -185,7 +187,7 @@ def _discriminator_step(
 def _generator_step(
     recipe: Recipe, player: Player, discriminator: Player, key: PRNGKeyArray, batch: int
 ) -> tuple[Player, Float[Array, ""]]:
-    """The usual loss that does not saturate, -log of being taken for real; nothing is mixed."""
+    """The usual non-saturating loss, -log of the probability of being real; nothing is mixed."""
     key_latent, key_noise, key_fake, key_model = jax.random.split(key, 4)
     latent = _latent(recipe, key_latent, batch)
 

@@ -60,21 +60,21 @@ class Config:
     """Train generators of digits against several discriminators."""
 
     out: Path = Path("results/gan_images")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     choose: cli.Flag = False
-    """Compare learning rates and strengths on seeds 1000 and up instead, into OUT/choose."""
+    """Instead compare learning rates and strengths on seeds 1000 and up, into OUT/choose."""
     smoke: cli.Flag = False
-    """Ten steps and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
+    """Ten steps and two seeds, into OUT/smoke: only shows that everything works."""
     seeds: cli.Seeds = 5
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     steps: Annotated[int, cli.Whole(CHECKS, CHECKS)] = 2_000
-    """Of both networks; a multiple of 10."""
+    """Steps of both networks; a multiple of 10."""
     batch: cli.Count = 64
     """Real samples, and generated ones, in a step."""
     width: cli.Count = 8
-    """Of both networks: channels at the full size, and their multiples."""
+    """Channels of both networks at the full size; other layers have multiples of it."""
     samples: cli.Count = 600
-    """Generated to be measured, at each check."""
+    """Number of generated samples to measure at each check."""
 
 
 RULE = Rule(
@@ -84,7 +84,7 @@ RULE = Rule(
 
 
 def make_work(config: Config, methods: dict[str, Method]) -> Work:
-    """The function that trains and measures all seeds of one method."""
+    """A function that trains and measures all seeds of one method."""
 
     def recipe_of(method: Method) -> step.Recipe:
         *numbers, rate = method

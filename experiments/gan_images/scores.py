@@ -40,7 +40,7 @@ CAPTION = (
 
 
 class Scorer(NamedTuple):
-    """A trained classifier, and what it makes of held-out digits."""
+    """A trained classifier, and its outputs on held-out digits."""
 
     look: Callable[[Images], tuple[Array, Array]]  # the last hidden features, the probabilities
     features: Float[np.ndarray, "n f"]
@@ -84,7 +84,7 @@ def scorer() -> Scorer:
 
 
 def shares(classes: Int[np.ndarray, "n"]) -> Float[np.ndarray, "k"]:
-    """Each class's part of the samples."""
+    """The fraction of samples in each class."""
     return np.bincount(classes, minlength=digits.NUM_CLASSES) / max(len(classes), 1)
 
 
@@ -103,7 +103,7 @@ def divergence(p: Float[np.ndarray, "k"], q: Float[np.ndarray, "k"]) -> float:
 
 
 def score(judge: Scorer, x: Images) -> dict[str, float]:
-    """All numbers of some samples."""
+    """All scores of some samples."""
     features, probabilities = map(np.asarray, judge.look(x))
     classes, sure = probabilities.argmax(1), probabilities.max(1) >= SURE
     due = shares(classes[sure]) * sure.mean() / judge.shares
@@ -130,7 +130,7 @@ def measure(judge: Scorer, samples: Float[np.ndarray, "s t n 8 8 1"]) -> list[di
 def picture(
     path: Path, title: str, runs: list[dict], methods: list[str], *, times: Sequence[str]
 ) -> None:
-    """The runs' "samples" as training goes on: a row for each method, a square grid a time.
+    """The runs' "samples" during training: a row for each method, a square grid for each time.
 
     Args:
       path, title, runs, methods: as `tables.write` gives them; samples are integers up to 16.

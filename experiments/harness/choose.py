@@ -1,6 +1,6 @@
 """Choose a method's numbers, and when to stop, on splits that no result comes from.
 
-So a baseline gets as much care as what is compared with it.
+So a baseline is tuned as carefully as the methods that are compared with it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +14,7 @@ from experiments.core.methods import Method
 from experiments.harness.jobs import Job, Task, Work, run_missing
 from experiments.harness.runs import seed_results
 
-FIRST_SEED = 1000  # of those that choose; results have lower ones
+FIRST_SEED = 1000  # of the seeds for choosing; results have lower seeds
 Scores = tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]  # as seed_results takes them
 Candidates = Mapping[str, Mapping[str, Any]]  # method -> candidate -> its numbers
 
@@ -28,12 +28,12 @@ class Choice(NamedTuple):
 
 
 class Search(NamedTuple):
-    """What is chosen before methods are compared. None stands for what the study itself has.
+    """What is chosen before methods are compared. None stands for the study's own value.
 
     Args:
-      candidates: of each method; a name is the same candidate for all methods.
-      work: as a study's, with candidates for methods; results have a "curve".
-      groups, settings, seeds, ticks: as a study's.
+      candidates: those of each method; a name is the same candidate for all methods.
+      work: a study's work, with candidates as methods; results have a "curve".
+      groups, settings, seeds, ticks: those of a study.
       said: (job, choice) -> what the verdict says of it; "" says nothing.
       other: what the choice was made on other ones of.
     """
@@ -72,7 +72,7 @@ def choose(
       console, path, settings, ticks: as in `jobs.run_missing`.
       groups: their names.
       candidates, work: as in `Search`.
-      seeds: how many, from `FIRST_SEED` on.
+      seeds: number of seeds, from `FIRST_SEED` on.
     """
     numbers = {name: n for names in candidates.values() for name, n in names.items()}
     jobs = [(group, name) for group in groups for name in numbers]
@@ -109,9 +109,8 @@ def by_last_error(
       options: of `Search`.
 
     Returns:
-      A study's `search` and `work`. Results have the candidate's name as "chosen", and as
-      "stopped_error" the error at the epoch, "stop", that its mean error on other seeds is
-      lowest at.
+      A study's `search` and `work`. Results have the candidate's name as "chosen"; "stop" is the
+      epoch at which its mean error on other seeds is lowest, "stopped_error" the error there.
     """
     numbers = {name: n for names in candidates.values() for name, n in names.items()}
 

@@ -1,4 +1,4 @@
-"""How a command meets the shell: its options, Ctrl-C, and errors that are one sentence."""
+"""The command line: options, Ctrl-C, and errors that are one sentence."""
 
 import contextlib
 import dataclasses
@@ -47,7 +47,7 @@ def main(
 
 
 def check(options: Any) -> None:
-    """Stop where a number is out of its range, or --out is no folder."""
+    """Stop if a number is out of its range, or --out is not a folder."""
     for name, kind in get_type_hints(type(options), include_extras=True).items():
         given = getattr(options, name)
         for value in given if isinstance(given, tuple) else (given,):
@@ -65,7 +65,7 @@ def check(options: Any) -> None:
 
 
 def _rules(kind: Any) -> list[Whole]:
-    """What a type, or a part of it, asks of its whole numbers."""
+    """What a type, or a part of it, requires of its whole numbers."""
     parts = get_args(kind)
     own = [part for part in parts if isinstance(part, Whole)]
     return own + [rule for part in parts for rule in _rules(part)]

@@ -40,9 +40,9 @@ class Config:
     """What the questions about this network have in common."""
 
     smoke: cli.Flag = False
-    """Two epochs and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
+    """Two epochs and two seeds, into OUT/smoke: only shows that everything works."""
     seeds: cli.Seeds = 10
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     epochs: cli.Count = 80
     """How long each network trains."""
 
@@ -64,29 +64,29 @@ def recipe_of(dropout: float, regmixup: bool, method: Method) -> Recipe:
 
 
 def twice(x: Array, y: Array) -> Pair:
-    """RegMixup's batch (Pinto et al. 2022, arXiv:2206.14502): the batch, and it once more."""
+    """RegMixup's batch (Pinto et al. 2022, arXiv:2206.14502): the batch twice."""
     return jnp.concatenate([x, x]), jnp.concatenate([y, y])
 
 
 def mix_second(alpha: ArrayLike, key: PRNGKeyArray, x: Array, y: Array) -> jm.Mix:
-    """Its mix: the first half stays, so that the mean loss is ½ (clean loss + mixup's loss)."""
+    """The mix: the first half stays, so that the mean loss is ½ (clean loss + mixup's loss)."""
     mix = jm.sample_mixup(key, x.shape[:1], alpha=alpha, pairing=jm.reverse(groups=2))
     return jm.keep(mix, jnp.arange(len(y)) >= len(y) // 2)
 
 
 def study_of(dropout: float = 0.0, regmixup: bool = False) -> SeedTrainer:
-    """What trains all seeds of a method; the same one for all methods with the same arguments."""
+    """Trainer that vmaps over seeds; methods with the same arguments share it."""
     return _study_of(dropout, regmixup)
 
 
-@functools.cache  # which would tell a default from the same number given
+@functools.cache  # which would treat a default and the same number, given, as different
 def _study_of(dropout: float, regmixup: bool) -> SeedTrainer:
     return epoch_trainer(partial(recipe_of, dropout, regmixup), batch=50)
 
 
 @partial(jax.jit, static_argnames="seeds")
 def halves(seeds: int, rate: ArrayLike = 0.0, *, first: ArrayLike = 0) -> split.Split:
-    """Half of the digits for training, a share of labels wrong, from seed `first` on."""
+    """Half of the digits for training, a fraction of labels wrong, from seed `first` on."""
     x, y = digits.digits()
     keys = jax.vmap(jax.random.key)(first + jnp.arange(seeds))
     return jax.vmap(lambda key: split.split(key, x, y, train=898, noise=rate))(keys)
@@ -106,7 +106,7 @@ def search(
     Args:
       open_methods: method -> candidates by name.
       rates: group -> fraction of wrong labels.
-      score: of `metrics.classification`.
+      score: one of `metrics.classification`.
       seeds, epochs: as in the run that this is for.
       said: whether the verdict names what was chosen.
     """

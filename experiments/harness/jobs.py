@@ -1,4 +1,4 @@
-"""Run what is missing of a table of jobs, with a bar, and keep every finished job on disk."""
+"""Run the missing jobs of a table, with a bar, and keep every finished job on disk."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ class Task(NamedTuple):
 
     Args:
       group, method: the job.
-      seeds: those to train.
+      seeds: the seeds to train.
       tick: `tick(n)` moves the bar on; all calls together count to the job's `ticks`.
       chosen: (group, method) -> what was chosen on other seeds.
     """

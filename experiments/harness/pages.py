@@ -53,7 +53,7 @@ def methods_of(runs: list[Run], table: Table) -> list[str]:
 
 
 def results(name: str, groups: list[str]) -> str:
-    """Tables, and below them what the columns are and what gave the numbers."""
+    """Tables, and below them what the columns mean and where the numbers come from."""
     runs, table = committed(name)
     held = groups_of(runs)
     if not set(groups) <= set(held):
@@ -78,7 +78,7 @@ def cell(title: str, name: str, group: str, method: str) -> str:
 
 
 def cost(method: str) -> str:
-    """How many times as long as mixup; per example where there is no draw for a batch."""
+    """Time relative to mixup; per example where there is no draw for a batch."""
     path = ROOT / "experiments/benchmarks/results/costs/runs.jsonl"
     rows = {row["method"]: row["ratio"] for row in map(json.loads, path.read_text().splitlines())}
     ratio = rows.get(f"{method}|batch", rows.get(f"{method}|None"))

@@ -17,7 +17,7 @@ from matplotlib.ticker import NullLocator
 from experiments.harness.runs import Run, by_seed, groups_of, mean_interval, paired
 
 FIRST = "#333333"  # the method that the others are compared with
-# Okabe and Ito's colours, which colour-blind readers can tell apart, with wine for their yellow.
+# Okabe and Ito's colours, which colour-blind readers can distinguish, with wine for yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255")
 LINES = ("-", "--", ":")
 MARKERS = "oDsv^<>pP*Xh"
@@ -35,7 +35,7 @@ def curves(
     xlabel: str = POINTS,
 ) -> None:
     """Left: the main group's test error over epochs. Right: paired gains of `key`, all groups."""
-    height = max(4.5, _height(runs, methods) + 0.11 * len(methods))  # the legend's rows, too
+    height = max(4.5, _height(runs, methods) + 0.11 * len(methods))  # with room for the legend
     figure = Figure(figsize=(12, height), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.2, 1))
     ends, tops = {}, []
@@ -92,7 +92,7 @@ def against(
       x: the number of each group; groups that it lacks are not drawn.
       xlabel, ylabel: what the axes show.
       key: what is drawn.
-      log: whether x is logarithmic; 0 may still be among its numbers.
+      log: whether x is logarithmic; x may still contain 0.
       panels: title -> the groups drawn there, or another key, for pictures side by side.
     """
     parts = panels or {"": key}
@@ -163,7 +163,7 @@ def _intervals(samples: Iterable[Sequence[float]]) -> np.ndarray:
 
 
 def _style(methods: list[str], method: str) -> dict[str, Any]:
-    """Colours come first; line styles tell apart the methods that have to share one."""
+    """Colours come first; line styles distinguish methods that share a colour."""
     i = methods.index(method) - 1
     if i < 0:
         return {"color": FIRST, "ls": "-", "zorder": 3}
@@ -171,7 +171,7 @@ def _style(methods: list[str], method: str) -> dict[str, Any]:
 
 
 def _height(runs: list[Run], methods: list[str]) -> float:
-    """Inches for a row of marks for each method, with titles and axis."""
+    """Height in inches for a row of marks for each method, with titles and axis."""
     return 1.8 + len(methods) * max(0.34, 0.1 * len(groups_of(runs)))
 
 

@@ -20,12 +20,12 @@ Test = Callable[[Gain], bool]
 
 
 def above(points: float | None = None) -> Test:
-    """The interval lies above 0, and the mean is at least so many points."""
+    """The interval lies above 0, and the mean is at least this many points."""
     return lambda gain: gain.mean > gain.half and (points is None or gain.mean >= points)
 
 
 def below(points: float | None = None) -> Test:
-    """The interval lies below 0, and the mean is at least so many points below it."""
+    """The interval lies below 0, and the mean is at least this many points below it."""
     return lambda gain: above(points)(Gain(-gain.mean, gain.half))
 
 

@@ -22,7 +22,7 @@ PLAIN = ("nll", "brier", "train_loss")  # scores that are not fractions, so not 
 
 
 def append_runs(path: Path, runs: Iterable[Run]) -> None:
-    """Write runs in one piece and see them onto the disk."""
+    """Write runs in one piece and make sure that they are on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(run) + "\n" for run in runs)
     torn = path.exists() and not ("\n" + path.read_text()).endswith("\n")
@@ -53,7 +53,7 @@ def read_runs(path: Path, settings: dict) -> tuple[list[Run], int]:
 
 
 def rounded(values: np.ndarray | float, digits: int = 5) -> list | float | None:
-    """Numbers for JSON; NaN, which JSON has not, is null."""
+    """Numbers for JSON; NaN, which JSON lacks, becomes null."""
     array = np.asarray(values, np.float64)
     if array.ndim:
         return [rounded(value, digits) for value in array]
@@ -61,12 +61,12 @@ def rounded(values: np.ndarray | float, digits: int = 5) -> list | float | None:
 
 
 def checksum(array: np.ndarray) -> str:
-    """What tells data from other data of the same name, for a run's settings."""
+    """A checksum for a run's settings, to distinguish data of the same name."""
     return f"{zlib.crc32(array.tobytes()):08x}"
 
 
 def machine() -> dict[str, str]:
-    """What gave the numbers."""
+    """The machine and versions that gave the numbers."""
     kind = jax.devices()[0].device_kind
     return {
         "device": f"{_processor()}, {os.cpu_count()} cores" if kind == "cpu" else kind,
@@ -110,7 +110,7 @@ def mean_interval(
     return float(array.mean()), float(quantile(n - 1, level) * array.std(ddof=1) / np.sqrt(n))
 
 
-@functools.cache  # which costs scipy more than all the rest
+@functools.cache  # which takes scipy longer than everything else
 def quantile(freedom: int, level: float) -> float:
     """How many standard errors Student's two-sided interval reaches from the mean."""
     return float(stats.t.ppf((1 + level) / 2, freedom))

@@ -20,15 +20,15 @@ class Study:
     out: Path
     """Folder of runs.jsonl, table.md, plot.png and, if there is a search, choose.jsonl."""
     title: str
-    """Of the table and the picture."""
+    """Title of the table and the picture."""
     settings: dict[str, Any]
-    """What defines a run, as JSON has it: runs on disk with the same settings are done."""
+    """What defines a run, in JSON's types: runs on disk with the same settings are done."""
     groups: Iterable[str]
     """Tables of the report: data sets, rates of noise, ..."""
     methods: Iterable[str]
-    """Rows of each table, the first to compare with."""
+    """Rows of each table; the others are compared with the first."""
     seeds: int
-    """How many paired seeds."""
+    """Number of paired seeds."""
     ticks: int
     """How often `work` moves the bar in one job."""
     work: Work
@@ -42,7 +42,7 @@ class Study:
     search: Search | None = None
     """What is chosen first, on other seeds."""
     jobs: list[Job] | None = None
-    """Every method in every group, group by group, unless given."""
+    """The pairs (group, method) to run; by default every method in every group."""
     first_seed: int = 0
     """Results take 0; strengths are compared on `choose.FIRST_SEED` and up."""
     ranked: Callable[[list[Run]], list[str]] | None = None

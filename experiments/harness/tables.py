@@ -33,7 +33,7 @@ class Table(NamedTuple):
 
     columns: tuple[Column, ...]
     caption: str  # what the columns are
-    options: str = ""  # the committed run's, beside --out
+    options: str = ""  # the committed run's, besides --out
     methods: tuple[str, ...] = ()  # the rows on its page, the first to compare with; () is all
 
 

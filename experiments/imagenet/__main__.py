@@ -2,7 +2,7 @@
 
 resnet50: SGD with Nesterov's momentum 0.9, peak rate 0.1 x batch / 256, weight decay 1e-4 on
 kernels, mixup α = 0.2; 90 epochs, or the 200 and 300 of the mixup and CutMix papers by --epochs.
-vit_s16: as DeiT: AdamW, peak rate 5e-4 x batch / 512, weight decay 0.05 on kernels, label smoothing
+vit_s16: DeiT's AdamW, peak rate 5e-4 x batch / 512, weight decay 0.05 on kernels, label smoothing
 0.1, mixup 0.8 or CutMix 1.0 evenly, drop path 0.1, 300 epochs. DeiT's RandAugment, random erasing,
 repeated augmentation and averaged weights are left out: do not expect its 79.8 %.
 Both: 5 epochs of linear warm-up, then a cosine; random crops and flips; bfloat16.
@@ -37,7 +37,7 @@ from experiments.harness import cli
 from experiments.models.resnet import ResNet, resnet50
 from experiments.models.vit import ViT, vit_s16
 
-DEFINING = ("model", "batch", "per", "fsdp", "seed", "smoke")  # a run, beside its length and size
+DEFINING = ("model", "batch", "per", "fsdp", "seed", "smoke")  # a run, besides its length and size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,17 +49,17 @@ class Config:
     data: Path = Path("data")
     """TFDS's folder, with imagenet2012 in it."""
     out: Path = Path("results/imagenet")
-    """Where metrics.jsonl and checkpoints go; the same folder for all processes."""
+    """Folder for metrics.jsonl and checkpoints; the same for all processes."""
     epochs: cli.Count | None = None
     """Default: 90 for resnet50, 300 for vit_s16."""
     batch: cli.Count = 1024
-    """Examples a step, on all devices together."""
+    """Examples in a step, on all devices together."""
     per: Literal["batch", "pair", "example"] = "batch"
-    """What draws its own λ: the batch, each pair, or each example."""
+    """What has its own λ: the batch, each pair, or each example."""
     fsdp: cli.Flag = False
     """Cut parameters and optimizer state over the devices, instead of a copy on each."""
     seed: int = 0
-    """Of weights, order, crops and mixing."""
+    """Seed of weights, order, crops and mixing."""
     workers: int = 0
     """Processes that read and decode, on each host; 0 for threads."""
     log_every: cli.Count = 50
@@ -69,9 +69,9 @@ class Config:
     coordinator: str | None = None
     """HOST:PORT of process 0, with --processes and --process."""
     processes: int | None = None
-    """How many processes there are."""
+    """Number of processes."""
     process: int | None = None
-    """Which one this is, from 0."""
+    """Which process this is, from 0."""
     distributed: cli.Flag = False
     """Find the other processes by the pod's, or the cluster's, own environment."""
     patience: float = 20.0
@@ -83,7 +83,7 @@ class Config:
 def recipe(
     config: Config, *, devices: int, num_classes: int, epoch_steps: int, backend: str | None = None
 ) -> Recipe:
-    """The published recipe of a model, for so many devices and classes."""
+    """The published recipe of a model, for this many devices and classes."""
     kernels = lambda tree: jax.tree.map_with_path(
         lambda path, _: "kernel" in jax.tree_util.keystr(path), tree
     )

@@ -89,13 +89,13 @@ class Config:
     """Learn from a long tail of classes."""
 
     out: Path = Path("results/imbalance")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     data: str | None = None
-    """Pictures in place of digits: what `experiments.data.images` reads, as cifar10."""
+    """Pictures in place of digits that `experiments.data.images` reads, such as cifar10."""
     smoke: cli.Flag = False
     """50 steps, two seeds, one imbalance, into OUT/smoke: shows that everything works."""
     seeds: cli.Seeds = 10
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     steps: Annotated[int, cli.Whole(EVERY, EVERY)] = 600
     """How long each network trains, a multiple of 50."""
 
@@ -107,7 +107,7 @@ RULE = Rule(
 
 
 def make_fit(config: Config, pool: longtail.Pool, factors: dict[str, int]) -> Callable[..., Scores]:
-    """The function that trains all seeds of one candidate at one imbalance."""
+    """A function that trains all seeds of one candidate at one imbalance."""
 
     @functools.cache
     def parts(group: str) -> tuple[Any, Callable[..., Any]]:

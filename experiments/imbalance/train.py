@@ -27,10 +27,10 @@ class Method(NamedTuple):
     a: float = 0.0  # λ ~ Beta(a, b); 0 is off
     b: float = 0.0
     weight_decay: float = 0.0
-    weighed: float = NEVER  # from this fraction of all steps on, classes weigh 1 / their counts
+    weighed: float = NEVER  # after this fraction of all steps, classes weigh 1 / their counts
     label: float = MIXUP  # how the label's weight follows from λ
     even_rows: float = 0.0  # 1: the batch has all classes alike
-    even_partners: float = 0.0  # 1: partners do, and are not examples of the batch
+    even_partners: float = 0.0  # 1: so have the partners, which are then not examples of the batch
 
 
 def loss(
@@ -41,7 +41,7 @@ def loss(
     x, y = (jnp.where(method.even_rows > 0, *pair) for pair in ((x_even, x), (y_even, y)))
     others = ((x_even, x[::-1]), (y_even, y[::-1]))
     x_other, y_other = (jnp.where(method.even_partners > 0, *pair) for pair in others)
-    # Rows, then their partners: one pairing for those of the batch and for those of another one.
+    # Examples, then their partners: one pairing for partners from the batch and from another one.
     n, both = len(y), jnp.concatenate([y, y_other])
     key_mix, key_model = jax.random.split(task.key)
     law = jm.beta(method.a, method.b)
@@ -58,7 +58,7 @@ def loss(
 
 
 def batch_of(counts: Int[np.ndarray, "k"], size: int, key: PRNGKeyArray, data: Data) -> Any:
-    """Rows as frequent as they are, and as many of each class."""
+    """Examples as frequent as they are, and others, equally many of each class."""
     key_rows, key_class, key_place = jax.random.split(key, 3)
     rows = jax.random.randint(key_rows, (size,), 0, len(data.y))
     label = jax.random.randint(key_class, (size,), 0, len(counts))
@@ -68,7 +68,7 @@ def batch_of(counts: Int[np.ndarray, "k"], size: int, key: PRNGKeyArray, data: D
 
 
 def score(k: int, model: Any, data: Data) -> Metrics:
-    """The error over classes, of which there are as many examples each, and by frequency."""
+    """The error over classes, which are equally frequent here, and by training frequency."""
     missed = model(data.x_test, train=False).argmax(-1) != data.y_test
     share = lambda rows: (missed & rows).sum() / rows.sum()
     first, second = data.y_test < FREQUENT * k, data.y_test < MEDIUM * k

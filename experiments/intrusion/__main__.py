@@ -78,11 +78,11 @@ class Config:
     """Train on three classes in the plane, one of them between the others."""
 
     out: Path = Path("results/intrusion")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     smoke: cli.Flag = False
-    """Two epochs and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
+    """Two epochs and two seeds, into OUT/smoke: only shows that everything works."""
     seeds: cli.Seeds = 10
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     epochs: cli.Count = 60
     """How long each network trains."""
 

@@ -1,4 +1,4 @@
-"""Pictures of classifiers in the plane: what they decide, and a number of theirs against α."""
+"""Pictures of classifiers in the plane: their decisions, and one of their numbers against α."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ COLOURS = {"cmap": ListedColormap(("#0072B2", "#E69F00", "#009E73")), "vmin": 0,
 
 
 def decide(study: SeedTrainer, numbers: Any, data: Split, epochs: int) -> Decided:
-    """Train all seeds of a method, and ask the first for the class of each place."""
+    """Train all seeds of a method, and take the first one's class at each place."""
     state, _ = study.fit(numbers, data, epochs=epochs, tick=lambda n: None)
     grid = np.stack(np.meshgrid(X, Y), axis=-1).reshape(-1, 2).astype(np.float32)
     logits = study.apply(numbers, state, jnp.broadcast_to(grid, (len(data.y), *grid.shape)))

@@ -67,7 +67,7 @@ class Config(digits_mlp.Config):
     """Train with wrong labels, and compare methods."""
 
     out: Path = Path("results/label_noise")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     full: cli.Flag = False
     """Sweep the rates 0, 20, 40, 60, 80 % and more methods, instead of 0 and 40 %."""
     data: str | None = None
@@ -84,7 +84,7 @@ RULE = Rule(
 
 
 def make_work(config: Config, methods: dict[str, Method], rates: dict[str, float]) -> Work:
-    """The function that trains all seeds of one method at one rate."""
+    """A function that trains all seeds of one method at one rate."""
 
     def work(task: Task) -> list[dict]:
         best = task.chosen.get((task.group, task.method))

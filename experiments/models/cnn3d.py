@@ -47,7 +47,7 @@ class Layer(nnx.Module):
 class CNN3D(nnx.Module):
     """Three layers of 1, 2 and 4 times `width` channels; the first keeps all frames.
 
-    What is left is averaged over time, and in space the largest, for what moves fills a part of it.
+    The last features are averaged over time and maximised over space, as a digit fills only a part.
     A clip of 8 frames of 16 x 16 takes 1.8 million operations at width 12.
     """
 

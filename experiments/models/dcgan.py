@@ -39,8 +39,8 @@ class Generator(nnx.Module):
 class Discriminator(nnx.Module):
     """Patches of 2 x 2, twice, by matrix products and leaky ReLU; then all of it to one logit.
 
-    Without BatchNorm: rows would see each other, real ones and generated ones, and R1's gradient of
-    one row would be that of all.
+    There is no BatchNorm: with it real and generated examples would influence each other, and R1's
+    gradient for one example would depend on all.
     """
 
     def __init__(self, *, width: int = 16, rngs: nnx.Rngs):
@@ -64,6 +64,6 @@ class Discriminator(nnx.Module):
 
 
 def _patches(x: Float[Array, "b h w c"]) -> Float[Array, "b i j p"]:
-    """Each 2 x 2 square's values in one place."""
+    """The values of each 2 x 2 square at one position."""
     b, h, w, c = x.shape
     return x.reshape(b, h // 2, 2, w // 2, 2, c).swapaxes(2, 3).reshape(b, h // 2, w // 2, 4 * c)

@@ -22,7 +22,7 @@ class NormConv(nnx.Module):
 
 
 class Layer(nnx.Module):
-    """A bottleneck of 1x1 and 3x3 convolutions, whose `growth` features go beside the input."""
+    """A bottleneck of 1x1 and 3x3 convolutions, whose `growth` features join the input."""
 
     def __init__(self, inputs: int, growth: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
         self.narrow = NormConv(inputs, 4 * growth, 1, dtype=dtype, rngs=rngs)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from experiments.models.cnn import Layer
 
 STRIDE = 4
-SIDE = 10.0  # a usual box's, in pixels
+SIDE = 10.0  # of a usual box, in pixels
 
 
 class Maps(NamedTuple):
@@ -29,7 +29,7 @@ class Detector(nnx.Module):
             Layer(sizes[i], sizes[i + 1], stride, dtype=jnp.float32, rngs=rngs)
             for i, stride in enumerate(strides)
         )
-        rare = nnx.initializers.constant(-4.0)  # objects are: so that they are not all of the loss
+        rare = nnx.initializers.constant(-4.0)  # objects are; otherwise they dominate the loss
         self.heat = nnx.Linear(sizes[-1], num_classes, bias_init=rare, rngs=rngs)
         self.shape = nnx.Linear(sizes[-1], 4, rngs=rngs)
 
@@ -55,7 +55,7 @@ def shapes_of(boxes: Float[Array, "b n 4"], cells: Int[Array, "b n 2"]) -> Float
 
 
 def boxes_of(shape: Float[Array, "b h w 4"]) -> Float[Array, "b h w 4"]:
-    """The box that each cell speaks of: the inverse of `shapes_of`."""
+    """The box that each cell predicts: the inverse of `shapes_of`."""
     places = jnp.stack(jnp.meshgrid(*map(jnp.arange, shape.shape[1:3]), indexing="ij"), axis=-1)
     centre, half = (
         STRIDE * (places[None] + 0.5 + shape[..., :2]),
@@ -70,10 +70,10 @@ def loss(
     weights: Float[Array, "b n"],
     labels: Int[Array, "b n"],
 ) -> Float[Array, ""]:
-    """Each object's loss by its weight, and that of all that is no object; by the sum of weights.
+    """The losses of objects, by weight, and of places without one, over the sum of weights.
 
-    The loss of heat is focal (γ = 2). Several objects may share a cell: each asks for itself. One
-    of weight 0 is none: it asks for nothing, and its cell is as empty as others.
+    The loss of heat is focal (γ = 2). Several objects may share a cell: each has its own loss. An
+    object of weight 0 counts as none: it has no loss, and its cell counts as empty.
     """
     grid = maps.heat.shape[1:3]
     cells = cells_of(boxes, grid)

@@ -1,4 +1,4 @@
-"""The small network of `experiments.family`, and beside it what some methods learn."""
+"""The small network of `experiments.family`, and the extra parts that some methods learn."""
 
 from functools import partial
 
@@ -14,7 +14,7 @@ WIDTH = 8
 
 
 class Classifier(nnx.Module):
-    """A small convolutional network, and beside it what some methods learn."""
+    """A small convolutional network, and the extra parts that some methods learn."""
 
     def __init__(self, channels: int, *, dropout: float = 0.0, rngs: nnx.Rngs):
         net = partial(CNN, 10, channels=channels, width=WIDTH, rngs=rngs)

@@ -1,4 +1,4 @@
-"""What several models are made of."""
+"""Layers that several models use."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -39,7 +39,7 @@ batch_norm = partial(nnx.BatchNorm, momentum=0.9)
 
 
 def normed(norm: nnx.BatchNorm, x: Float[Array, "b ..."], train: bool) -> Float[Array, "b ..."]:
-    """By the batch's statistics in training, by the running ones else; in the type of `x`."""
+    """Normalise by the batch's statistics in training, else by running ones; dtype as `x`."""
     return norm(x, use_running_average=not train).astype(x.dtype)
 
 
@@ -54,7 +54,7 @@ def drop(
 class Dropout(nnx.Module):
     """Zeroes values in training, each with probability `rate`, and divides the others by 1 - rate.
 
-    A traced rate lets one compiled program serve all rates; a plain 0 draws nothing.
+    With a traced rate one compiled program works for all rates; a plain 0 draws nothing.
     """
 
     def __init__(self, rate: float | Array):
@@ -66,7 +66,7 @@ class Dropout(nnx.Module):
     def __call__(
         self, x: Float[Array, "b ..."], train: bool, rngs: nnx.Rngs | None
     ) -> Float[Array, "b ..."]:
-        """Each call draws from `rngs` anew."""
+        """Each call draws from `rngs` again."""
         if not train or (self.fixed and not self.rate):
             return x
         if rngs is None:

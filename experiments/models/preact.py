@@ -12,7 +12,7 @@ from experiments.models import layers
 
 
 class Block(nnx.Module):
-    """Two 3x3 convolutions, with dropout between them, beside a shortcut."""
+    """Two 3x3 convolutions, with dropout between them, plus a shortcut."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Block(nnx.Module):
 
 
 class PreActResNet(nnx.Module):
-    """Blocks in `stages`, the first `width` wide, each other twice as wide, at half the resolution.
+    """Blocks in `stages`, the first `width` wide, the next ones twice as wide at half the size.
 
     Parameters and BatchNorm's statistics are float32; all but the last layer computes in `dtype`.
     """

@@ -37,7 +37,7 @@ class ConvNorm(nnx.Module):
 
 
 class Bottleneck(nnx.Module):
-    """1x1, 3x3 and 1x1 convolutions beside a shortcut; as initialised, the shortcut alone."""
+    """1x1, 3x3 and 1x1 convolutions plus a shortcut; when initialised, the shortcut alone."""
 
     def __init__(self, inputs: int, width: int, stride: int, conv: Callable[..., ConvNorm]):
         outputs = 4 * width
@@ -88,7 +88,7 @@ class ResNet(nnx.Module):
     ) -> Float[Array, "b k"]:
         """The logits, f32; with `train`, statistics are the batch's, and the running ones move.
 
-        `key` is ignored: it is for models that draw, so that one train step serves both.
+        `key` is ignored: it is for models that draw, so that one train step works for both.
         """
         del key
         x = nnx.relu(self.first(x, train))

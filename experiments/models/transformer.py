@@ -41,7 +41,7 @@ def pooled(x: Float[Array, "b t c"], members: Bool[Array, "b s t"]) -> Float[Arr
 
 
 class Block(nnx.Module):
-    """Attention and an MLP, each beside a shortcut, with LayerNorm before."""
+    """Attention and an MLP, each with a shortcut, with LayerNorm before."""
 
     def __init__(self, width: int, heads: int, *, rngs: nnx.Rngs):
         self.heads = heads
@@ -64,9 +64,9 @@ class Block(nnx.Module):
 class TextEncoder(nnx.Module):
     """Words and their places, some blocks, the mean over the text, and one linear layer.
 
-    `attend` says who attends to whom: `padding_mask` for a sentence a row, `segment_mask` for
-    several. Features of padding are 0, so that mixing brings nothing of it. Dropout is on the words
-    and before the last layer.
+    `attend` says who attends to whom: `padding_mask` for one sentence in a row, `segment_mask`
+    for several. Features of padding are 0, so that mixing brings in nothing of it. Dropout is on
+    the words and before the last layer.
     """
 
     def __init__(

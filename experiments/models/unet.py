@@ -16,7 +16,7 @@ class UNet(nnx.Module):
     """Down by 2 for each of `widths`, and up to 1/2, where each cell gives its four pixels' logits.
 
     Features of the way down are added on the way up, as in LinkNet, not concatenated, and there is
-    no layer at full size: on two cores these would cost more than all else.
+    no layer at full size: on two cores both would cost more than everything else.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ matmuls_only = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
 
 
 class Block(nnx.Module):
-    """Attention and an MLP, each beside a shortcut."""
+    """Attention and an MLP, each with a shortcut."""
 
     def __init__(self, width: int, heads: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
         linear = partial(nnx.Linear, kernel_init=init, dtype=dtype, rngs=rngs)
@@ -29,7 +29,7 @@ class Block(nnx.Module):
     def __call__(
         self, x: Float[Array, "b n c"], drop: tuple[PRNGKeyArray, Float[Array, ""]] | None
     ) -> Float[Array, "b n c"]:
-        """Both branches; with `drop`, a key and a rate, each drops rows of its own."""
+        """Both branches; with `drop`, a key and a rate, each drops examples of its own."""
 
         def branch(y: Array, i: int) -> Array:
             if drop is None:
@@ -46,8 +46,8 @@ class ViT(nnx.Module):
     """`depth` blocks on `patch` x `patch` squares of `image` x `image` pictures.
 
     Parameters are float32, those of all blocks stacked along a first axis; all but the last layer
-    computes in `dtype`. The probability to drop a branch grows linearly from 0 in the first block
-    to `drop_path` in the last.
+    computes in `dtype`. The probability of dropping a branch grows linearly from 0 in the first
+    block to `drop_path` in the last.
     """
 
     def __init__(

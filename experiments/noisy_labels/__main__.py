@@ -83,13 +83,13 @@ class Config(digits_mlp.Config):
     """Train with wrong labels, and correct them or not."""
 
     out: Path = Path("results/noisy_labels")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     data: str | None = None
-    """Pictures in place of digits: what `experiments.data.images` reads, as cifar10; for a GPU."""
+    """Pictures in place of digits that `experiments.data.images` reads, as cifar10; for a GPU."""
     epochs: cli.Count = 60
     """How long each network trains."""
     train: cli.Count = 5000
-    """Of the pictures, for training; 2,000 others are for testing."""
+    """Number of pictures for training; 2,000 others are for testing."""
 
 
 def rule_of(groups: Iterable[str]) -> Rule:

@@ -1,9 +1,9 @@
-"""Learning with wrong labels: tell them by their losses, correct them by predictions, and mix.
+"""Learning with wrong labels: find them by their losses, correct them by predictions, and mix.
 
 DivideMix (Li et al. 2020, arXiv:2002.07394) and M-correction (Arazo et al. 2019, arXiv:1904.11238)
 as pure functions; every array keeps its shape, so that all seeds train by one vmap. Each of one or
-two networks has an axis of its own on `State`. A row that is taken for wrong stays in the
-batch: it gets another target and another loss, and no batch changes its size.
+two networks has an axis of its own on `State`. An example whose label is considered wrong stays
+in the batch: it gets another target and another loss, and no batch changes its size.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ class Method(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What of a way to train makes another program."""
+    """The parts of a way to train that need another program."""
 
     nets: int = 1  # their mean prediction is scored
     correct: str = "no"  # "no", "divide" (DivideMix) or "bootstrap" (M-correction)
@@ -56,7 +56,7 @@ def gaussian(x: Float[Array, "2 n"], mean: Array, variance: Array) -> Float[Arra
 
 
 def beta(x: Float[Array, "2 n"], mean: Array, variance: Array) -> Float[Array, "2 n"]:
-    """The same for the Beta law of these moments."""
+    """The same for the Beta distribution with these moments."""
     size = jnp.maximum(mean * (1 - mean) / variance - 1, 1e-2)
     a, b = mean * size, (1 - mean) * size
     return (a - 1) * jnp.log(x) + (b - 1) * jnp.log1p(-x) - jax.scipy.special.betaln(a, b)
@@ -97,9 +97,9 @@ def sharpen(p: Float[Array, "... k"], temperature: float = 0.5) -> Float[Array, 
 def divide(
     right: Float[Array, "nets b"], labels: Float[Array, "nets b k"], said: Float[Array, "2 2 b k"]
 ) -> tuple[Float[Array, "nets b k"], Bool[Array, "nets b"]]:
-    """DivideMix's targets, and which rows count as labelled.
+    """DivideMix's targets, and which examples count as labelled.
 
-    Where a label is taken for right it is refined by the network's own prediction, in proportion to
+    A label that is considered right is refined by the network's own prediction, in proportion to
     the doubt; elsewhere both networks guess. `said[j, i]` is what network j says on i's batch.
     """
     own, doubt = jnp.stack([said[i, i] for i in range(len(said))]), 1 - right[..., None]
@@ -118,10 +118,10 @@ def bootstrap(
 
 
 def loss(kind: Kind, method: Method, task: Task) -> tuple[Float[Array, ""], Metrics]:
-    """Cross-entropy on labelled rows, squared error on guessed ones: both to the mixed targets.
+    """Cross-entropy on labelled examples, squared error on guessed ones: both to the mixed targets.
 
-    λ is folded: the row itself stays the larger part, so that its kind of loss is the right one.
-    With a mutual pairing this changes nothing where all rows have the same loss.
+    λ is folded: the example itself stays the larger part, so that its kind of loss is right. With
+    a mutual pairing this changes nothing if all examples have the same loss.
     """
     x, target, labelled, epoch = task.batch
     key_mix, key_model = jax.random.split(task.key)
@@ -136,7 +136,7 @@ def loss(kind: Kind, method: Method, task: Task) -> tuple[Float[Array, ""], Metr
     p, mean = jax.nn.softmax(logits), lambda x, rows: (x * rows).sum() / jnp.maximum(rows.sum(), 1)
     squared = mean(jnp.square(p - target).mean(-1), ~labelled)
     guessed = method.guessed * jnp.clip((epoch - method.warmup) / RAMP, 0, 1)
-    # Against the collapse to one class: log of the uniform law over the mean prediction.
+    # Against the collapse to one class: log of the uniform distribution over the mean prediction.
     prior = -jnp.log(jnp.maximum(p.mean(0), 1e-12) * p.shape[-1]).mean()
     return mean(entropy, labelled) + guessed * squared + prior, {}
 
@@ -207,7 +207,7 @@ def epoch(
 
 
 def score(recipe: Recipe, states: State, data: Split) -> Metrics:
-    """Of the networks' mean prediction on the test set; of the first one; and what is memorised."""
+    """Scores of the networks' mean prediction on the test set, of the first one, and memorising."""
     said = probabilities(recipe, states, data.x_test)
     found = metrics.classification(jnp.log(said.mean(0)), data.y_test)
     missed = probabilities(recipe, states, data.x).mean(0).argmax(-1) != data.y
@@ -221,7 +221,7 @@ def start(kind: Kind, make_model: Callable[..., nnx.Module], method: Any, keys: 
     """Fresh networks for each seed's key; the first is the same however many there are."""
     recipe: Any = recipe_of(kind, make_model, method)
     one = lambda key: lambda net: init(recipe, jax.random.fold_in(key, net))
-    # Not by vmap, of which XLA takes several times as long to compile the random numbers.
+    # Not by vmap, for which XLA takes several times as long to compile the random numbers.
     return jax.lax.map(lambda key: jax.lax.map(one(key), jnp.arange(kind.nets)), keys)
 
 
@@ -236,11 +236,11 @@ def seeds(
     """`fit(method, data, epochs=, tick=)`: all seeds of a method, each score as [seeds, epochs].
 
     Args:
-      kind: one program each.
+      kind: each kind is one program.
       make_model: `(dropout=, rngs=)` -> the model.
-      batch: examples a step.
+      batch: examples in a step.
       prepare: (key, x) -> x, of a batch before it is mixed: crops and flips.
-      at_once: all seeds by vmap, which small models need; else one after the other.
+      at_once: all seeds by vmap, which small models need; otherwise one after the other.
     """
     over = lambda one: (
         jax.vmap(one) if at_once else lambda *args: jax.lax.map(lambda both: one(*both), args)
@@ -260,7 +260,7 @@ def seeds(
 
         return over(one)(states, keys, data)
 
-    # Kinds that differ only in how labels are corrected share the program of the start.
+    # Kinds that differ only in how labels are corrected have one program for the warm-up.
     begin = partial(start, kind._replace(correct="no"), make_model)
 
     def fit(

@@ -66,19 +66,19 @@ class Config:
     """Learn numbers from tables, with partners of several kinds."""
 
     out: Path = Path("results/regression")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     data: Path | None = None
     """An .npz file of UCI's tables, for airfoil and abalone."""
     smoke: cli.Flag = False
     """100 steps, two seeds and one table, into OUT/smoke: shows that everything works."""
     seeds: cli.Seeds = 10
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     steps: Annotated[int, cli.Whole(EVERY, EVERY)] = 600
     """How long each network trains, a multiple of 50."""
 
 
 def make_fit(config: Config, found: dict[str, tables.Table]) -> Callable[..., Scores]:
-    """The function that trains all seeds of one candidate on a table."""
+    """A function that trains all seeds of one candidate on a table."""
     trainer_of = functools.cache(lambda group: train.study_of(found[group]))
     drawn = jax.jit(jax.vmap(tables.split, in_axes=(0, None, None)))
 

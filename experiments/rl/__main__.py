@@ -80,13 +80,13 @@ class Config:
     """Train policies on few levels, and test them on others."""
 
     out: Path = Path("results/rl")
-    """Where runs.jsonl, table.md and plot.png go; a run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     choose: cli.Flag = False
     """Compare strengths on seeds 1000 and up instead, into OUT/choose."""
     smoke: cli.Flag = False
-    """Ten updates, two seeds, into OUT/smoke: shows that everything works, and nothing else."""
+    """Ten updates, two seeds, into OUT/smoke: only shows that everything works."""
     seeds: cli.Seeds = 10
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     updates: Annotated[int, cli.Whole(CHECKS, CHECKS)] = 100
     """Of 1,024 steps each; a multiple of 10."""
     horizon: cli.Count = 200
@@ -101,7 +101,7 @@ RULE = Rule(
 
 
 def make_work(config: Config, methods: dict[str, Method]) -> Work:
-    """The function that trains and tests all seeds of one method in one group."""
+    """A function that trains and tests all seeds of one method in one group."""
     env = levels.cartpole(features=FEATURES, horizon=config.horizon)
 
     def recipe_of(method: Method) -> ppo.Recipe:

@@ -58,7 +58,7 @@ class Config(digits_mlp.Config):
     """Compare methods under attacks and corruptions."""
 
     out: Path = Path("results/robustness")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
 
 
 CLAIMS = (
@@ -122,7 +122,7 @@ def roll(tree: Any, by: int) -> Any:
 
 
 def make_work(config: Config) -> Work:
-    """The function that gives one method's runs in one group."""
+    """A function that gives one method's runs in one group."""
     data = functools.cache(lambda: digits_mlp.halves(config.seeds))
     fit = partial(digits_mlp.study_of().fit, epochs=config.epochs, tick=lambda n: None)
 

@@ -65,15 +65,15 @@ class Config:
     """Segment CamVid with and without mixing."""
 
     out: Path = Path("results/segmentation")
-    """Where runs.jsonl, table.md and the pictures go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and the pictures. A stopped run goes on from there."""
     data: Path | None = None
     """CamVid as a NumPy archive."""
     choose: cli.Flag = False
     """Compare weight decays on validation frames, seeds 1000 and up, instead, into OUT/choose."""
     smoke: cli.Flag = False
-    """Four steps on generated scenes, into OUT/smoke: shows that everything works, nothing else."""
+    """Four steps on generated scenes, into OUT/smoke: only shows that everything works."""
     seeds: cli.Seeds = 5
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     steps: Annotated[int, cli.Whole(CHECKS, CHECKS)] = 800
     """A multiple of 2."""
     batch: cli.Count = 4
@@ -99,7 +99,7 @@ def scenes_of(config: Config) -> camvid.Scenes:
 
 
 def make_work(config: Config, scenes: camvid.Scenes, methods: tuple[str, ...]) -> Work:
-    """The function that trains and scores all seeds of one method in one group."""
+    """A function that trains and scores all seeds of one method in one group."""
     test = scenes.val if config.choose else scenes.test
     crop, every = (8, 16) if config.smoke else (40, 56), config.steps // CHECKS
 

@@ -68,13 +68,13 @@ class Config:
     """Learn from few labels and many examples without."""
 
     out: Path = Path("results/semi_supervised")
-    """Where runs.jsonl, table.md and pictures go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and pictures. A stopped run goes on from there."""
     data: str | None = None
-    """Pictures, as cifar10, or what else `experiments.data.images` reads; for a GPU."""
+    """Pictures that `experiments.data.images` reads, such as cifar10; for a GPU."""
     smoke: cli.Flag = False
-    """A few steps of two methods, into OUT/smoke: shows that everything works, and nothing else."""
+    """A few steps of two methods, into OUT/smoke: only shows that everything works."""
     seeds: cli.Seeds = 10
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     steps: Annotated[int, cli.Whole(EVERY, EVERY)] = 1500
     """How long each network trains, a multiple of 50."""
 

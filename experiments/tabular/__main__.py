@@ -70,13 +70,13 @@ class Config:
     """Train on tables, for as long as the paper does and to convergence."""
 
     out: Path = Path("results/tabular")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     data: Path | None = None
     """An .npz file of UCI's tables, or a .csv file."""
     smoke: cli.Flag = False
-    """10 epochs and two seeds, into OUT/smoke: shows that everything works, and nothing else."""
+    """10 epochs and two seeds, into OUT/smoke: only shows that everything works."""
     seeds: cli.Seeds = 10
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     epochs: Annotated[int, cli.Whole(PAPER)] = 100
     """How long each network trains, 10 or more."""
     rows: cli.Count = 1000
@@ -101,7 +101,7 @@ def draw_data(key: PRNGKeyArray, x: Array, y: Array, *, rows: int) -> split.Spli
 
 
 def make_fit(config: Config, found: dict[str, tables.Table]) -> Callable[[Method, Task], Scores]:
-    """The function that trains all seeds of one candidate on a table."""
+    """A function that trains all seeds of one candidate on a table."""
     drawn = jax.jit(jax.vmap(partial(draw_data, rows=config.rows), in_axes=(0, None, None)))
 
     @functools.cache

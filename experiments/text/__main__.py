@@ -49,7 +49,7 @@ METHODS = {
 }
 MAIN = "after a random block"
 TRAIN = dict(zip(sentences.CORPORA.values(), (2000, 1000), strict=True))  # sentences to learn from
-CHECKS = 6  # how often is measured
+CHECKS = 6  # how often the scores are measured
 TABLE = Table(
     columns=(*ERRORS, *SCORES),
     caption="last, best: test error in %, at the end and at the best of six checks, chosen on the "
@@ -64,13 +64,13 @@ class Config:
     """Train small transformers on sentences, and compare what is mixed."""
 
     out: Path = Path("results/text")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     data: Path | None = None
     """An .npz file with the arrays {movie,trec}_{train,test} (texts) and those with _labels."""
     smoke: cli.Flag = False
     """A few steps on made-up sentences and two seeds, into OUT/smoke: shows that all works."""
     seeds: cli.Seeds = 8
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     steps: Annotated[int, cli.Whole(CHECKS, CHECKS)] = 360
     """How long each network trains; a multiple of 6."""
     batch: cli.Count = 32
@@ -103,7 +103,7 @@ def read(config: Config) -> dict[str, sentences.Corpus]:
 
 
 def make_work(config: Config) -> Work:
-    """The function that trains all seeds of one method on one corpus."""
+    """A function that trains all seeds of one method on one corpus."""
     corpora, sizes = read(config), {"size": config.vocabulary, "length": config.length}
 
     def work(task: Task) -> list[dict]:

@@ -63,11 +63,11 @@ class Config:
     """Train on clips of moving digits, and compare mixes."""
 
     out: Path = Path("results/video")
-    """Where runs.jsonl, table.md and plot.png go. A run that was stopped goes on from there."""
+    """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     smoke: cli.Flag = False
-    """Two steps of a tiny network, into OUT/smoke: shows that everything works, and no more."""
+    """Two steps of a tiny network, into OUT/smoke: only shows that everything works."""
     seeds: cli.Seeds = 5
-    """How many paired seeds, two or more."""
+    """Number of paired seeds, at least two."""
     steps: cli.Count = 500
     """How long each network trains, in batches of 32."""
     every: cli.Count = 50
