@@ -69,11 +69,11 @@ class Config:
     steps: Annotated[int, cli.Whole(CHECKS, CHECKS)] = 1000
     """How long each network trains; a multiple of 4."""
     scenes: cli.Count = 200
-    """To learn from."""
+    """Number of training scenes."""
     test: cli.Count = 200
-    """To test on."""
+    """Number of test scenes."""
     batch: cli.Count = 16
-    """Scenes a step."""
+    """Scenes in a step."""
 
 
 RULE = Rule(
@@ -83,7 +83,7 @@ RULE = Rule(
 
 
 def drawn(config: Config, seed: int) -> Data:
-    """Half of the digits for training scenes, the others for those to test on."""
+    """Scenes for training from half of the digits, and for testing from the others."""
     x, y = digits.digits()
     rng = np.random.default_rng(seed)
     mine, other = np.split(rng.permutation(len(y)), [len(y) // 2])
@@ -114,7 +114,7 @@ def make_work(config: Config) -> Work:
             numbers = {"ap": ap, "missed": 100 - ap, "test_loss": scores["loss"][seed, -1]}
             numbers["train_loss"] = scores["train_loss"][seed, -1]
             results.append({"seed": seed} | {k: rounded(v) for k, v in numbers.items()})
-        first = jax.tree.map(lambda a: a[0, 0], found)  # what is drawn
+        first = jax.tree.map(lambda a: a[0, 0], found)  # for the figure
         results[0]["found"] = [rounded(part, 3) for part in first]
         return results
 

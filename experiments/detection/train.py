@@ -22,7 +22,7 @@ from experiments.models import detector
 from experiments.models.detector import Detector
 
 KINDS = ("plain", "mixup", "CutMix", "mosaic")
-LEAST = 0.3  # of a box has to be visible for it to count
+LEAST = 0.3  # a box counts if at least this fraction of it is visible
 SHOWN = 0.4  # the least score of a detection in the picture
 
 Row = tuple[str, float, float]  # a name, a gain and half of its interval
@@ -64,7 +64,7 @@ def mixed(kind: str, key: PRNGKeyArray, scenes: Scenes, alpha: float | Array = 1
 
 
 def joined(mix: jm.Mix, scenes: Scenes) -> Scenes:
-    """Images are blended; objects are not: both rows' are there, by weight."""
+    """Images are blended; objects are not: those of both examples stay, with weights."""
     images, boxes, weights, labels, points, visible = scenes
     objects = jm.mix_boxes(mix, boxes, weights, labels, min_visible=LEAST)
     return Scenes(jm.blend(mix, images), *objects, *jm.mix_points(mix, points, visible))
@@ -155,7 +155,7 @@ def study_of(setting: Setting) -> SeedTrainer:
 
 
 def picture(path: Path, title: str, data: Data, found: dict[str, list], rows: list[Row]) -> None:
-    """What each kind makes of a scene; what detectors find on a new one; the scores' gains."""
+    """A scene under each kind of mix, detections on a new scene, and the scores' gains."""
     figure = Figure(figsize=(12, 6.6), layout="constrained")
     panes = figure.subplots(2, 4)
     scenes = jax.tree.map(lambda a: jnp.asarray(a[:4]), data.train)
@@ -180,7 +180,7 @@ def picture(path: Path, title: str, data: Data, found: dict[str, list], rows: li
 
 
 def draw(axes: Axes, scene: Scenes) -> None:
-    """The image, and what counts of the objects: class and weight, and the centre if visible."""
+    """The image with the objects that count: class and weight, and the centre if visible."""
     axes.imshow(scene.images[..., 0], cmap="gray_r", vmin=0, vmax=1)
     for box, weight, label, point, visible in zip(*scene[1:], strict=True):
         if weight > 0:

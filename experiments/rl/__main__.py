@@ -45,7 +45,7 @@ class Method(NamedTuple):
     noise: float = 0.0
     decay: float = 0.0
     rate: float = 4e-3
-    levels: float = 0.0  # 0 is the group's
+    levels: float = 0.0  # 0 takes the group's
 
 
 METHODS = {
@@ -82,13 +82,13 @@ class Config:
     out: Path = Path("results/rl")
     """Folder for runs.jsonl, table.md and plot.png. A stopped run goes on from there."""
     choose: cli.Flag = False
-    """Compare strengths on seeds 1000 and up instead, into OUT/choose."""
+    """Instead compare strengths on seeds 1000 and up, into OUT/choose."""
     smoke: cli.Flag = False
     """Ten updates, two seeds, into OUT/smoke: only shows that everything works."""
     seeds: cli.Seeds = 10
     """Number of paired seeds, at least two."""
     updates: Annotated[int, cli.Whole(CHECKS, CHECKS)] = 100
-    """Of 1,024 steps each; a multiple of 10."""
+    """Number of updates of 1,024 steps each; a multiple of 10."""
     horizon: cli.Count = 200
     """Steps of the longest episode."""
 

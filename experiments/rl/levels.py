@@ -29,10 +29,10 @@ def cartpole(*, features: int, horizon: int) -> ppo.Env:
     """gymnax's CartPole, in levels that look different and are the same underneath.
 
     The agent sees the state s, scaled, and features tanh(W s + b), which each level makes in a way
-    of its own. On few levels they say as much as the state does, on others they mislead.
+    of its own. On few levels they are as informative as the state, on others they mislead.
     """
     try:
-        import gymnax  # dear to import, and an extra
+        import gymnax  # expensive to import, and an extra
     except ImportError:
         raise Stop('CartPole is gymnax\'s: pip install -e ".[rl]"') from None
     env, params = gymnax.make("CartPole-v1")
@@ -71,11 +71,11 @@ def seeds(recipe_of: Callable[[Any], ppo.Recipe]) -> Callable[..., dict[str, np.
     Returns:
       `fit(numbers, keys, levels, unseen, checks=, every=, episodes=, tick=)`: after each `every`
       updates, `checks` times, the mean returns of `episodes` episodes on the levels of training,
-      "seen", and on as many unseen ones: arrays [seeds, checks]. Levels lead with an axis of seeds.
+      "seen", and on as many unseen ones: arrays [seeds, checks]. Levels have a first axis of seeds.
 
     Raises:
-      Stop: by `fit`, for an alpha that is no number from 0 on, and for rewards or losses that are
-        not finite.
+      Stop: By `fit`, if an alpha is not a number from 0 on, or if rewards or losses are not
+        finite.
     """
 
     @jax.jit
@@ -141,7 +141,7 @@ def picture(path: Path, title: str, runs: list[Run], methods: list[str], *, step
 
     Args:
       path, title, runs, methods: as `tables.write` gives them.
-      steps: of the environment, in all.
+      steps: total steps of the environment.
     """
     groups = groups_of(runs)
     figure = Figure(figsize=(10, 0.6 + 3.2 * len(groups)), layout="constrained")
@@ -174,7 +174,7 @@ def _check_alpha(alpha: Any) -> None:
 
 
 def _check_finite(scores: dict[str, Array], done: int) -> None:
-    """Where they came from first: NaN rewards make NaN losses."""
+    """Stop at the first value that is not finite; rewards come first: theirs make NaN losses."""
     for name in ("reward", "loss"):
         seed, update = np.nonzero(~np.isfinite(scores[name]))
         if seed.size:

@@ -1,9 +1,9 @@
 """PPO (Schulman et al. 2017, arXiv:1707.06347) with mixreg, in pure JAX.
 
 A run is one program, as in PureJaxRL: environments, rollouts and updates are scans. The order of
-things matters. Advantages and returns are made along each rollout, where it is known which step
-ended an episode; only then are rows shuffled and mixed. A pair may hold the end of an episode, or
-two levels: all that it needs of the future is in its numbers already.
+things matters. Advantages and returns are computed along each rollout, where it is known which step
+ended an episode; only then are examples shuffled and mixed. A pair may hold the end of an
+episode, or two levels: its numbers already contain all that it needs of the future.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ class Step(NamedTuple):
     last_obs: Float[Array, "f"]  # what the action led to, the end of an episode, too
     reward: Float[Array, ""]
     terminated: Bool[Array, ""]  # nothing comes after this
-    truncated: Bool[Array, ""]  # out of time: something would have
+    truncated: Bool[Array, ""]  # out of time: otherwise the episode would go on
 
 
 class Env(NamedTuple):
@@ -84,7 +84,7 @@ class State(NamedTuple):
 
 
 class Agent(nnx.Module):
-    """A policy and a critic, apart."""
+    """A policy and a critic, as separate networks."""
 
     def __init__(self, recipe: Recipe, rngs: nnx.Rngs):
         make = partial(MLP, recipe.env.observations, recipe.hidden, rngs=rngs)
@@ -118,9 +118,9 @@ def gae(
 
         δₜ = rₜ + γ v(oₜ₊₁) - v(oₜ),  Aₜ = δₜ + γ τ Aₜ₊₁
 
-    `next_value` is of what the action led to, before a new episode began. After a terminal step
-    there is no value; after one that was cut off in time there is. Neither takes anything of the
-    next episode.
+    `next_value` is the value of the state that the action led to, before a new episode began. After
+    a terminal step there is no value; after one that was cut off in time there is. Neither uses
+    anything of the next episode.
     """
     delta = reward + discount * jnp.where(terminated, 0.0, next_value) - value
     carried = discount * trace * jnp.where(terminated | truncated, 0.0, 1.0)
@@ -135,11 +135,12 @@ def gae(
 def mixed(
     key: PRNGKeyArray, rows: Rows, *, alpha: float | Array, supervise: float | Array = 1.0
 ) -> Rows:
-    """mixreg (Wang et al. 2020, arXiv:2010.10814): each row mixed with another.
+    """mixreg (Wang et al. 2020, arXiv:2010.10814): each example mixed with another.
 
-    Observations and all numbers of supervision are blended. Actions cannot be: the dominant row's
-    stays, which the folded law makes the row itself. Rows are in random order, so the partner by
-    `reverse` is a random one. With `supervise` 0 the numbers, too, are the dominant row's.
+    Observations and all numbers of supervision are blended. Actions cannot be: that of the dominant
+    example stays, which is the example itself as λ is folded. Examples are in random order, so the
+    partner by `reverse` is a random one. With `supervise` 0 the numbers of supervision are those of
+    the dominant example, too.
     """
     law = jm.folded_beta(alpha)
     mix = jm.sample_mixup(key, rows.action.shape, lam_law=law, per="example")
@@ -201,7 +202,7 @@ def update(
 def evaluate(
     recipe: Recipe, params: Any, key: PRNGKeyArray, levels: Any, episodes: int
 ) -> Float[Array, ""]:
-    """The mean return of whole episodes, each on a level of its own choice, the policy sampled."""
+    """The mean return of whole episodes, each on a level that it draws, with sampled actions."""
     env = recipe.env
     key_reset, key_steps = jax.random.split(key)
     state, obs = jax.vmap(env.reset, in_axes=(0, None))(

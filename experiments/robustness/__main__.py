@@ -128,12 +128,12 @@ def make_work(config: Config) -> Work:
 
     @functools.cache
     def strangers() -> Any:
-        """For each network one that learned the same digits with the next seed's weights, order."""
+        """For each network one that learned the same digits by the next seed's weights, order."""
         return roll(fit(METHODS["plain"], roll(data(), 1))[0], -1)
 
     @functools.lru_cache(maxsize=1)  # all groups of a method share its networks
     def measured(method: Method) -> dict[str, Array]:
-        keys = jax.vmap(jax.random.key)(2000 + jnp.arange(config.seeds))  # none that trains
+        keys = jax.vmap(jax.random.key)(2000 + jnp.arange(config.seeds))  # no seed that trains
         state, _ = fit(method, data())
         return errors(method, keys, state, strangers(), data().x_test, data().y_test)
 

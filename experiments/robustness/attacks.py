@@ -60,7 +60,7 @@ def _ascend(
     step_size: ArrayLike,
 ) -> Array:
     # ∇ cross-entropy = (1 - p) ∇ -log(p / (1 - p)): the sign is the same, and this one does not
-    # vanish for a confident model, which would pass for robust.
+    # vanish for a confident model, which would otherwise look robust.
     gradient = jax.grad(lambda x: -metrics.log_odds(logits_fn(x), y).sum())
     low, high = jnp.maximum(x - epsilon, 0), jnp.minimum(x + epsilon, 1)
 

@@ -1,8 +1,8 @@
 """Common corruptions of small images, after Hendrycks and Dietterich 2019, arXiv:1903.12261.
 
-Their kinds, with constants of our own for pictures of some ten pixels: each is a pure function of
-(key, x, severity), where severity 0 changes nothing, 1 is mild and 5 severe, and any number between
-them will do.
+The kinds are theirs, with constants of our own for pictures about ten pixels wide. Each is a pure
+function of (key, x, severity), where severity 0 changes nothing, 1 is mild, 5 is severe, and any
+number between them is allowed.
 """
 
 import jax
@@ -34,7 +34,7 @@ def shot_noise(key: PRNGKeyArray, x: Images, severity: Array) -> Images:
 
 
 def impulse_noise(key: PRNGKeyArray, x: Images, severity: Array) -> Images:
-    """A share of 0.04 s of the values becomes black or white."""
+    """A fraction of 0.04 s of the values becomes black or white."""
     key_hit, key_value = jax.random.split(key)
     hit = jax.random.uniform(key_hit, x.shape) < 0.04 * severity
     return jnp.where(hit, jax.random.bernoulli(key_value, shape=x.shape).astype(x.dtype), x)
@@ -55,7 +55,7 @@ def pixelate(key: PRNGKeyArray, x: Images, severity: Array) -> Images:
 
 
 def contrast(key: PRNGKeyArray, x: Images, severity: Array) -> Images:
-    """A share of 0.16 s of the way to the image's mean."""
+    """Each value moves a fraction of 0.16 s towards the image's mean."""
     del key
     return x + 0.16 * severity * (x.mean(axis=(1, 2, 3), keepdims=True) - x)
 

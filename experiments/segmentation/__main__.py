@@ -34,7 +34,7 @@ from experiments.harness.tables import Column, Table
 from experiments.segmentation import figures, train
 
 FACTOR, CHECKS = 4, 2  # how much smaller than the archive's frames; scores while training
-GROUPS = {  # one labelled frame in so many, and whether a teacher labels the others
+GROUPS = {  # one labelled frame in this many, and whether a teacher labels the others
     "1/8 of the labels": (8, False),
     "1/8 and a mean teacher": (8, True),
     "all labels": (1, False),
@@ -69,15 +69,15 @@ class Config:
     data: Path | None = None
     """CamVid as a NumPy archive."""
     choose: cli.Flag = False
-    """Compare weight decays on validation frames, seeds 1000 and up, instead, into OUT/choose."""
+    """Instead compare weight decays on validation frames, seeds 1000 and up, into OUT/choose."""
     smoke: cli.Flag = False
     """Four steps on generated scenes, into OUT/smoke: only shows that everything works."""
     seeds: cli.Seeds = 5
     """Number of paired seeds, at least two."""
     steps: Annotated[int, cli.Whole(CHECKS, CHECKS)] = 800
-    """A multiple of 2."""
+    """Number of training steps, a multiple of 2."""
     batch: cli.Count = 4
-    """Labelled frames a step, and as many unlabelled ones."""
+    """Labelled frames in a step, and as many unlabelled ones."""
     widths: tuple[cli.Count, ...] = (16, 32, 64)
     """Channels of the U-Net's layers on the way down."""
 

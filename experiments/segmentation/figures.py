@@ -27,7 +27,7 @@ COLOURS = np.array(
     ],
     np.uint8,
 )
-FRAMES = 4  # of the test's, that are shown
+FRAMES = 4  # number of test frames that are shown
 
 
 def shown_of(count: int) -> np.ndarray:
@@ -53,7 +53,7 @@ def overlay(image: UInt8[np.ndarray, "h w 3"], ids: Int[np.ndarray, "h w"]) -> n
 def predictions(
     path: Path, test: Frames, runs: Sequence[Run], jobs: Sequence[tuple[str, str]]
 ) -> None:
-    """Rows: test frames. Columns: the frame, its truth, and what seed 0 of each job said."""
+    """Rows: test frames. Columns: the frame, its truth, and each job's prediction by seed 0."""
     said = {(run["group"], run["method"]): run["shown"] for run in runs if run["seed"] == 0}
     columns = {f"{group}:\n{method}": said[group, method] for group, method in jobs}
     rows = shown_of(len(test.images))
@@ -91,7 +91,7 @@ def mixes(
 
 
 def _masks(mix: jm.Mix, ids: np.ndarray) -> list[np.ndarray]:
-    """Masks under the mix, as colours: what is soft has two masks, whose colours are weighed."""
+    """Masks under the mix, as colours: a soft mix weights the colours of two masks."""
     if mix.mask.dtype == jnp.bool_:
         return list(COLOURS[np.asarray(jm.select(mix, jnp.asarray(ids)))])
     return list(np.asarray(jm.blend(mix, jnp.asarray(COLOURS[ids]), dtype=jnp.uint8)))

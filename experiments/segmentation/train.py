@@ -1,7 +1,7 @@
 """Train a U-Net on mixed frames and masks, alone or with a mean teacher on unlabelled frames.
 
-Void never meets an average: pictures are mixed, ids are not. The losses to both masks and what
-divides them are weighed by the mix, at each position.
+Void never enters an average: pictures are mixed, ids are not. The losses to both masks, and the
+counts that divide them, are weighted by the mix at each position.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ from experiments.segmentation.figures import packed, shown_of
 
 RATE = 3e-3  # AdamW's, at the start
 RARE = [CLASSES.index(name) for name in ("pole", "sign", "fence", "pedestrian", "bicyclist")]
-SURE = 0.968  # ClassMix's: positions where the teacher is less so lower the frame's weight
+SURE = 0.968  # ClassMix's: positions where the teacher is less sure lower its frame's weight
 
 
 class Data(NamedTuple):
@@ -40,7 +40,7 @@ class Data(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Crops of labelled frames, and of frames whose masks nobody may look at."""
+    """Crops of labelled frames, and of frames whose masks must not be used."""
 
     images: UInt8[Array, "b h w 3"]
     masks: Int[Array, "b h w"]
@@ -122,8 +122,8 @@ def taught(mix_of: Callable, task: Task) -> tuple[Array, dict[str, Array]]:
     """The loss on labelled frames as they are, and on mixed ones that the teacher labels.
 
     The student sees other brightness and contrast than the teacher, mixed or not: without any
-    difference there would be nothing to agree on. A frame's weight is the fraction of its positions
-    where the teacher, before mixing, was sure.
+    difference there would be nothing to learn from it. A frame's weight is the fraction of its
+    positions where the teacher, before mixing, was sure.
     """
     batch: Batch = task.batch
     key_mix, key_light = jax.random.split(task.key)
@@ -144,7 +144,7 @@ def normalise(x: Array) -> Float[Array, "b h w 3"]:
 
 
 def lights(key: PRNGKeyArray, x: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
-    """Each frame with other contrast and brightness."""
+    """Each frame with random contrast and brightness."""
     contrast, brightness = jax.random.uniform(key, (2, x.shape[0], 1, 1, 1))
     mean = x.mean((1, 2, 3), keepdims=True)
     return (x - mean) * (0.6 + 0.8 * contrast) + mean + 60 * (brightness - 0.5)
@@ -153,7 +153,7 @@ def lights(key: PRNGKeyArray, x: Float[Array, "b h w 3"]) -> Float[Array, "b h w
 def batch_of(key: PRNGKeyArray, data: Data, *, batch: int, crop: tuple[int, int]) -> Batch:
     """Random crops of random frames, half of them flipped."""
     count, *size = data.masks.shape
-    # With all labelled there is nothing else to take, and no method that would look.
+    # If all are labelled there is nothing else to take, and no method uses these crops.
     places = (0, data.labelled), (data.labelled % count, count)
     low = jnp.array([[[first, 0, 0, 0]] for first, _ in places])
     room = [old - new + 1 for old, new in zip(size, crop, strict=True)]
@@ -179,7 +179,7 @@ def predictions(model: Any, images: UInt8[Array, "m h w 3"]) -> Int[Array, "m h 
 
 
 def score(model: Any, data: Data) -> dict[str, Array]:
-    """Intersection over union, over all test frames and without void, and what is drawn."""
+    """Intersection over union, over all test frames and without void, and what the figures show."""
     found, true = predictions(model, data.test_images), data.test_masks
     hot = lambda ids: jax.nn.one_hot(ids, len(CLASSES)).reshape(-1, len(CLASSES))
     counted = hot(found) * (true.reshape(-1, 1) < VOID)

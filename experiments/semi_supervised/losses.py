@@ -1,8 +1,8 @@
 """Losses on a few labelled and many unlabelled examples, each for `Recipe`.
 
 A loss is called as `loss(task, *, augment, numbers)`. `task.batch` is a `semi.Batch`; `augment` is
-`(key, x) -> x`, other at each call. The weight of the loss on unlabelled examples rises
-along a ramp, for what the network says about them means nothing at first.
+`(key, x) -> x`, different at each call. The weight of the loss on unlabelled examples rises
+along a ramp, since the network's predictions for them mean nothing at first.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ class Numbers(NamedTuple):
 
 
 def described(name: str, numbers: Numbers) -> str:
-    """The method and those of its numbers that are not as usual."""
+    """The method, and those of its numbers that differ from the usual ones."""
     fields = zip(numbers._fields, numbers, Numbers(), strict=True)
     return ", ".join(
         [name, *(f"{field} {mine:g}" for field, mine, usual in fields if mine != usual)]
@@ -77,7 +77,7 @@ def pseudo_labels(
 
 
 def mean_teacher(task: Task, *, augment: Augment, numbers: Numbers) -> Loss:
-    """What the student says of one view is what its averaged weights say of another.
+    """The student's prediction for one view should be its averaged weights' for another.
 
     Tarvainen and Valpola 2017, arXiv:1703.01780.
     """
@@ -90,7 +90,7 @@ def mean_teacher(task: Task, *, augment: Augment, numbers: Numbers) -> Loss:
 
 
 def ict(task: Task, *, augment: Augment, numbers: Numbers) -> Loss:
-    """What the student says of a mixed example is the same mix of what the teacher says of the two.
+    """The student's prediction for a mixed example should be the mix of the teacher's for the two.
 
         f(Mix(u_j, u_k)) ≈ Mix(f'(u_j), f'(u_k))
 
@@ -108,8 +108,8 @@ def ict(task: Task, *, augment: Augment, numbers: Numbers) -> Loss:
 def mixmatch(task: Task, *, augment: Augment, numbers: Numbers, views: int = 2) -> Loss:
     """All labelled and unlabelled examples in one batch, each mixed with any other.
 
-    λ is folded, so that a labelled row stays mostly labelled: its loss is the cross-entropy, that
-    of the others the squared error. Berthelot et al. 2019, arXiv:1905.02249.
+    λ is folded, so that a labelled example stays mostly labelled: its loss is the cross-entropy,
+    that of the others the squared error. Berthelot et al. 2019, arXiv:1905.02249.
     """
     key_batch, key_model = jax.random.split(task.key)
     x, labels = mixmatch_batch(task, key_batch, augment=augment, alpha=numbers.alpha, views=views)
@@ -122,7 +122,7 @@ def mixmatch(task: Task, *, augment: Augment, numbers: Numbers, views: int = 2) 
 def mixmatch_batch(
     task: Task, key: PRNGKeyArray, *, augment: Augment, alpha: float | Array, views: int = 2
 ) -> tuple[Float[Array, "n ..."], Float[Array, "n k"]]:
-    """MixMatch's mixed inputs and labels: the labelled rows, then `views` times the others."""
+    """MixMatch's mixed inputs and labels: the labelled examples, then `views` times the others."""
     batch, (key_x, key_mix, key_pair, *keys) = (
         checked(task.batch),
         jax.random.split(key, 3 + views),
@@ -160,7 +160,7 @@ def both(task: Task, key: PRNGKeyArray, x: list[Array]) -> list[Array]:
 
 
 def told(task: Task, x: Array) -> Float[Array, "u k"]:
-    """What the teacher says."""
+    """The teacher's predictions."""
     return jax.lax.stop_gradient(jax.nn.softmax(task.teacher(x, train=False)))
 
 

@@ -69,7 +69,7 @@ def study_of(pool: few.Pool, loss: Any) -> SeedTrainer:
 
     look = lambda model, x: jax.nn.softmax(model(x, train=False))[:, 1]
     take = partial(semi.batch, pool=pool, size=50)
-    small = pool.x.dtype != jnp.uint8  # else one seed after the other, which spares memory
+    small = pool.x.dtype != jnp.uint8  # otherwise one seed after the other, which saves memory
     return batch_trainer(partial(recipe_of, pool, loss), take, score, look=look, at_once=small)
 
 
@@ -101,7 +101,7 @@ class Fit:
         first: int = 0,
         tick: Callable[[int], None] = lambda n: None,
     ) -> Fitted:
-        """From seed `first` on; scored `checks` times, each a tick, after `every` steps."""
+        """Train from seed `first` on; score `checks` times, each a tick, after `every` steps."""
         (pool, labels), study = self.groups[group], self.study(group, loss)
         keys = jax.vmap(jax.random.key)(first + jnp.arange(seeds))
         rows = jax.vmap(partial(semi.draw, pool=pool, labels=labels))(keys)

@@ -80,7 +80,7 @@ class Config:
     epochs: Annotated[int, cli.Whole(PAPER)] = 100
     """How long each network trains, 10 or more."""
     rows: cli.Count = 1000
-    """For training, at most."""
+    """Largest number of rows for training."""
 
 
 def recipe_of(table: tables.Table, numbers: Method) -> Recipe:

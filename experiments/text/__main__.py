@@ -74,11 +74,11 @@ class Config:
     steps: Annotated[int, cli.Whole(CHECKS, CHECKS)] = 360
     """How long each network trains; a multiple of 6."""
     batch: cli.Count = 32
-    """Sentences a step."""
+    """Sentences in a step."""
     vocabulary: cli.Count = 2000
-    """At most so many words."""
+    """Largest number of words in the vocabulary."""
     length: cli.Count = 24
-    """Words of a sentence; what is longer is cut."""
+    """Words of a sentence; longer sentences are cut."""
 
 
 RULE = Rule(

@@ -24,7 +24,7 @@ DEPTH = 2
 NOWHERE, SENTENCE = (
     -1,
     DEPTH + 1,
-)  # no layer, and the layer whose features are one vector a sentence
+)  # no layer, and the layer whose features are one vector for each sentence
 
 
 class Method(NamedTuple):
@@ -35,7 +35,7 @@ class Method(NamedTuple):
     last: float = 0.0  # to this one are mixed
     span: float = 0.0  # or whether spans of words are swapped instead (SSMix without saliency)
     matched: float = 0.0  # whether partners are among the four of nearest length
-    own_mask: float = 0.0  # whether the row's own mask stays: wrong, to see what it costs
+    own_mask: float = 0.0  # whether the example's own mask stays: a mistake, to see what it costs
     word_dropout: float = 0.0  # probability that a word becomes an unknown one
     dropout: float = 0.3
     weight_decay: float = 0.3
@@ -60,7 +60,7 @@ class Batch(NamedTuple):
 def mixing_tap(
     mix: jm.Mix, layer: int | Array, *, own_mask: float | Array = 0.0
 ) -> transformer.Tap:
-    """Mix the features of one layer, and from there on let all attend to the text of both rows."""
+    """Mix the features of one layer; from there on all attend to the text of both examples."""
 
     def tap(i: int, x: Array, attend: Array) -> transformer.Masked:
         union = union_mask(mix, attend)
@@ -72,14 +72,14 @@ def mixing_tap(
 
 
 def union_mask(mix: jm.Mix, attend: Bool[Array, "b q t"]) -> Bool[Array, "b q t"]:
-    """True where it is for a row that counts: at λ = 1 the row's own, even by a longer partner."""
+    """True where it is for an example with weight: at λ = 1 only the example's own places."""
     return jm.blend(mix, attend, dtype=jnp.float32) > 0
 
 
 def swap_spans(
     key: PRNGKeyArray, batch: Batch, *, alpha: float | Array = 1.0, pairing: Any
 ) -> tuple[jm.Mix, Int[Array, "b t"]]:
-    """A span of the partner's words in place of one of the row's, both inside their lengths."""
+    """A span of the partner's words in place of one of the example's, both within their lengths."""
     size = batch.tokens.shape[1]
     mix, source = jm.sample_span(key, batch.lengths, size, alpha=alpha, pairing=pairing)
     other = jnp.take_along_axis(jm.take_partner(mix, batch.tokens), source, axis=1)
@@ -94,13 +94,13 @@ def drop_words(
 
 
 def partners(key: PRNGKeyArray, lengths: Int[Array, "b"], matched: float | Array) -> Array:
-    """The rows reversed, which are drawn at random, or one of the four of nearest length."""
+    """The examples reversed, which are in random order, or one of the four of nearest length."""
     near = jm.nearest(key, lengths.astype(jnp.float32), k=4)
     return jnp.where(matched > 0, near, jm.partner_index(jm.reverse(), lengths.shape[0]))
 
 
 def loss(method: Method, task: Task) -> tuple[Float[Array, ""], Metrics]:
-    """The cross-entropy to both rows' labels."""
+    """The cross-entropy to both examples' labels."""
     batch: Batch = task.batch
     key_pair, key_mix, key_layer, key_words, key_model = jax.random.split(task.key, 5)
     given: dict[str, Any] = {"alpha": method.alpha}

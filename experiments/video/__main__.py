@@ -71,9 +71,9 @@ class Config:
     steps: cli.Count = 500
     """How long each network trains, in batches of 32."""
     every: cli.Count = 50
-    """Steps between two tests."""
+    """Steps between two evaluations."""
     train: cli.Count = 576
-    """Clips to learn from."""
+    """Number of training clips."""
     width: cli.Count = 12
     """Channels of the first layer."""
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow  # networks train here
 KEY = jax.random.key(0)
 KEYS = jax.random.split(KEY, 40)
 X = jax.random.uniform(KEY, (12, 2, 2, 1))
-Y = jnp.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 5])  # one row is alone in its class
+Y = jnp.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 5])  # one example is alone in its class
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def test_what_each_row_learns_from():
         "both": (blended(lam, x), blended(lam, y)),
         "inputs only": (blended(lam, x), y),
         "labels only": (x, blended(lam, y)),
-        # Both rows of the pair are nearer to the second one.
+        # Both examples of the pair are nearer to the second one.
         "argmax": (blended(lam, x), np.array([[0.0, 1.0], [0.0, 1.0]])),
     }
     assert expected.keys() == MIXED.keys()

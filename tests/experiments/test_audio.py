@@ -112,7 +112,7 @@ def test_shifts_stay_within_the_padding():
 
 
 def test_labels_weigh_what_is_no_padding():
-    """A cut into padding takes nothing from the row, and brings nothing of the partner."""
+    """A cut into padding takes nothing from the example, and brings nothing of the partner."""
     valid = jnp.arange(8) < jnp.array([[4], [4]])
     clips = Clips(jnp.asarray([tone(500), tone(900)]), valid, jnp.eye(10)[:2])
     mask = jnp.broadcast_to(jnp.arange(8)[:, None] < 4, (1, 8, audio_train.BANDS))

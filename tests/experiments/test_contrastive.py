@@ -66,7 +66,7 @@ def log_softmax(s):
 
 
 def fixed(lam, partner):
-    """A sampler that draws what it is told."""
+    """A sampler that draws the given values."""
     lam = jnp.asarray(lam, jnp.float32)
     return lambda key, shape: jm.Mix(jnp.asarray(partner), lam, jnp.broadcast_to(lam, shape[:1]))
 
@@ -81,7 +81,7 @@ def test_simclr_by_hand_in_both_directions():
 
 @pytest.mark.parametrize("clean", (False, True))
 def test_mixed_terms_by_hand(clean):
-    """A row is looked for at its own place with λ, and at its partner's with the rest."""
+    """An example is matched with its own place by λ, and with its partner's by the rest."""
     partner, lam = np.array([2, 0, 1, 3, 5, 4]), np.random.default_rng(2).uniform(0.5, 1, 6)
     loss, terms = jax.jit(lambda: contrast(Method(fixed(lam, partner), clean)))()
     x, share = np.asarray(X), lam[:, None, None, None]
@@ -94,7 +94,7 @@ def test_mixed_terms_by_hand(clean):
 
 
 def test_without_mixing_it_is_info_nce_exactly():
-    """λ = 1, and a row that is its own partner whatever λ is."""
+    """λ = 1, and an example that is its own partner, whatever λ is."""
     s = contrastive_losses.similarities(X.reshape(6, -1) @ W, (X + 0.3).reshape(6, -1) @ W, TAU)
     plain = contrastive_losses.info_nce(s).mean()
     for sampler in (fixed(np.ones(6), np.arange(6)[::-1]), fixed(np.full(6, 0.7), np.arange(6))):
@@ -107,7 +107,7 @@ def test_without_mixing_it_is_info_nce_exactly():
 
 
 def test_a_rows_own_is_never_a_negative():
-    """The gradient pulls at own and partner by their shares, and pushes all others."""
+    """The gradient pulls at own and partner by their weights, and pushes all others."""
     partner, lam = np.array([1, 2, 3, 0]), np.array([0.9, 0.6, 0.5, 1.0])
     mix = fixed(lam, partner)(None, (4,))
     s = jnp.asarray(np.random.default_rng(3).normal(size=(4, 4)), jnp.float32)
@@ -152,7 +152,7 @@ def test_samplers_are_those_of_the_papers():
 def test_too_small_a_batch_is_an_error():
     with pytest.raises(ValueError, match=r"1 examples.*2 or more"):
         contrast(METHODS["SimCLR"], x=X[:1])
-    # A projection of zeros has no direction: no NaN, in the gradient neither.
+    # A projection of zeros has no direction: no NaN, not even in the gradient.
     loss = lambda w: contrast(METHODS["SimCLR"], w=w)[0]
     value, gradient = jax.value_and_grad(loss)(jnp.zeros_like(W))
     np.testing.assert_allclose(value, np.log(6), rtol=1e-5)
@@ -183,7 +183,7 @@ def test_probes_by_hand():
     weights = np.linalg.lstsq(big, hot, rcond=None)[0]
     found = probe.ridge(x, y, tests, penalty=penalty)
     np.testing.assert_array_equal(found, (t @ weights).argmax(1))
-    rare = np.array([0] * 29 + [1])  # without features the shares of the classes decide
+    rare = np.array([0] * 29 + [1])  # without features the class frequencies decide
     assert (probe.ridge(x, rare, tests, penalty=1e9) == 0).all()
     np.testing.assert_array_equal(probe.nearest(x, y, 5 * x), y)  # of the direction alone
     assert probe.nearest(np.eye(2), np.array([4, 7]), np.array([[0.1, 3.0]])).tolist() == [7]

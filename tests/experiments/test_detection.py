@@ -114,7 +114,7 @@ def test_under_mixup_boxes_are_joined_and_not_averaged():
 
 
 def test_under_cutmix_what_lies_outside_is_dropped_and_the_rest_cut():
-    """Columns 0 to 7 are the row's own, the others its partner's."""
+    """Columns 0 to 7 are the example's own, the others its partner's."""
     out = detection_train.joined(HALF, PAIR)
     # Row 1's box at columns 7 to 11: one of four is its own. Row 0 gets the other three.
     assert out.weights.tolist() == [[1, 0, 1, 0], [0, 1, 0, 0]]
@@ -159,7 +159,7 @@ def test_a_mosaic_shows_four_scenes_each_at_its_place():
         assert len(set(corners)) == 4 and corners[0] == row
         cut = int(down.mask[row, :, 0].sum()), int(right.mask[row, 0].sum())
         assert (image[row, : cut[0], : cut[1]] // 1000 == row).all()
-        # A box of the whole scene becomes the part that is seen of it.
+        # A box of the whole scene becomes its visible part.
         alive = np.asarray(out.weights[row]) > 0
         lists = np.asarray(out.labels[row])[alive], np.asarray(out.boxes[row])[alive]
         seen = {int(name): box.tolist() for name, box in zip(*lists, strict=True)}

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow  # networks train here
 
 @pytest.fixture(autouse=True)
 def plain_promotion():
-    """Experiments are no library: they promote as JAX does."""
+    """Experiments are not a library: they promote as JAX does."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
 

@@ -108,7 +108,7 @@ def test_each_row_s_target_is_its_share_of_the_real_one():
     x, target = gan_train.shown(recipe(alpha=0.2), KEY, jnp.ones((5000, 1)), jnp.zeros((5000, 1)))
     np.testing.assert_allclose(x[:, 0], target, atol=1e-6)
     np.testing.assert_allclose(target[:5000] + target[5000:], 1, atol=1e-6)
-    assert len(np.unique(target[:5000])) > 3000  # one λ for each row
+    assert len(np.unique(target[:5000])) > 3000  # one λ for each example
     np.testing.assert_allclose(target[:5000].var(), 1 / (4 * 1.4), rtol=0.03)
     noisy, same = gan_train.shown(recipe(noise=0.3), KEY, jnp.ones((5000, 2)), jnp.zeros((5000, 2)))
     np.testing.assert_array_equal(same, np.repeat([1, 0], 5000))
@@ -116,7 +116,7 @@ def test_each_row_s_target_is_its_share_of_the_real_one():
 
 
 def test_without_mixing_it_is_the_plain_discriminator():
-    """α = 0 by definition, and the limit of α to 0, where λ is a fair coin."""
+    """α = 0 by definition, and the limit for α to 0, where λ is a fair coin."""
     real, fake = (jax.random.normal(key, (64, 2)) for key in jax.random.split(KEY))
     x, target = gan_train.shown(recipe(), KEY, real, fake)
     np.testing.assert_array_equal(x, np.concatenate([real, fake]))

@@ -50,7 +50,7 @@ def readme_step(real, fake):
 
 
 def test_readme_block():
-    """BCE(d(λ real + (1 - λ) fake), λ), with a λ for each row, and its gradient by hand."""
+    """BCE(d(λ real + (1 - λ) fake), λ), with a λ for each example, and its gradient by hand."""
     real, fake = RNG(0).normal(size=(2, 500, 2, 2, 1)).astype(np.float32)
     names = run(block("discriminator_step"))
     lam = np.asarray(names["jm"].sample_mixup(KEY, (500,), alpha=0.2, per="example").lam)
@@ -85,7 +85,7 @@ def test_networks():
     assert float(x.std(axis=0).max()) > 1e-3  # the noise matters
     logits = discriminator(x, train=True)
     assert logits.shape == (5, 1)
-    # No row sees another, so that R1's gradient is a row's own.
+    # No example sees another, so that R1's gradient is its own.
     other = discriminator(x.at[2].add(0.5), train=True)
     assert (np.asarray(other != logits)[:, 0] == (np.arange(5) == 2)).all()
     squares = jnp.arange(16).reshape(1, 4, 4, 1)

@@ -283,7 +283,7 @@ def placed(picture, pixels, flips):
         for j in range(2 * pixels + 1)
         for flip in flips
     }
-    assert len(set(cuts.values())) == len(cuts)  # each picture tells its place
+    assert len(set(cuts.values())) == len(cuts)  # each picture shows its place
     return {content: place for place, content in cuts.items()}
 
 

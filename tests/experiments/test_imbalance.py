@@ -50,7 +50,7 @@ def test_readme_block():
         model=lambda x: x @ jnp.asarray(weights),
     )
     lam, drawn = np.asarray(names["mix"].lam), float(names["mix"].mask[0])
-    # The input's share is as drawn; the label's goes to the rarer class of unlike pairs.
+    # The input's weight is as drawn; the label's goes to the rarer class of unlike pairs.
     np.testing.assert_allclose(lam[:1], [0.0 if drawn < 0.5 else drawn], rtol=1e-6)
     assert lam[1] == np.float32(drawn)  # two of one class
     mixed = drawn * images + (1 - drawn) * images[::-1]
@@ -59,7 +59,7 @@ def test_readme_block():
     losses = -lam * own * said[rows, labels] - (1 - lam) * other * said[rows, labels[::-1]]
     expected = losses.sum() / (lam * own + (1 - lam) * other).sum()
     np.testing.assert_allclose(names["loss"], expected, rtol=1e-5)
-    # The row's own class alone as the weight: another loss, in which rare partners hardly count.
+    # The example's own class alone as the weight: a loss in which rare partners count little.
     wrong = own * (-lam * said[rows, labels] - (1 - lam) * said[rows, labels[::-1]])
     assert abs(wrong.sum() / own.sum() - expected) > 0.01
     np.testing.assert_array_equal(names["even"], names["balanced"].partner)

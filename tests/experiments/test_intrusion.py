@@ -83,13 +83,13 @@ def test_smoke(tmp_path):
 
 
 def test_verdict():
-    def runs(lost, beside, within):
+    def runs(lost, off, within):
         errors = {
             (intrusion.MAIN, "plain"): 0,
             (intrusion.MAIN, "mixup α=1"): lost,
             (intrusion.MAIN, "same class α=1"): within,
             (intrusion.CONTROL, "plain"): 0,
-            (intrusion.CONTROL, "mixup α=1"): beside,
+            (intrusion.CONTROL, "mixup α=1"): off,
         }
         return [
             {"group": group, "method": method, "seed": seed, "middle_error": error + seed}

@@ -1,4 +1,4 @@
-"""Labels told by their losses: the mixtures, the targets, and the README's step, by hand."""
+"""Wrong labels found by their losses: mixtures, targets, and the README's step, by hand."""
 
 from functools import partial
 
@@ -81,7 +81,7 @@ def test_a_mixture_tells_low_losses_from_high_ones(density):
     # In any units, and in any order.
     np.testing.assert_allclose(fitted(1000 * losses), right, atol=1e-3)
     np.testing.assert_allclose(fitted(losses[::-1])[::-1], right, atol=1e-3)
-    # A network that memorised everything, or nothing, tells nothing: no NaN comes of it.
+    # A network that memorised everything, or nothing, shows nothing: this gives no NaN.
     assert np.isfinite(fitted(jnp.full(400, 2.3))).all()
 
 

@@ -56,7 +56,7 @@ def test_readme_block():
     own, other = lam * weights, (1 - lam) * weights[p]
     total = own * (out - targets) ** 2 + other * (out - targets[p]) ** 2
     np.testing.assert_allclose(names["loss"], total.sum() / (own + other).sum(), rtol=1e-5)
-    # Swapped columns hold whole ids of the row or of its partner, in the share that targets have.
+    # Swapped columns hold whole ids of the row or of its partner, in the targets' fraction.
     swapped = np.asarray(names["swapped"])
     kept = swapped == columns
     assert (kept | (swapped == columns[::-1])).all()

@@ -81,7 +81,7 @@ def signalled(number, at):
     sys.argv = ["experiments.cifar", *sys.argv[3:]]
     try:
         runpy.run_module("experiments.cifar", run_name="__main__", alter_sys=True)
-    finally:  # an archive, and what is in the code, need no other road to the data
+    finally:  # an archive, and what is in the code, need no other way to the data
         assert not {"grain", "tensorflow", "tensorflow_datasets"} & sys.modules.keys()
 
 

@@ -173,7 +173,7 @@ def test_advantages_are_normalised_after_mixing(alpha):
 
 
 def test_without_folding_the_dominant_action_is_selected():
-    """A pair gives the same two rows, whichever way round, as under the folded law."""
+    """A pair gives the same two rows, whichever way round, as when λ is folded."""
     part = rows()
     draw = partial(jm.sample_mixup, KEY, (64,), per="pair")
     mix, folded = draw(alpha=0.7), draw(lam_law=jm.folded_beta(0.7))

@@ -123,7 +123,7 @@ def test_masks_of_another_size_are_refused():
 
 
 def test_the_readmes_loss_at_a_coarser_stride():
-    """Logits of stride 2: a cell that the box cuts belongs to both masks, by its shares."""
+    """Logits of stride 2: a cell that the box cuts belongs to both masks, by its fractions."""
     names = run(block("def segmentation_loss"))
     rng = np.random.default_rng(3)
     images = rng.integers(0, 256, (4, 12, 16, 3)).astype(np.uint8)
@@ -161,7 +161,7 @@ def test_a_traced_number_chooses_the_sampler():
 
 def test_crops_go_with_their_masks_and_labels_stay_where_they_are():
     masks = np.random.default_rng(4).integers(0, VOID + 1, (9, 10, 12)).astype(np.int32)
-    masks[:, 0, 0] = np.arange(9)  # a frame can be told
+    masks[:, 0, 0] = np.arange(9)  # a frame can be recognised
     place = np.arange(9)[:, None, None] * np.ones((1, 10, 12), int)
     images = np.stack([masks, place, np.ones_like(masks)], axis=-1).astype(np.uint8)
     scenes = camvid.Scenes(*[camvid.Frames(images, masks)] * 3)
@@ -185,7 +185,7 @@ def test_crops_go_with_their_masks_and_labels_stay_where_they_are():
 
 
 def test_the_teachers_loss_by_hand():
-    """The mean over a frame's positions, times its share of sure ones; the labelled part beside."""
+    """The mean over a frame's positions, times its fraction of sure ones; and the labelled part."""
     weak = np.zeros((2, 4, 4, K), np.float32)
     weak[0, :3, :, 5] = 20.0  # three quarters of frame 0 are sure of class 5
     weak[1, ..., 7] = 20.0
@@ -226,7 +226,7 @@ def test_scores_by_hand():
     model = lambda x, train: x @ kernel
     logits = np.asarray(model(training.normalise(jnp.asarray(images)), False))
     found = logits.argmax(-1)
-    # No pixel is near a tie, which another order of summing would decide another way.
+    # No pixel is near a tie, which another order of summation could decide differently.
     first, second = np.moveaxis(np.sort(logits, axis=-1)[..., :-3:-1], -1, 0)
     assert (first - second).min() > 1e-4 and len(np.unique(found)) > 1
     test = camvid.Frames(images, IDS)

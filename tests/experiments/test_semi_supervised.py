@@ -119,7 +119,7 @@ def test_the_guess_is_the_mean_of_views_then_sharpened():
 
 
 def test_mixmatch_by_hand(mixed):
-    """Guessed labels, the order of the batch, its mix, and which rows have which loss."""
+    """Guessed labels, the order of the batch, its mix, and which examples have which loss."""
     rng = np.random.default_rng(4)
     partner, lam = rng.permutation(16), rng.uniform(0.5, 1, 16)
     asked, steps = mixed(partner, lam), iter([0.5, -0.25, 1.0])
@@ -152,7 +152,7 @@ def test_mixmatch_by_hand(mixed):
 
 
 def test_mixmatchs_rows_stay_mostly_what_they_are():
-    """Where labels tell λ: one-hot rows beside guesses that are nearly uniform."""
+    """A case where labels show λ: one-hot rows next to guesses that are nearly uniform."""
     flat = Linear(np.zeros((3, 3)))
     task = Task(flat, flat, KEY, jnp.int32(0), BATCH)
     build = jax.jit(partial(semi_losses.mixmatch_batch, task, augment=AS_IT_IS, alpha=0.75))

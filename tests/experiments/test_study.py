@@ -1,4 +1,4 @@
-"""One study for all questions: its rules by hand, and the committed runs as it finds them."""
+"""One study for all questions: its rules by hand, and the committed runs as it reads them."""
 
 import dataclasses
 import importlib

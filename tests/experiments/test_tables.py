@@ -37,7 +37,7 @@ def test_a_first_row_of_names_is_told_from_one_of_values(tmp_path):
     np.testing.assert_array_equal(without.x, [[1, 1, 0], [2, 0, 1], [3, 1, 0], [4, 0, 1]])
     np.testing.assert_array_equal(without.x, named.x)
     np.testing.assert_array_equal(without.y, named.y)
-    # Where nothing is a number there is no telling: every row is an example.
+    # If nothing is a number a header cannot be recognised: every row is an example.
     texts = tables.read_csv(written(tmp_path, "a,x\nb,x\na,y\nb,y\n"))
     assert texts.x.shape == (4, 2)
 

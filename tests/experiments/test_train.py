@@ -89,7 +89,7 @@ def test_bytes_are_mixed_before_they_are_normalised():
 
 
 def test_prepare_comes_before_mixing_and_may_change_the_batch():
-    """RegMixup's batch: the examples as they are beside the mixed ones."""
+    """RegMixup's batch: the examples as they are, next to the mixed ones."""
 
     def twice(key, x, y):
         return jnp.concatenate([x, x]), jnp.concatenate([y, y])

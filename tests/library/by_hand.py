@@ -23,7 +23,7 @@ def handmade(partner, mask, lam):
 
 
 def given(key, shape):
-    """A law that draws nothing, so that a loop can know what was drawn."""
+    """A distribution that draws nothing, so that a loop can know what was drawn."""
     return jnp.asarray(LAMBDAS)
 
 
@@ -32,12 +32,12 @@ def total(s):
 
 
 def given_law(*values):
-    """A law that gives these values, whatever the key."""
+    """A distribution that gives these values, whatever the key."""
     return lambda key, shape: jnp.asarray(values, jnp.float32).reshape(shape)
 
 
 def gaussian(spatial, centre, width):
-    """exp(-π Σ (x - c)² / w²), with everything in shares of each axis, position by position."""
+    """exp(-π Σ (x - c)² / w²), with everything in fractions of each axis, position by position."""
     spot = np.zeros(spatial)
     for place in np.ndindex(*spatial):
         offsets = [(p - c) / n for p, c, n in zip(place, centre, spatial, strict=True)]

@@ -1,4 +1,4 @@
-"""Keys, draws of many rows, and bounds in standard errors: what tests of laws share."""
+"""Keys, draws of many rows, and bounds in standard errors: what tests of distributions share."""
 
 import zlib
 
@@ -16,7 +16,7 @@ def seed(*what) -> jax.Array:
 
 
 def within(values, mean, errors=5.0):
-    """Whether the mean of draws is the expected one, to so many standard errors."""
+    """Whether the mean of draws is the expected one, to this many standard errors."""
     values = np.asarray(values, np.float64)
     error = values.std() / np.sqrt(values.size)
     assert abs(values.mean() - mean) <= errors * error, (values.mean(), mean, error)

@@ -68,7 +68,7 @@ def test_signature(name):
         assert names[1] in ("shape", "ids", "lengths", "saliency", "attention", "cam")
         if names[1] == "shape":
             assert "per" in names
-            # A law of λ, but where the mask's own geometry is what is drawn.
+            # A distribution of λ, except where the mask's own geometry is drawn.
             law = "lam_law" in names or name == "sample_dirichlet"
             assert name in OWN_LAW or (law and any(n.endswith("alpha") for n in names))
 

@@ -1,4 +1,4 @@
-"""Distances between rows: no overflow, no memory of all differences."""
+"""Distances between examples: no overflow, no memory of all differences."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""What is drawn follows the law it names. Fixed keys; the bounds are in standard errors."""
+"""Draws follow the distribution that they name. Fixed keys; the bounds are in standard errors."""
 
 from functools import partial
 
@@ -29,7 +29,7 @@ def test_symmetric_beta_has_the_exact_law(alpha):
         return (special.betainc(alpha, alpha, m) - floor) / (0.5 - floor)
 
     assert stats.kstest(smaller, cdf).pvalue > 1e-3
-    # The share of draws that underflow is the share that the law gives.
+    # The fraction of draws that underflow is the one that the distribution gives.
     assert abs((lam[low] <= 1e-30).mean() - 2 * floor) < 5 * np.sqrt(1 / low.sum())
     # And the upper side is the mirror image, to the rounding of 1 - λ.
     upper = 1 - lam[~low]
@@ -72,7 +72,7 @@ def test_alpha_of_every_dtype_and_one_for_each_draw():
 
 
 def test_the_gradient_of_lambda_is_that_of_its_quantile():
-    """Along a draw with U, V fixed, E|λ-½| changes with α as the law says."""
+    """Along a draw with U, V fixed, E|λ-½| changes with α as the distribution says."""
     keys = jax.random.split(seed("gradient"), 100_000)
     slope = jax.vmap(jax.grad(lambda a, k: jnp.abs(jm.symmetric_beta(k, a) - 0.5)), (None, 0))
     mean = lambda a: np.exp(-2 * a * np.log(2) - np.log(a) - special.betaln(a, a))  # E|λ-½|

@@ -1,4 +1,4 @@
-"""Mixes of more than two rows: what is laid over what, and labels that count what is left."""
+"""Mixes of more than two examples: what is laid over what, and labels that count what is left."""
 
 from functools import partial
 

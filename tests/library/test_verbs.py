@@ -306,7 +306,7 @@ def test_recipes_are_the_three_verbs():
 def test_masks_of_policies():
     soft, hard = jm.sample_mixup, jm.sample_cutmix
     policy = jm.one_of([hard, jm.sometimes(hard, 0.5)], (0.5, 0.5))
-    assert policy(KEY, (4, 6, 6)).mask.dtype == jnp.bool_  # so that select serves
+    assert policy(KEY, (4, 6, 6)).mask.dtype == jnp.bool_  # so that select works
     both = jm.one_of([soft, policy], (0.5, 0.5))(KEY, (4, 6, 6))
     assert both.mask.dtype == jnp.float32 and both.mask.shape == (1, 6, 6)
     plain = jm.one_of([soft, jm.sometimes(soft, 0.5)], (0.5, 0.5))(KEY, (4, 6, 6))

@@ -1,4 +1,4 @@
-"""What adjusts a mix does so for each row, in whatever order they come."""
+"""What adjusts a mix does so for each example, in whatever order they come."""
 
 import jax
 import jax.numpy as jnp

@@ -15,7 +15,7 @@ HALF = jm.Mix(jm.reverse(), jnp.array([[True, True, False, False]]), jnp.full(2,
 
 
 def painted(mask, box):
-    """A box of whole pixels, painted: its seen share and its tight box."""
+    """A box of whole pixels, painted: its visible fraction and its tight box."""
     canvas = np.zeros(mask.shape, bool)
     canvas[tuple(slice(a, b) for a, b in zip(*np.split(box.astype(int), 2), strict=True))] = True
     seen = canvas & mask

@@ -87,7 +87,7 @@ def _weights(state: nnx.State) -> nnx.State:
     return jax.tree.map(lambda a: rng.standard_normal(a.shape, np.float32) / 4, state)
 
 
-# What has no batch: the same on every device.
+# Arrays without a batch: the same on every device.
 SHARED = {
     "alpha": np.float32(0.7),
     "share": np.float32(0.4),

@@ -1,4 +1,4 @@
-"""Laws of λ."""
+"""Distributions of λ."""
 
 import jax_mixup as jm
 from tests.library.calls.base import B, Call, each, mixup

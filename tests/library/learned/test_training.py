@@ -124,5 +124,5 @@ def test_a_block_and_a_classifier_train_apart(method):
         assert names == ({"net"} if part in ("clean", "mixed") else {"block"}), part
     assert values["clean"][-1] < 0.5 * values["clean"][0]
     assert values["mixed"][-1] < values["mixed"][0]
-    learnt = values["block"] + values.get("mask", 0.0)
-    assert learnt[-1] < learnt[0] - 0.01
+    losses = values["block"] + values.get("mask", 0.0)
+    assert losses[-1] < losses[0] - 0.01

@@ -1,4 +1,4 @@
-"""Pairings by features: nearest rows, groups that are matched, maps far apart."""
+"""Pairings by features: nearest examples, groups that are matched, maps far apart."""
 
 import jax
 import jax.numpy as jnp

@@ -91,7 +91,7 @@ def test_gmix(draw):
 
 def test_smoothmix(monkeypatch):
     """Theirs centres the spot between positions, so ours is asked on a grid twice as fine. Their λ
-    is the mean of the spot, the partner's share.
+    is the mean of the spot, the partner's fraction.
     """
     case = Case("smoothmix")
     sigma, centre = (case.drawn[:, 2] / 8 - 0.25) * 4, (2 * case.drawn[:, :2] - 0.5) / 16

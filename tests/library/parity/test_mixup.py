@@ -69,7 +69,7 @@ def test_the_larger_share_is_the_rows_own(name, monkeypatch):
 
 def test_mixreg():
     """Theirs swaps the two rows where λ < ½, so that the first one always leads: the sums are the
-    same, and the action is that of the larger share. Observations there are cut to uint8, here
+    same, and the action is that of the larger weight. Observations there are cut to uint8, here
     rounded.
     """
     case = Case("mixreg")
@@ -92,7 +92,7 @@ def test_mixreg():
 
 
 def test_balanced_mixup():
-    """λ there is the share of the class-balanced row, here the row's own."""
+    """λ there is the weight of the class-balanced example, here the example's own."""
     case = Case("balancedmixup")
 
     def ours(lam):
@@ -156,7 +156,7 @@ def test_mixup_without_hesitation():
 
 
 def test_remix_and_mamix():
-    """λ in the code of MAMix is the partner's share of the input."""
+    """λ in the code of MAMix is the partner's fraction of the input."""
     remix, mamix = Case("remix"), Case("mamix")
     np.testing.assert_array_equal(remix.index, mamix.index)
 

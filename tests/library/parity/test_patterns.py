@@ -84,7 +84,7 @@ def test_fmix(draw, monkeypatch):
 
 def test_cowmix(draw, monkeypatch):
     """Their blur ends at the border and ours goes round; their threshold is a normal quantile, and
-    their p the share below it. Away from the border, and at the same share, it is the same mask.
+    their p the part below it. Away from the border, and at the same part, it is the same mask.
     """
     case = Case("cowmix")
 
@@ -121,7 +121,7 @@ def test_maskmix(draw):
 
 def test_tokenmix():
     """Theirs adds 14 tokens to half of them, and lays blocks until ten in a row do not fit. Draws
-    are not alike, so laws are compared: as many tokens, in blocks as large.
+    differ, so distributions are compared: as many tokens, in blocks as large.
     """
     case = Case("tokenmix")
 

@@ -47,7 +47,7 @@ def test_classmix(monkeypatch):
 
 def test_ssmix(draw):
     """Rows here are what is between their first and last token, which they never take. Their span
-    is a share of the row's own length, and one token at least: λ is chosen to give it.
+    is a fraction of the row's own length, and one token at least: λ is chosen to give it.
     """
     case = Case("ssmix")
     ids, worth = (
@@ -85,7 +85,7 @@ def test_guidedmixup():
 
 
 def test_transmix():
-    """Of a patch that the box cuts theirs takes the first pixel's side, ours its share."""
+    """Of a patch that the box cuts theirs takes the first pixel's side, ours its fraction."""
     case = Case("transmix")
     kept = boxed(case.boxes[:, [0, 2, 1, 3]], (8, 8))
 

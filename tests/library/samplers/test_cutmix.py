@@ -1,4 +1,4 @@
-"""CutMix's boxes: their geometry by hand, their laws by many draws."""
+"""CutMix's boxes: their geometry by hand, their distributions by many draws."""
 
 from functools import partial
 
@@ -77,7 +77,7 @@ def test_the_clipped_mean_in_closed_form():
     assert clipped_mean(1) == pytest.approx(5 / 12)
 
 
-# The bounds allow, beside 5 standard errors, for whole positions: 1 part in the size squared.
+# Besides 5 standard errors the bounds allow for whole positions: 1 part in the size squared.
 @pytest.mark.parametrize("spatial", [(4001,), (224, 224), (225, 161), (101, 97, 103)], ids=str)
 def test_mean_pasted_share(spatial):
     share = pasted(jm.sample_cutmix, spatial)

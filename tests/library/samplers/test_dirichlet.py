@@ -1,4 +1,4 @@
-"""Weights of several rows."""
+"""Weights of several examples."""
 
 import jax
 import numpy as np

@@ -115,7 +115,7 @@ def test_the_default_steps_are_enough(rng):
 
 
 def test_a_border_falls_where_colours_go_on():
-    """Saliency leaves three places for it: beside cells 2, 3 and 4."""
+    """Saliency leaves three places for it: next to cells 2, 3 and 4."""
     s = np.ones((2, 8), np.float32)
     s[0, :3] += 3
     s[1, 5:] += 3

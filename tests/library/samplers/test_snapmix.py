@@ -47,7 +47,7 @@ def test_the_boxes_of_snapmix():
     on = cut > 0
     np.testing.assert_allclose(both[on], 1 - cut[on] + given[on], atol=1e-5)
     within((cut[on] - cut[on].mean()) * (given[on] - given[on].mean()), 0.0)  # two λ
-    within(cut[on] - given[on], 0.0)  # of one law
+    within(cut[on] - given[on], 0.0)  # of one distribution
     off, _, both = draw(seed(7), 0.0)
     assert off.mask.all() and (off.lam == 1).all()
     np.testing.assert_allclose(both, 1, rtol=1e-5)
