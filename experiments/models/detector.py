@@ -29,7 +29,7 @@ class Detector(nnx.Module):
             Layer(sizes[i], sizes[i + 1], stride, dtype=jnp.float32, rngs=rngs)
             for i, stride in enumerate(strides)
         )
-        rare = nnx.initializers.constant(-4.0)  # objects are; otherwise they dominate the loss
+        rare = nnx.initializers.constant(-4.0)  # objects are; else empty cells dominate the loss
         self.heat = nnx.Linear(sizes[-1], num_classes, bias_init=rare, rngs=rngs)
         self.shape = nnx.Linear(sizes[-1], 4, rngs=rngs)
 

@@ -44,7 +44,7 @@ class Block(nnx.Module):
 
 
 class PreActResNet(nnx.Module):
-    """Blocks in `stages`, the first `width` wide, the next ones twice as wide at half the size.
+    """Blocks in `stages`, the first `width` wide, each next one twice as wide at half the size.
 
     Parameters and BatchNorm's statistics are float32; all but the last layer computes in `dtype`.
     """

@@ -117,7 +117,7 @@ def errors(
 
 @partial(jax.jit, static_argnames="by")
 def roll(tree: Any, by: int) -> Any:
-    """All seeds' arrays, each seed's in the place of the one so many before it."""
+    """All seeds' arrays; each seed gets those of the seed `by` places before it."""
     return jax.tree.map(lambda array: jnp.roll(array, by, axis=0), tree)
 
 
