@@ -320,12 +320,8 @@ def shapes(name: str, *contexts: Callable[[], Any], **options: Any) -> Setting:
 
 # Types of meshes are checked when a call is traced, so that not all have to be compiled; numbers
 # are compared on one mesh of each kind. Eager calls differ by what the entry does, once a function.
-EAGER = {
-    ("Explicit", False),
-    ("Explicit, two axes", True),
-    ("mixed", True),
-    ("Auto", False),
-}
+EAGER = {("Explicit", False), ("mixed", True)}
+ALL_ROWS = ("mixed", True)
 ONE = {"one_each": True}  # numbers of each function's first row; shapes and dtypes of all
 SETTINGS = [
     shapes("x64, strict, ranks", x64, strict, ranks, always=True),
@@ -334,9 +330,7 @@ SETTINGS = [
     Setting("plain, all numbers", jitted),
     Setting("x64, strict, ranks, jit", jitted, (x64, strict, ranks), **ONE),
     Setting("x64, strict, ranks, NumPy", as_numpy, (x64, strict, ranks), cast=WIDE, **ONE),
-    Setting("eager", one_by_one, **ONE),
     shapes("strict, ranks", strict, ranks),
-    shapes("x64", x64),
     shapes("x64, wide", x64, cast=WIDE),
     shapes("bf16, strict, ranks", strict, ranks, kind="bf16", cast=HALF),
     shapes("checking_leaks", leaks),
@@ -346,9 +340,10 @@ SETTINGS = [
     Setting("shard_map, replicated", replicated, shapes_only=True),
     Setting("shard_map, varying", varying, variants=(0, 1) * (DEVICES // 2), **ONE),
     on_mesh("mixed, two axes", True, False, **ONE),
+    # The entry treats all Explicit axes alike, and leaves Auto ones as they are: every row on one
+    # mesh with a current mesh, and each function on all others.
     *(
-        # Auto axes are left as they are: there the functions are those of a plain jit.
-        on_mesh(name, current, False, shapes_only=True, one_each=name.startswith("Auto"))
+        on_mesh(name, current, False, shapes_only=True, one_each=(name, current) != ALL_ROWS)
         for name in MESHES
         for current in (False, True)
         if (name, current) not in {("Explicit", False), ("mixed, two axes", True)}

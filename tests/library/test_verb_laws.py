@@ -10,7 +10,6 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jax_mixup as jm
-from tests.conftest import drop_compiled_programs
 from tests.library.law_cases import FEW, FIRST, batch, named, pers, positions, real_shapes, same
 from tests.library.methods import METHODS, PAIRINGS
 
@@ -19,8 +18,7 @@ KEY = jax.random.key(7)
 
 @pytest.fixture(scope="module")  # so that pytest runs a method's tests one after another
 def method(request):
-    yield request.param
-    drop_compiled_programs()
+    return request.param
 
 
 few_methods = pytest.mark.parametrize(
