@@ -57,27 +57,29 @@ def pytest_configure(config):
 
 
 def memory():
-    """Bytes that this process holds, where the system says so."""
+    """Bytes that this process holds; None where the system does not say."""
     try:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
-        return MOST_BYTES + 1
+        return None
 
 
-least = MOST_BYTES  # what was left when they were last dropped, and some more
-
-
-def drop_compiled_programs():
-    global least
-    if memory() > least:
-        jax.clear_caches()
-        least = max(
-            MOST_BYTES, memory() + 300_000_000
-        )  # so that they are not dropped at every test
+limit = MOST_BYTES
 
 
 @pytest.fixture(autouse=True)
-def spare_memory():
+def drop_compiled_programs():
+    """Where they are many; the limit grows with what stays, else they would go after every test."""
+    global limit
     yield
-    drop_compiled_programs()
+    if (memory() or 0) > limit:
+        jax.clear_caches()
+        limit = max(MOST_BYTES, memory() + 300_000_000)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def drop_them_with_their_module():
+    yield
+    if memory() is None:
+        jax.clear_caches()

@@ -28,11 +28,13 @@ def method(request):
     return request.param
 
 
-methods = pytest.mark.parametrize(
-    "method",
-    [named(m, *[pytest.mark.slow] * (m.name in SLOW)) for m in METHODS],
-    indirect=True,
-)
+def of(chosen):
+    rows = [named(m, *[pytest.mark.slow] * (m.name in SLOW)) for m in chosen]
+    return pytest.mark.parametrize("method", rows, indirect=True)
+
+
+methods = of(METHODS)
+methods_with_per = of([m for m in METHODS if not m.own])  # what follows data draws per example
 
 
 @cache
@@ -73,10 +75,8 @@ def test_one_key_one_mix(method):
     assert (lam[0] != lam[2]).any() or (mask[0] != mask[2]).any()
 
 
-@methods
+@methods_with_per
 def test_the_grain_of_the_draw(method):
-    if method.own:
-        pytest.skip("samplers that follow data draw per example")
     found = {}  # the mixes of each `per`, an example a row
     for per, (mask, lam) in drawn(method).items():
         mask = positions(mask[0], SHAPE).reshape(SHAPE[0], -1).astype(np.float32)

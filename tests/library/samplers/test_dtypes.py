@@ -116,11 +116,10 @@ def calls(f, i):
         pytest.param(x64, *dtypes, marks=[pytest.mark.slow] * (dtypes != DTYPES[0] or not x64))
         for x64 in (True, False)
         for dtypes in DTYPES
+        if x64 or dtypes[0] != "float64"  # there is none without x64
     ],
 )
 def test_results_are_float32_int32_and_bool_whatever_comes(x64, floats, ints):
-    if not x64 and floats == "float64":
-        pytest.skip("there are none")
     with enable_x64(x64):
         f, i = F.astype(floats), IDS.astype(ints)
         for name in calls(F, IDS):
