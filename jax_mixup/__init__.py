@@ -7,6 +7,8 @@ loss = jm.pair_loss(mix, cross_entropy, logits, labels).mean()
 
 # The value
 from jax_mixup.mix import Mix as Mix
+from jax_mixup.constructors import no_mix as no_mix
+from jax_mixup.constructors import from_weights as from_weights
 
 # Draw a mix: samplers
 from jax_mixup.samplers.mixup import sample_mixup as sample_mixup
@@ -73,6 +75,7 @@ from jax_mixup.adjust.masks import keep_overlap as keep_overlap
 from jax_mixup.adjust.masks import keep_local as keep_local
 from jax_mixup.adjust.masks import balance as balance
 from jax_mixup.adjust.labels import reweigh as reweigh
+from jax_mixup.adjust.labels import inverse as inverse
 from jax_mixup.adjust.labels import remix as remix
 from jax_mixup.adjust.labels import mamix as mamix
 from jax_mixup.adjust.attention import transmix as transmix

@@ -292,11 +292,11 @@ def index_array(function: str, pairing: object, batch: int | None = None) -> Non
             f"{function} got pairing={pairing!r}; it needs reverse(), roll(), neighbours() or an "
             "integer index array, such as permutation(key, B)."
         )
-    if len(shape) != 1 or batch not in (None, shape[0]):
+    if len(shape) not in (1, 2) or batch not in (None, math.prod(shape)):
         raise ValueError(
             f"{function} got a pairing of shape {shape}"
             f"{'' if batch is None else f' for {batch} examples'}; it needs one index for each "
-            "example, (B,), as permutation(key, B) draws."
+            "example, (B,) or (groups, B / groups), as permutation(key, B) draws."
         )
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped, UInt
 
-BOXES = ("clipped", "inside", "corner")
+BOXES = ("clipped", "even", "inside", "corner")
 
 
 def box_corners(
@@ -20,15 +20,19 @@ def box_corners(
     """Place boxes that cover 1-λ of the input, in whole positions: sides (1-λ)^(1/d) of each axis.
 
     `centre` is uniform in [0, 1)^d. "clipped": the box's centre is uniform over the whole input,
-    and the part beyond the border is cut off, as in the paper's code. "inside": all places where
-    the whole box fits are equally likely. "corner": the box is at the far end of each axis,
-    whatever the centre.
+    and the part beyond the border is cut off, as in the paper's code. "even": the same, with sides
+    rounded down to even numbers, and the centre at a whole position, as that code does. "inside":
+    all places where the whole box fits are equally likely. "corner": the box is at the far end of
+    each axis, whatever the centre.
     """
     # Corners are whole numbers without a gradient; the gradient of the root at 0 is infinite.
     lam = jax.lax.stop_gradient(lam)
     sizes = jnp.asarray(spatial, jnp.float32)[None, :]
-    side = jnp.round(sizes * (1 - lam[:, None]) ** (1 / len(spatial)))
-    if box == "clipped":
+    side = sizes * (1 - lam[:, None]) ** (1 / len(spatial))
+    side = 2 * jnp.floor(side / 2) if box == "even" else jnp.round(side)
+    if box == "even":
+        start = jnp.floor(centre * sizes) - side / 2
+    elif box == "clipped":
         start = jnp.floor(centre * sizes - side / 2 + 0.5)
     elif box == "inside":  # the minimum guards against a product that is rounded up in float32
         start = jnp.minimum(jnp.floor(centre * (sizes - side + 1)), sizes - side)

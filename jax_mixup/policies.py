@@ -19,7 +19,15 @@ from jax_mixup._blending import each_layer, layers_of, mix_where
 from jax_mixup._draws import below
 from jax_mixup._entry import public
 from jax_mixup.mix import Mix, Mixes
-from jax_mixup.pairings._rows import PER, Pairing, StaticPairing, bind_to_batch, draws, tie
+from jax_mixup.pairings._rows import (
+    PER,
+    Pairing,
+    StaticPairing,
+    bind_to_batch,
+    draws,
+    tie,
+    tie_groups,
+)
 from jax_mixup.pairings.static import partner_index
 
 Sampler = Callable[..., Any]  # from (key, shape) and options by name to a Mix, or a tuple of them
@@ -42,8 +50,9 @@ def one_of(
       samplers: functions `(key, shape) -> Mix`, or functions that give tuples of mixes.
       probs: one probability for each sampler, with a sum of 1. They may be traced; nothing is mixed
         if one is NaN.
-      per: "batch" chooses one sampler for all examples, "example" chooses for each example, and
-        "pair" for each pair, which needs samplers that have the same mutual pairing.
+      per: "batch" chooses one sampler for all examples, "example" chooses for each example, "pair"
+        for each pair, which needs samplers that have the same mutual pairing, and "group" for each
+        group, which needs pairings of the same groups.
 
     Returns:
       A sampler, which passes options by name to all of these. Its masks have the positions of the
@@ -53,7 +62,8 @@ def one_of(
 
     Raises:
       ValueError: If static `probs` are outside [0, 1] or do not sum to 1, their number is not that
-        of the samplers, `per` is unknown, or it is "pair" without one mutual pairing.
+        of the samplers, `per` is unknown, or it is "pair" without one mutual pairing, or "group"
+        without the same groups.
 
     Example:
       >>> policy = jm.one_of([partial(jm.sample_mixup, alpha=0.2), jm.sample_cutmix], (0.25, 0.75))
@@ -93,15 +103,15 @@ def sometimes(sampler: Sampler, prob: ArrayLike, *, per: str = "batch") -> Sampl
       prob: the probability of mixing. It may be traced, so that a schedule that turns mixing off
         is compiled once; NaN means 0. With per="example" it may be an array with one for each
         example.
-      per: "batch" decides for all examples at once, "example" for each example, and "pair" for each
-        pair of a mutual pairing.
+      per: "batch" decides for all examples at once, "example" for each example, "pair" for each
+        pair of a mutual pairing, and "group" for each group of a pairing that has groups.
 
     Returns:
       A sampler of the same kind, which passes options by name to `sampler`.
 
     Raises:
       ValueError: If a static `prob` is outside [0, 1], `per` is unknown, or it is "pair" without a
-        mutual pairing.
+        mutual pairing or "group" without groups.
 
     Example:
       >>> off = jm.sometimes(jm.sample_cutmix, 0.0)(jax.random.key(0), (4, 8, 8))
@@ -289,7 +299,13 @@ def _shared(partners: Sequence[Pairing], batch: int) -> StaticPairing | None:
 def _tied(
     function: str, per: str, mixes: Sequence[tuple[Mix, ...]], batch: int, drawn: Shaped[Array, "n"]
 ) -> Shaped[Array, "n"]:
-    """Give both examples of a pair the draw of the first; all layers need one mutual pairing."""
+    """Give all examples of a pair, or of a group, the draw of its first one, as `per` says.
+
+    For that all layers need one mutual pairing, or the same groups.
+    """
+    if per == "group":
+        partners = tuple(layer.partner for layers in mixes for layer in layers)
+        return tie_groups(function, per, partners, batch, drawn)
     if per != "pair":
         return drawn
     shared = _shared([layer.partner for layers in mixes for layer in layers], batch)

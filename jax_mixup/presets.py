@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from jax_mixup import _checks
 from jax_mixup.distributions import constant, folded_beta
 from jax_mixup.mix import Mix
-from jax_mixup.pairings.static import roll
+from jax_mixup.pairings.static import reverse, roll
 from jax_mixup.policies import Sampler, own_label, sometimes
 from jax_mixup.samplers.cutmix import sample_cutmix
 from jax_mixup.samplers.gridmix import sample_gridmix
@@ -80,7 +80,7 @@ PRESETS: dict[str, Sampler] = {
 SMOOTHING: dict[str, float] = {"deit": 0.1}
 
 
-def preset(name: str) -> Sampler:
+def preset(name: str, *, shards: int = 1) -> Sampler:
     """Look up a published policy by its name.
 
         preset("deit") = partial(sample_mixup_or_cutmix, mixup_alpha=0.8, cutmix_alpha=1.0)
@@ -101,6 +101,8 @@ def preset(name: str) -> Sampler:
 
     Args:
       name: the name of the policy.
+      shards: the number of devices that the batch axis is cut over: partners are then in the same
+        shard, so that no example leaves its device.
 
     Returns:
       A sampler `(key, shape) -> Mix`, which takes more options by name, as in
@@ -108,22 +110,28 @@ def preset(name: str) -> Sampler:
       are those of the sampler that it is made of.
 
     Raises:
-      ValueError: If the name is unknown; the message lists the names that there are.
+      ValueError: If the name is unknown; the message lists the names that there are. Also if
+        `shards` is less than 1.
 
     Example:
       >>> mix = jm.preset("deit")(jax.random.key(0), (8, 32, 32))
       >>> mix.mask.shape
       (1, 32, 32)
+      >>> jm.preset("big_vision-light2", shards=4)(jax.random.key(0), (8,)).partner
+      StaticPairing(rule='roll', shift=1, groups=4)
 
-    big_vision shifts examples within each device: for that write
-    `partial(preset(name), pairing=roll(groups=devices))`. "rsb" is the policy of A2 and A3,
-    Wightman et al. 2021, arXiv:2110.00476. The bank is by Summers and Dinneen 2019,
+    big_vision shifts examples within each device, as `shards` does. "rsb" is the policy of A2 and
+    A3, Wightman et al. 2021, arXiv:2110.00476. The bank is by Summers and Dinneen 2019,
     arXiv:1805.11272, whose squares and intervals come from another place of the partner. Two of its
     fourteen methods have no name here: random elements is `sample_gridmix(key, images.shape)`, and
     VH-BC+ blends the two concatenations by `balance`.
     """
     _checks.option("preset", "name", name, tuple(PRESETS))
-    return PRESETS[name]
+    shards = _checks.whole("preset", "shards", shards, 1)
+    if shards == 1:
+        return PRESETS[name]
+    rolled = name.startswith("big_vision")
+    return partial(PRESETS[name], pairing=roll(groups=shards) if rolled else reverse(shards))
 
 
 def preset_smoothing(name: str) -> float:

@@ -9,6 +9,7 @@ from jax_mixup import _checks
 from jax_mixup._blending import checked_rows, mask_for, masked_product, partner_rows
 from jax_mixup._entry import public
 from jax_mixup.mix import Mix
+from jax_mixup.pairings._rows import StaticPairing, move_rows
 
 
 @public
@@ -55,6 +56,51 @@ def reweigh(
     total = own + masked_product(1 - mask, partners).sum(axes)
     lam = jnp.where(total > 0, own / jnp.where(total > 0, total, 1.0), mix.lam)
     return dataclasses.replace(mix, lam=lam)
+
+
+@public
+def inverse(mix: Mix) -> Mix:
+    """Return the mix in the other direction: by which weights each label is shown, and where.
+
+        label j is in the mixed example j by λⱼ and in example q by 1 - λ_q, where p(q) = j;
+        λ'ⱼ = λⱼ / (λⱼ + 1 - λ_q), p'(j) = q
+
+    A contrastive loss needs both: `pair_loss(mix, ...)` on the rows of the logits finds the two
+    texts of a mixed picture, and `pair_loss(inverse(mix), ...)` on the columns finds the two
+    pictures that show a text. With `mix` itself the columns are right only where partners are
+    mutual and share λ.
+
+    Args:
+      mix: a mix of B examples with a static pairing, in which each example is the partner of one.
+
+    Returns:
+      A mix of B examples for losses and labels, whose mask is `lam`, [B], without positions. A text
+      that no picture shows, for both weights are 0, has λ' = 1.
+
+    Raises:
+      ValueError: If the pairing is an index array, where an example may be the partner of several
+        or of none: there take the matrix of all weights, `blend_labels(mix, jnp.arange(B),
+        num_classes=B)`, whose columns are what is asked for.
+
+    Example:
+      >>> lam = jnp.array([0.5, 0.9, 0.8])
+      >>> mix = jm.Mix(jm.roll(), lam, lam)
+      >>> back = jm.inverse(mix)
+      >>> jm.partner_index(mix.partner, 3).tolist(), jm.partner_index(back.partner, 3).tolist()
+      ([2, 0, 1], [1, 2, 0])
+      >>> print(f"{back.lam[0]:.2f} = 0.5 / (0.5 + 0.1)")
+      0.83 = 0.5 / (0.5 + 0.1)
+    """
+    if not isinstance(mix.partner, StaticPairing):
+        raise ValueError(
+            "inverse got a mix whose pairing is an index array, where several examples may have "
+            "the same partner; it needs reverse(), roll() or neighbours(): else take the columns "
+            "of the matrix of weights, blend_labels(mix, jnp.arange(B), num_classes=B)."
+        )
+    back = dataclasses.replace(mix.partner, shift=-mix.partner.shift)
+    total = mix.lam + move_rows(back, 1 - mix.lam)
+    lam = jnp.where(total > 0, mix.lam / jnp.where(total > 0, total, 1.0), 1.0)
+    return Mix(back, lam, lam)
 
 
 @public

@@ -157,17 +157,18 @@ def _blended(
 
 
 @public
-def restore_energy(mix: Mix, x: Shaped[ArrayLike, "b *dims"]) -> Float[Array, "b *dims"]:
+def restore_energy(mix: Mixes, x: Shaped[ArrayLike, "b *dims"]) -> Float[Array, "b *dims"]:
     """Make a blend as loud as its parts: an average of unlike signals is quieter than they are.
 
-        out = x̃ / √(m² + (1 - m)²)
+        out = x̃ / √(m² + (1 - m)²), of several partners x̃ / √(Σⱼ wⱼ²)
 
     Args:
-      mix: a mix of B examples.
+      mix: a mix of B examples, or a tuple of mixes.
       x: what `blend` returned, f[B, *spatial, ...]: signals of mean 0, such as sound or noise.
 
     Returns:
-      An array of the same shape and dtype. Examples that are their own partner stay as they are.
+      An array of the same shape and dtype. A layer whose partner is the example itself
+      changes nothing.
 
     Raises:
       TypeError: If `x` is not floating point.
@@ -182,14 +183,17 @@ def restore_energy(mix: Mix, x: Shaped[ArrayLike, "b *dims"]) -> Float[Array, "b
 
     Tokozume et al. 2018, arXiv:1711.10282.
     """
-    x = checked_rows("restore_energy", mix, "x", x)
+    layers = layers_of(mix)
+    x = checked_rows("restore_energy", layers[0], "x", x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(
             f"restore_energy got x of dtype {x.dtype}; it needs floats: call blend with "
             "dtype=jnp.float32 first."
         )
-    mask = mask_for("restore_energy", mix, x).astype(jnp.float32)
-    n = x.shape[0]
-    alone = padded(partner_index(mix.partner, n) == jnp.arange(n, dtype=jnp.int32), x.ndim)
-    scale = jnp.where(alone, 1.0, jnp.sqrt(jnp.square(mask) + jnp.square(1 - mask)))
-    return (x.astype(jnp.float32) / scale).astype(x.dtype)
+    itself, energy = jnp.arange(x.shape[0], dtype=jnp.int32), jnp.float32(1)
+    for layer in layers:
+        checked_rows("restore_energy", layer, "x", x)
+        mask = mask_for("restore_energy", layer, x).astype(jnp.float32)
+        alone = padded(partner_index(layer.partner, x.shape[0]) == itself, x.ndim)
+        energy = jnp.where(alone, energy, jnp.square(mask) * energy + jnp.square(1 - mask))
+    return (x.astype(jnp.float32) / jnp.sqrt(energy)).astype(x.dtype)

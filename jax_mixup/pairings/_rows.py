@@ -10,7 +10,7 @@ from jaxtyping import Array, ArrayLike, Bool, Int, Integer, PyTree
 
 from jax_mixup import _checks
 
-PER = ("batch", "pair", "example")
+PER = ("batch", "group", "pair", "example")
 
 
 @jax.tree_util.register_static
@@ -28,8 +28,9 @@ class StaticPairing:
     rows: int | None = dataclasses.field(default=None, repr=False)
 
 
-# The type of `Mix.partner`, and of the samplers' option `pairing`.
-Pairing = StaticPairing | Integer[ArrayLike, "b"]
+# The type of `Mix.partner`, and of the samplers' option `pairing`. An index array is i32[B], or
+# i32[G, n], whose indices are those within each of G groups.
+Pairing = StaticPairing | Integer[ArrayLike, "*groups b"]
 
 
 def bind_to_batch(pairing: Pairing, rows: int) -> Pairing:
@@ -58,7 +59,15 @@ def draws(per: str, n: int) -> int:
 
 
 def tie(per: str, pairing: Pairing, n: int, drawn: PyTree[Array]) -> PyTree[Array]:
-    """For `per="pair"` give both examples of a pair the draw of the first; else change nothing."""
+    """Give all examples of a pair, or of a group, the draw of its first example, as `per` says."""
+    if per == "group":
+        groups = groups_of(pairing)
+
+        def shared(draw: Array) -> Array:
+            parts = draw.reshape(groups, n // groups, *draw.shape[1:])
+            return jnp.broadcast_to(parts[:, :1], parts.shape).reshape(draw.shape)
+
+        return jax.tree.map(shared, drawn)
     if per != "pair":
         return drawn
     index = static_index(pairing, n) if isinstance(pairing, StaticPairing) else None
@@ -75,6 +84,32 @@ def tie(per: str, pairing: Pairing, n: int, drawn: PyTree[Array]) -> PyTree[Arra
         return jnp.where(own, draw, move_rows(pairing, draw))
 
     return jax.tree.map(tied, drawn)
+
+
+def groups_of(pairing: Pairing) -> int:
+    """The number of groups of a pairing that has them, for `per="group"`."""
+    if isinstance(pairing, StaticPairing):
+        if pairing.rule != "neighbours":
+            return pairing.groups
+    elif jnp.ndim(pairing) == 2:
+        return jnp.shape(pairing)[0]
+    got = str(pairing) if isinstance(pairing, StaticPairing) else "an index array of one axis"
+    raise ValueError(
+        f"per='group' got {got} as pairing; it needs groups: call it with reverse(groups=n), "
+        "roll(groups=n) or permutation(key, B, groups=n)."
+    )
+
+
+def tie_groups(
+    function: str, per: str, partners: tuple[Pairing, ...], batch: int, drawn: PyTree[Array]
+) -> PyTree[Array]:
+    """Give all examples of a group the draw of its first example, for per="group"."""
+    if per == "group" and len({groups_of(partner) for partner in partners}) > 1:
+        raise ValueError(
+            f"{function} got per='group' and pairings of different groups; it needs pairings with "
+            "the same number of groups."
+        )
+    return tie(per, partners[0], batch, drawn)
 
 
 def static_index(pairing: StaticPairing, n: int) -> np.ndarray:
@@ -115,7 +150,10 @@ def _move_static(pairing: StaticPairing, x: Any, *, numpy: Any = jnp) -> Any:
     return numpy.roll(groups, pairing.shift, axis=1).reshape(x.shape)
 
 
-def _gather(x: Array, index: Int[Array, "b"]) -> Array:
+def _gather(x: Array, index: Int[Array, "*groups b"]) -> Array:
+    if index.ndim == 2:
+        groups = x.reshape(*index.shape, *x.shape[1:])
+        return jax.vmap(_gather)(groups, index).reshape(x.shape)
     if jnp.issubdtype(x.dtype, jnp.inexact):
         return jnp.take(x, index, axis=0)  # NaN for an index out of range, so that it is noticed
     return x[index]

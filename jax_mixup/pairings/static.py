@@ -4,7 +4,8 @@ A static pairing (`reverse`, `roll`, `neighbours`) is fixed when the step is tra
 without a gather. No example leaves its device if `groups` equals the number of shards of the batch
 axis, or with `neighbours` if each shard has an even number of examples. A pairing that is random or
 depends on data is an index array `i32[B]`, as `permutation` and `nearest` draw; on a sharded batch
-it gathers the whole batch on every device.
+it gathers the whole batch on every device. An index array i32[G, n] pairs within each of G groups:
+if these are the shards, no example leaves its device.
 
 All pairings work for odd batches, and for a batch of one, whose example is its own partner.
 """
@@ -162,11 +163,11 @@ def partner_index(pairing: Pairing, n: int) -> Int[Array, "b"]:
         index[i] = p(i)
 
     Args:
-      pairing: a static pairing, or an index array, which is returned as int32.
+      pairing: a static pairing, or an index array, i32[B] or i32[G, B / G] within groups.
       n: the number of examples B.
 
     Returns:
-      i32[B].
+      i32[B], with indices into the whole batch.
 
     Raises:
       ValueError: If the pairing does not fit n examples.
@@ -178,7 +179,13 @@ def partner_index(pairing: Pairing, n: int) -> Int[Array, "b"]:
     if isinstance(pairing, StaticPairing):
         return jnp.asarray(static_index(pairing, n))
     _checks.index_array("partner_index", pairing, n)
-    return jnp.asarray(pairing).astype(jnp.int32)
+    index = jnp.asarray(pairing).astype(jnp.int32)
+    if index.ndim == 1:
+        return index
+    size = index.shape[1]
+    inside = (index >= -size) & (index < size)  # an index out of range stays one
+    start = size * jnp.arange(index.shape[0], dtype=jnp.int32)[:, None]
+    return jnp.where(inside, index % size + start, n).reshape(n)
 
 
 def _groups(function: str, groups: int) -> int:

@@ -11,7 +11,7 @@ from jax_mixup.mix import Mix
 from jax_mixup.pairings._rows import PER, Pairing, StaticPairing, bind_to_batch, draws, tie
 from jax_mixup.pairings.static import roll
 
-PER_SEVERAL = ("batch", "example")  # for samplers with several partners
+PER_SEVERAL = ("batch", "group", "example")  # for samplers with several partners
 
 
 class Draw:
@@ -99,21 +99,43 @@ def several_pairings(
     batch: int,
     per: str,
     pairings: object,
+    groups: int,
     n: int,
-    alpha: ArrayLike,
+    alpha: ArrayLike = 1.0,
 ) -> tuple[Pairing, ...]:
-    """Check the n pairings for this batch; None means roll(1), ..., roll(n)."""
+    """Check the n pairings for this batch; None means roll(1, groups), ..., roll(n, groups)."""
     _checks.option(function, "per", per, PER_SEVERAL)
+    groups = _checks.whole(function, "groups", groups, 1)
     if pairings is None:
-        if 1 < batch <= n:
+        size = batch // groups
+        if batch > 1 and size <= n:
             raise ValueError(
-                f"{function} got a batch of {batch} examples and mixes {n + 1} of them; it needs a "
-                f"batch of {n + 1} or more: drop the last, smaller batch, or give pairings."
+                f"{function} got groups of {size} examples and mixes {n + 1} of them; it needs "
+                f"groups of {n + 1} or more: drop the last, smaller batch, or give pairings."
             )
-        pairings = tuple(roll(shift) for shift in range(1, n + 1))
+        pairings = tuple(roll(shift, groups) for shift in range(1, n + 1))
+    elif groups != 1:
+        raise ValueError(
+            f"{function} got groups={groups} and pairings; it needs one of them: write "
+            "pairings=(roll(1, groups=n), …)."
+        )
     pairings = _checks.sizes(function, "pairings", pairings, "(roll(1), roll(2), …)")
     if len(pairings) != n:
         raise ValueError(
             f"{function} got {len(pairings)} pairings; it needs {n}, one for each partner."
         )
     return tuple(check_options(function, per, p, batch=batch, alpha=alpha) for p in pairings)
+
+
+def layers_from(
+    weights: Float[Array, "n k"], partners: tuple[Pairing, ...], batch: int
+) -> tuple[Mix, ...]:
+    """Make a mix of k examples from their weights, which have a sum of 1."""
+    below = jnp.cumsum(weights, axis=1)  # the weight of the examples so far
+    below = below.at[:, -1].set(1.0)
+    layers = []
+    for j, partner in enumerate(partners, start=1):
+        own, whole = below[:, j - 1], below[:, j]
+        lam = jnp.where(whole > 0, jnp.clip(own / jnp.where(whole > 0, whole, 1.0), 0, 1), 1.0)
+        layers.append(Mix(partner, lam, jnp.broadcast_to(lam, (batch,))))
+    return tuple(layers)

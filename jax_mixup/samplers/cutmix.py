@@ -43,13 +43,16 @@ def sample_cutmix(
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
       box: "clipped" centres the box anywhere and cuts off what lies beyond the border, as the
-        paper's code does: at α = 1 in 2-D it covers 77/240 = 32 % on average. "inside" places the
+        paper's code does: at α = 1 in 2-D it covers 77/240 = 32 % on average. "even" is the same
+        with sides rounded down to even numbers and the centre at a whole position, exactly as in
+        that code and in timm's: at 32 x 32 it covers less, 30 %. "inside" places the
         whole box inside, where it covers ½ on average. "corner" puts the box at the far end of each
         axis that is cut, and covers ½ too: with axes=(1,) the example lies above its partner, with
         axes=(2,) to its left.
       axes: which axes of `shape` are cut; 1 is the first after the batch. None cuts all of them.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
-        examples of a pair, and needs a mutual pairing such as `reverse()`.
+        examples of a pair, and needs a mutual pairing such as `reverse()`; "group" draws once for
+        each group of a pairing such as `reverse(groups=8)`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 
@@ -67,8 +70,8 @@ def sample_cutmix(
       >>> print(f"{mix.lam[0]:.4f} = {mix.mask.sum()}/35")
       0.7143 = 25/35
 
-    Yun et al. 2019, arXiv:1905.04899. The authors' code rounds half of the side down, so that
-    sides are even; here the side is rounded to the nearest whole number of positions. The spatial,
+    Yun et al. 2019, arXiv:1905.04899. The authors' code rounds half of the side down, as box="even"
+    does; else the side is rounded to the nearest whole number of positions. The spatial,
     temporal and spatio-temporal boxes for videos (Yun et al. 2020, arXiv:2012.03457) are choices of
     `axes`.
     """

@@ -40,7 +40,8 @@ def sample_gmix(
       lam_law: another distribution of λ, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
-        examples of a pair, and needs a mutual pairing such as `reverse()`.
+        examples of a pair, and needs a mutual pairing such as `reverse()`; "group" draws once for
+        each group of a pairing such as `reverse(groups=8)`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 

@@ -41,10 +41,12 @@ def sample_hmix(
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
       ratio: r in [0, 1], which part of the partner's weight is in the box: 0 is mixup, and 1 is
         CutMix except for what clipping changes. It may be traced.
-      box: where the box lies: "clipped" centres it anywhere and cuts it off at the border, "inside"
-        places the whole box inside, and "corner" puts it at the far end of each axis.
+      box: where the box lies: "clipped" centres it anywhere and cuts it off at the border, "even"
+        does so with sides rounded down to even numbers, "inside" places the whole box inside, and
+        "corner" puts it at the far end of each axis.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
-        examples of a pair, and needs a mutual pairing such as `reverse()`.
+        examples of a pair, and needs a mutual pairing such as `reverse()`; "group" draws once for
+        each group of a pairing such as `reverse(groups=8)`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 

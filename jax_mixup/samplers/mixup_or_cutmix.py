@@ -45,10 +45,12 @@ def sample_mixup_or_cutmix(
       prob: the probability of mixing at all; it may be traced.
       lam_law: another distribution of λ for both methods, a function `(key, shape) -> f32[shape]`
         such as `jm.uniform(0.0, 1.0)`; the alphas are then not used.
-      box: where the box lies: "clipped" centres it anywhere and cuts it off at the border, "inside"
-        places the whole box inside, and "corner" puts it at the far end of each axis.
+      box: where the box lies: "clipped" centres it anywhere and cuts it off at the border, "even"
+        does so with sides rounded down to even numbers, "inside" places the whole box inside, and
+        "corner" puts it at the far end of each axis.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
-        examples of a pair, and needs a mutual pairing such as `reverse()`.
+        examples of a pair, and needs a mutual pairing such as `reverse()`; "group" draws once for
+        each group of a pairing such as `reverse(groups=8)`.
         The choice of the method is drawn as often as λ.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.

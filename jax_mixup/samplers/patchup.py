@@ -46,7 +46,8 @@ def sample_patchup(
       lam_law: the distribution of λ inside the blocks, for the soft PatchUp; the authors' is
         `jm.beta(2.0, 2.0)`. None gives the hard PatchUp: λ = 0, and the mask is bool.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
-        examples of a pair, and needs a mutual pairing such as `reverse()`.
+        examples of a pair, and needs a mutual pairing such as `reverse()`; "group" draws once for
+        each group of a pairing such as `reverse(groups=8)`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 

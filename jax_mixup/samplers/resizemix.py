@@ -36,10 +36,12 @@ def sample_resizemix(
       shape: (B, *spatial) with one spatial axis or more: `x.shape[:-1]` for channels last.
         If channels come first, move them: `x = jnp.moveaxis(x, 1, -1)`.
       scale: the bounds τ₁ and τ₂ of the side of the box, as fractions of each axis, in [0, 1].
-      box: where the box lies: "clipped" centres it anywhere and cuts it off at the border, "inside"
-        places the whole box inside, and "corner" puts it at the far end of each axis.
+      box: where the box lies: "clipped" centres it anywhere and cuts it off at the border, "even"
+        does so with sides rounded down to even numbers, "inside" places the whole box inside, and
+        "corner" puts it at the far end of each axis.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
-        examples of a pair, and needs a mutual pairing such as `reverse()`.
+        examples of a pair, and needs a mutual pairing such as `reverse()`; "group" draws once for
+        each group of a pairing such as `reverse(groups=8)`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 

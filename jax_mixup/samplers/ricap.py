@@ -10,7 +10,7 @@ from jax_mixup._entry import public
 from jax_mixup.adjust.masks import overlay
 from jax_mixup.distributions import symmetric_beta
 from jax_mixup.mix import Mix
-from jax_mixup.pairings._rows import Pairing, draws
+from jax_mixup.pairings._rows import Pairing, draws, tie_groups
 from jax_mixup.samplers._options import several_pairings
 
 
@@ -22,6 +22,7 @@ def sample_ricap(
     alpha: ArrayLike = 0.3,
     lam_law: Law | None = None,
     per: str = "batch",
+    groups: int = 1,
     pairings: tuple[Pairing, ...] | None = None,
 ) -> tuple[Mix, ...]:
     """Draw a RICAP: four examples, one in each of the four parts around a random point.
@@ -37,17 +38,22 @@ def sample_ricap(
         or NaN does. It is one number, or an array with one for each draw.
       lam_law: another distribution of h/H and w/W, a function `(key, shape) -> f32[shape]` such as
         `jm.uniform(0.0, 1.0)`; `alpha` is then not used.
-      per: "batch" draws once for all examples, "example" once for each.
+      per: "batch" draws once for all examples, "group" once for each group of the pairings, and
+        "example" once for each example.
+      groups: for the default pairings, the number of equal, contiguous groups that the batch is cut
+        into. If it is the number of shards of the batch axis, examples stay on their devices.
       pairings: three pairings, of the partners at the upper right, lower left and lower right. None
-        means roll(1), roll(2), roll(3), which needs a batch of four examples or more, or of one.
+        means roll(1, groups), roll(2, groups), roll(3, groups), which needs groups of four examples
+        or more, or a batch of one.
 
     Returns:
       A tuple of three mixes with bool masks, each laid over those before it. Labels are weighted by
       the four areas.
 
     Raises:
-      ValueError: If `shape` does not have two spatial axes, the batch has fewer than four examples,
-        the number of pairings is not three, a static `alpha` is negative, or `per` is unknown.
+      ValueError: If `shape` does not have two spatial axes, a group has fewer than four examples,
+        the number of pairings is not three, `groups` and `pairings` are both given, a static
+        `alpha` is negative, or `per` is unknown.
 
     Example:
       >>> mix = jm.sample_ricap(jax.random.key(2), (4, 8, 8))
@@ -62,13 +68,13 @@ def sample_ricap(
     batch, *spatial = _checks.mask_shape(name, shape, spatial=True)
     if len(spatial) != 2:
         raise ValueError(f"{name} got shape={tuple(shape)}; it needs (B, H, W).")
-    partners = several_pairings(name, batch, per, pairings, 3, alpha)
+    partners = several_pairings(name, batch, per, pairings, groups, 3, alpha)
     n = draws(per, batch)
 
     def law(key: PRNGKeyArray) -> Float[Array, "n"]:
         return symmetric_beta(key, alpha, (n,)) if lam_law is None else drawn_from(lam_law, key, n)
 
-    shares = [law(k) for k in jax.random.split(key)]
+    shares = tie_groups(name, per, partners, batch, [law(k) for k in jax.random.split(key)])
     first = [_first(s, axis, tuple(spatial)) for axis, s in enumerate(shares, start=1)]
     upper, left = first
     mixes = []

@@ -36,7 +36,8 @@ def sample_smoothmix(
         If channels come first, move them: `x = jnp.moveaxis(x, 1, -1)`.
       sigma: the bounds σ₁ and σ₂ of the spot's standard deviation, as fractions of each axis.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
-        examples of a pair, and needs a mutual pairing such as `reverse()`.
+        examples of a pair, and needs a mutual pairing such as `reverse()`; "group" draws once for
+        each group of a pairing such as `reverse(groups=8)`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 

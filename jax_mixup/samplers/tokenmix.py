@@ -51,7 +51,8 @@ def sample_tokenmix(
         of 16 x 16. None makes each position a token.
       least: the fewest tokens that a block aims at, unless fewer are missing.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
-        examples of a pair, and needs a mutual pairing such as `reverse()`.
+        examples of a pair, and needs a mutual pairing such as `reverse()`; "group" draws once for
+        each group of a pairing such as `reverse(groups=8)`.
       pairing: which example is mixed with which: a static pairing such as `reverse()`, or an index
         array i32[B] such as `jm.permutation(key, B)`.
 

@@ -29,7 +29,7 @@ LAYERS = [  # imports go down: a module imports from lines below its own
     "learned.adamixup learned.automix learned.adautomix",
     "learned._block",
     "samplers",
-    "samplers.cutmix",
+    "samplers.cutmix constructors",
     "samplers._options",
     "apply.metrics apply.features apply.inference apply.mask_losses",
     "apply.fit apply.labels apply.losses apply.boxes",
@@ -40,7 +40,8 @@ LAYERS = [  # imports go down: a module imports from lines below its own
     "pairings.by_feature pairings.by_label",
     "saliency pairings.static pairings.random",
     "_maps distributions optimal_transport pairings._rows",
-    "_geometry _distances _draws",
+    "_distances _draws",
+    "_geometry",
     "_entry",
     "_checks",
 ]
