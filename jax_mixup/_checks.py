@@ -292,11 +292,12 @@ def index_array(function: str, pairing: object, batch: int | None = None) -> Non
             f"{function} got pairing={pairing!r}; it needs reverse(), roll(), neighbours() or an "
             "integer index array, such as permutation(key, B)."
         )
-    if len(shape) not in (1, 2) or batch not in (None, math.prod(shape)):
+    grouped = len(shape) == 2 and (shape[1] > 1 or batch == 1)
+    if not (len(shape) == 1 or grouped) or batch not in (None, math.prod(shape)):
         raise ValueError(
             f"{function} got a pairing of shape {shape}"
             f"{'' if batch is None else f' for {batch} examples'}; it needs one index for each "
-            "example, (B,) or (groups, B / groups), as permutation(key, B) draws."
+            "example, (B,), as permutation(key, B) draws, or (G, B / G) for G groups."
         )
 
 

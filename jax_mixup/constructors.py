@@ -1,7 +1,7 @@
 """Mixes that are not drawn: the one that mixes nothing, and those of given weights."""
 
 import jax.numpy as jnp
-from jaxtyping import ArrayLike, Float
+from jaxtyping import ArrayLike, Shaped
 
 from jax_mixup import _checks
 from jax_mixup._entry import on_any_mesh
@@ -39,7 +39,7 @@ def no_mix(batch: int) -> Mix:
 
 @on_any_mesh
 def from_weights(
-    weights: Float[ArrayLike, "b k"],
+    weights: Shaped[ArrayLike, "..."],
     *,
     groups: int = 1,
     pairings: tuple[Pairing, ...] | None = None,

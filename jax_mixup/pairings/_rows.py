@@ -30,7 +30,7 @@ class StaticPairing:
 
 # The type of `Mix.partner`, and of the samplers' option `pairing`. An index array is i32[B], or
 # i32[G, n], whose indices are those within each of G groups.
-Pairing = StaticPairing | Integer[ArrayLike, "*groups b"]
+Pairing = StaticPairing | Integer[ArrayLike, "..."]
 
 
 def bind_to_batch(pairing: Pairing, rows: int) -> Pairing:

@@ -29,7 +29,7 @@ def permutation(key: PRNGKeyArray, n: int, *, groups: int | None = None) -> Int[
       are given as `pairing=`; `partner_index` writes the second as the first.
 
     Raises:
-      ValueError: If `groups` does not divide B.
+      ValueError: If `groups` does not divide B, or leaves groups of one example.
 
     Example:
       >>> sorted(jm.permutation(jax.random.key(0), 4).tolist())
@@ -61,11 +61,11 @@ def derangement(key: PRNGKeyArray, n: int, *, groups: int | None = None) -> Int[
         same group.
 
     Returns:
-      i32[B], or with `groups` i32[groups, B / groups], as `permutation` returns it. In a group of
-      one example, where there is no other, that is its own partner.
+      i32[B], or with `groups` i32[groups, B / groups], as `permutation` returns it; [0] for n = 1,
+      where there is no other example.
 
     Raises:
-      ValueError: If `groups` does not divide B.
+      ValueError: If `groups` does not divide B, or leaves groups of one example.
 
     Example:
       >>> p = jm.derangement(jax.random.key(0), 5)
@@ -84,9 +84,9 @@ def _cycle(order: Int[Array, "b"]) -> Int[Array, "b"]:
 
 def _size(function: str, n: int, groups: object) -> int:
     groups = _checks.whole(function, "groups", groups, 1)
-    if n % groups:
+    if n % groups or (n == groups > 1):
         raise ValueError(
             f"{function} got n={n} and groups={groups}; it needs a number of groups that divides "
-            "the batch into equal parts."
+            "the batch into equal parts of two examples or more."
         )
     return n // groups

@@ -132,10 +132,9 @@ def layers_from(
 ) -> tuple[Mix, ...]:
     """Make a mix of k examples from their weights, which have a sum of 1."""
     below = jnp.cumsum(weights, axis=1)  # the weight of the examples so far
-    below = below.at[:, -1].set(1.0)
     layers = []
     for j, partner in enumerate(partners, start=1):
-        own, whole = below[:, j - 1], below[:, j]
-        lam = jnp.where(whole > 0, jnp.clip(own / jnp.where(whole > 0, whole, 1.0), 0, 1), 1.0)
+        whole = below[:, j - 1] + weights[:, j]
+        lam = jnp.where(whole > 0, below[:, j - 1] / jnp.where(whole > 0, whole, 1.0), 1.0)
         layers.append(Mix(partner, lam, jnp.broadcast_to(lam, (batch,))))
     return tuple(layers)

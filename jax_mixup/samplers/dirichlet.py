@@ -86,7 +86,7 @@ def sample_dirichlet(
 
 
 def _counts(function: str, count: ArrayLike, k: int, n: int, batch: int) -> Int[Array, "n 1"]:
-    _checks.numbers(function, "count", count, f"an int from 1 to {k}", 1, k)
+    _checks.numbers(function, "count", count, f"an int from 1 to {k}", 1.0, float(k))
     _checks.each_draw(function, "count", count, n, batch)
     if not jnp.issubdtype(jnp.asarray(count).dtype, jnp.integer):
         raise TypeError(

@@ -9,6 +9,7 @@ import pytest
 from scipy import special, stats
 
 import jax_mixup as jm
+from jax_mixup._draws import log_gamma
 from tests.library.samplers.all_samplers import KEY
 from tests.library.statistics import seed, within
 
@@ -78,6 +79,26 @@ def test_the_gradient_of_lambda_is_that_of_its_quantile():
     mean = lambda a: np.exp(-2 * a * np.log(2) - np.log(a) - special.betaln(a, a))  # E|λ-½|
     expected = (mean(2.0 + 1e-4) - mean(2.0 - 1e-4)) / 2e-4
     within(slope(2.0, keys), expected)
+
+
+def test_the_gradient_of_a_beta_is_that_of_its_quantile():
+    """d E λ / d a = b / (a + b)², from draws whose proposals stay as they are."""
+    draw = lambda a: jm.beta(a, 0.7)(seed("beta gradient"), (100_000,))
+    for a in (0.4, 2.0):
+        slope = jax.jvp(draw, (a,), (1.0,))[1]
+        within(slope, 0.7 / (a + 0.7) ** 2)
+
+
+def test_gammas_of_all_sizes():
+    """Of which Beta and Dirichlet are made, in their logarithms: small ones have no number."""
+    alphas = (0.05, 0.7, 0.999, 1.0, 3.0, 1e3, 3e4)
+    drawn = jax.jit(lambda a: log_gamma(seed("gamma"), a))(
+        jnp.tile(jnp.array([alphas]), (50_000, 1))
+    )
+    for alpha, logs in zip(alphas, np.asarray(drawn, np.float64).T, strict=True):
+        assert stats.kstest(logs, stats.loggamma(alpha).cdf).pvalue > 1e-3, alpha
+    tiny, huge = log_gamma(seed(0), jnp.array([1e-40, 1e30]))
+    assert np.isfinite(tiny) and abs(huge - np.log(1e30)) < 1e-3
 
 
 def test_the_other_laws():

@@ -41,7 +41,13 @@ methods_with_per = of([m for m in METHODS if not m.own])  # what follows data dr
 def drawn(method):
     """(mask, λ) of mixes of SHAPE for three keys and each `per`, all by one program, as NumPy."""
     keys = jnp.stack([KEY, KEY, jax.random.key(8)])
-    sample = lambda key: {per: arrays(method(key, SHAPE, per=per))[:2] for per in PER}
+
+    def sample(key):
+        mixes = {per: method(key, SHAPE, per=per) for per in PER}
+        if not method.own:
+            mixes["group"] = method(key, SHAPE, per="group", pairing=jm.reverse(groups=4))
+        return {per: arrays(mix)[:2] for per, mix in mixes.items()}
+
     return jax.tree.map(np.asarray, jax.jit(lambda keys: jax.lax.map(sample, keys))(keys))
 
 
@@ -88,6 +94,9 @@ def test_the_grain_of_the_draw(method):
     assert different["example"] > len(found["example"]) // 2
     np.testing.assert_array_equal(found["pair"], found["pair"][::-1])
     assert different["pair"] > len(found["pair"]) // 4
+    if method.name != "keep":
+        groups = found["group"].reshape(4, 4, -1)
+        assert (groups == groups[:, :1]).all() and 1 < different["group"] <= 4
 
 
 @methods

@@ -111,6 +111,17 @@ def test_options_go_on_top_and_unknown_names_are_told():
         jm.preset("deti")
 
 
+def test_partners_within_shards():
+    for name in PRESETS:
+        sampler = jm.preset(name, shards=2)
+        partner = np.asarray(jm.partner_index(sampler(KEY, SHAPE).partner, SHAPE[0]))
+        half = np.arange(SHAPE[0]) // (SHAPE[0] // 2)
+        assert (half[partner] == half).all() and (partner != np.arange(SHAPE[0])).any(), name
+        np.testing.assert_array_equal(sampler(KEY, SHAPE).lam, jm.preset(name)(KEY, SHAPE).lam)
+    with pytest.raises(ValueError, match="shards=0"):
+        jm.preset("deit", shards=0)
+
+
 def test_the_two_of_the_bank_that_are_no_names():
     x = np.random.default_rng(0).normal(size=(2, 8, 10, 3)).astype(np.float32)
     elements = jm.sample_gridmix(KEY, x.shape)

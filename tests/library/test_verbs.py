@@ -225,6 +225,23 @@ def test_losses_may_be_trees_and_keep_their_positions():
     chex.assert_shape(per_token, (3, 4))
 
 
+def test_mixed_accuracy_of_the_first_few():
+    logits = np.random.default_rng(2).integers(0, 5, (40, 7)).astype(np.float32)  # with ties
+    labels = np.random.default_rng(3).integers(0, 7, 40)
+    lam = np.linspace(0, 1, 40, dtype=np.float32)
+    mix = jm.Mix(jm.roll(3), jnp.asarray(lam), jnp.asarray(lam))
+    order = np.argsort(-logits, axis=1, kind="stable")  # of equal ones the first
+    for top in (1, 2, 5, 7):
+        hit = lambda ids, top=top: (order[:, :top] == ids[:, None]).any(axis=1)
+        expected = lam * hit(labels) + (1 - lam) * hit(np.roll(labels, 3))
+        found = jm.mixed_accuracy(mix, logits, labels, top=top)
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(found, 1, rtol=1e-6)
+    for top in (0, 8):
+        with pytest.raises(ValueError, match=f"top={top}; it needs an int from 1 to 7"):
+            jm.mixed_accuracy(mix, logits, labels, top=top)
+
+
 def test_mixed_accuracy_by_hand():
     logits, labels = jnp.eye(3), jnp.array([0, 0, 2])
     own, other = np.array([1.0, 0, 1]), np.array([0.0, 0, 0])  # partners' labels: 2, 0, 0

@@ -1,5 +1,6 @@
 """Other label weights for a mix, by hand."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -27,6 +28,30 @@ def test_labels_weigh_what_was_taken():
     np.testing.assert_allclose(scalar.lam, [0.75, 0.25])
     with pytest.raises(ValueError, match="reweigh got an array"):
         jm.reweigh(mix, amount[:, :4])
+
+
+@pytest.mark.parametrize(
+    "pairing", [jm.reverse(), jm.reverse(2), jm.roll(2), jm.roll(-1, 2), jm.neighbours()], ids=str
+)
+def test_the_inverse_is_the_columns_of_all_weights(pairing):
+    """Who shows the label of j, and how much of it: both ways of a contrastive loss."""
+    lam = jnp.array([0.0, 0.3, 1.0, 0.8, 0.5, 0.1, 0.25, 0.7])
+    mix = jm.Mix(pairing, lam, lam)
+    weights = np.asarray(jm.blend_labels(mix, jnp.arange(8), num_classes=8)).T
+    total = weights.sum(axis=1, keepdims=True)
+    expected = np.where(total > 0, weights / np.maximum(total, 1e-9), np.eye(8))
+    back = jm.inverse(mix)
+    assert isinstance(back.partner, jm.StaticPairing)
+    np.testing.assert_allclose(
+        jm.blend_labels(back, jnp.arange(8), num_classes=8), expected, atol=1e-6
+    )
+    shared = dataclasses.replace(mix, lam=jnp.full(8, 0.3))
+    np.testing.assert_allclose(jm.inverse(shared).lam, 0.3, rtol=1e-6)
+
+
+def test_an_index_array_has_no_inverse():
+    with pytest.raises(ValueError, match=r"index array.*; it needs .* the matrix of weights"):
+        jm.inverse(jm.Mix(jnp.array([1, 1, 0]), jnp.ones(1), jnp.ones(3)))
 
 
 def test_remix_by_its_three_cases():

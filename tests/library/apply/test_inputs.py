@@ -25,6 +25,21 @@ def test_energy_comes_back():
         jm.restore_energy(mixed([0.5] * 5), jnp.ones((5, 2), int))
 
 
+def test_the_energy_of_several_comes_back():
+    noise = jax.random.normal(KEY, (6, 20_000))
+    weights = np.array([[0.5, 0.3, 0.2], [1, 1, 1], [1, 0, 0], [0.2, 0.2, 0.6]] * 2)[:6]
+    mix = jm.from_weights(jnp.asarray(weights, jnp.float32))
+    mixed = jm.blend(mix, noise)
+    out = jm.restore_energy(mix, mixed)
+    shares = weights / weights.sum(axis=1, keepdims=True)
+    energy = np.sqrt(np.square(shares).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(out, mixed / energy, rtol=1e-5)
+    np.testing.assert_allclose(out.std(axis=1), 1, atol=0.02)
+    box = jm.sample_ricap(KEY, (6, 4, 5), alpha=1.0)  # in parts, so that nothing is quieter
+    x = jax.random.normal(KEY, (6, 4, 5))
+    np.testing.assert_array_equal(jm.restore_energy(box, jm.blend(box, x)), jm.blend(box, x))
+
+
 def test_channels_first_by_moving_the_axis():
     """The documented way: it cuts space, and adds no pass to a step."""
 

@@ -53,6 +53,7 @@ ADJUST = [
         "keep_local, other",
         lambda key, images, before: jm.keep_local(each(key), images, radius=2.5, other=before),
     ),
+    Call("inverse", lambda key, lam: jm.inverse(hand(lam, lam, jm.roll(1, 2)))),
     Call("remix", lambda key, ids, counts: jm.remix(each(key), ids, counts)),
     Call(
         "remix, list of counts",

@@ -139,6 +139,7 @@ APPLY = [
         ),
     ),
     Call("restore_energy", lambda key, table: jm.restore_energy(each(key), table)),
+    Call("restore_energy, tuple", lambda key, table: jm.restore_energy(dirichlet(key), table)),
     Call(
         "restore_energy, positions",
         lambda key, images, mask, lam, partners: jm.restore_energy(

@@ -60,6 +60,10 @@ LOSSES = [
         "mixed_accuracy, soft", lambda key, logits, soft: jm.mixed_accuracy(each(key), logits, soft)
     ),
     Call(
+        "mixed_accuracy, first three",
+        lambda key, logits, ids: jm.mixed_accuracy(mixup(key), logits, ids, top=3),
+    ),
+    Call(
         "mixed_accuracy, dense",
         lambda key, dense, maps: jm.mixed_accuracy(cutmix(key), dense, maps),
     ),

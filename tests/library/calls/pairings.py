@@ -28,7 +28,19 @@ PAIRINGS = [
         lambda key, partners: jm.partner_index(jnp.asarray(partners, jnp.int32), B),
     ),
     Call("permutation", lambda key: jm.permutation(key, B)),
+    Call("permutation, groups", lambda key: jm.permutation(key, B, groups=2)),
+    Call(
+        "Mix, index within groups",
+        lambda key, images, lam, partners: jm.blend(
+            hand(lam, lam, jnp.asarray(partners).reshape(2, 4) % 4), images
+        ),
+    ),
+    Call(
+        "partner_index, within groups",
+        lambda key, partners: jm.partner_index(jnp.asarray(partners).reshape(2, 4) % 4, B),
+    ),
     Call("derangement", lambda key: jm.derangement(key, B)),
+    Call("derangement, groups", lambda key: jm.derangement(key, B, groups=4)),
     Call("within_class", lambda key, ids: jm.within_class(key, ids)),
     Call("across_class", lambda key, ids: jm.across_class(key, ids)),
     Call("class_balanced", lambda key, ids: jm.class_balanced(key, ids)),

@@ -34,6 +34,13 @@ POLICIES = [
     ),
     Call("one_of, tuples", lambda key: jm.one_of([jm.sample_ricap] * 2, (0.5, 0.5))(key, SHAPE)),
     Call("sometimes", lambda key, share: jm.sometimes(jm.sample_cutmix, share)(key, SHAPE)),
+    Call(
+        "one_of, group",
+        lambda key: partial(jm.one_of(two, (0.5, 0.5)), pairing=jm.roll(1, 4))(
+            key, SHAPE, per="group"
+        ),
+    ),
+    Call("preset, shards", lambda key: jm.preset("deit", shards=4)(key, SHAPE)),
     Call("sometimes, pair", lambda key: jm.sometimes(small, 0.5, per="pair")(key, SHAPE)),
     Call(
         "sometimes, example and index",

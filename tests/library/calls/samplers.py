@@ -79,7 +79,23 @@ SAMPLERS = [
         "sample_dirichlet, each and index",
         lambda key, partners: dirichlet(key, per="example", k=2, pairings=(partners,)),
     ),
+    Call(
+        "sample_dirichlet, groups, count and sort",
+        lambda key, step, alpha: dirichlet(
+            key, per="group", groups=2, count=jnp.asarray(step) % 3 + 1, sort=True, alpha=alpha
+        ),
+    ),
+    Call("sample_mixup, group", lambda key: mixup(key, per="group", pairing=jm.roll(1, 4))),
+    Call(
+        "sample_cutmix, group of an index, even box",
+        lambda key, partners: cutmix(
+            key, per="group", box="even", pairing=jnp.asarray(partners).reshape(2, 4) % 4
+        ),
+    ),
+    Call("no_mix", lambda key, images: jm.blend(jm.no_mix(len(images)), images)),
+    Call("from_weights", lambda key, soft: jm.from_weights(soft, groups=1)),
     Call("sample_ricap", lambda key, alpha: ricap(key, alpha=alpha)),
+    Call("sample_ricap, groups", lambda key: ricap(key, per="group", groups=2)),
     Call(
         "sample_ricap, each and index",
         lambda key, partners: ricap(

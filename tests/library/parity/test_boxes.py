@@ -9,18 +9,23 @@ from tests.library.parity.cases import KEY, Case, boxed, f32, i32, run, same, un
 
 
 def test_cutmix(draw):
-    """Theirs floors the side and then half of it: where both are whole it is the same box, else
-    each of its ends is at most one position inside of ours.
+    """Theirs floors half of the side, as box="even" does. The default rounds the side: where it is
+    an even number it is the same box, else each end of theirs is at most one position inside of it.
     """
     case = Case("cutmix")
 
     def ours(lam, centre):
-        draw(lam, centre.T)
-        mix = jm.sample_cutmix(KEY, (len(lam), 8, 12), per="example")
-        return mix.mask, under(case.index, mix.mask, case.x), mix.lam
+        found = []
+        for box in ("even", "clipped"):
+            draw(lam, centre.T)
+            mix = jm.sample_cutmix(KEY, (len(lam), 8, 12), box=box, per="example")
+            found.append((mix.mask, under(case.index, mix.mask, case.x), mix.lam))
+        return found
 
     drawn = case.drawn[:, 0]
-    mask, mixed, lam = run(ours, drawn, case.drawn[:, 1:] / [8, 12])
+    even, (mask, mixed, lam) = run(ours, drawn, (case.drawn[:, 1:] + 0.01) / [8, 12])
+    same(even[1], case.mixed)
+    same(even[2], case.lam)
     exact = (drawn == 0.75) | (drawn == 1)
     assert exact.sum() == 3
     same(mixed[exact], case.mixed[exact])
