@@ -45,6 +45,8 @@ def main() -> None:
     console = Console()
     console.print("python -m experiments.NAME runs one; --help shows its options.")
     console.print(table)
+    console.print("python -m experiments.examples.nnx runs an example of mixing in a train step;")
+    console.print("experiments/examples/README.md lists them.")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Train steps with mixing, to copy: each file is one example, `python -m experiments.examples.nnx`."""
+"""Train steps with mixing, to copy: `python -m experiments.examples.nnx` runs one of the files."""
