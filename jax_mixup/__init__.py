@@ -131,7 +131,7 @@ from jax_mixup.recipes.recursivemix import recursivemix as recursivemix
 from jax_mixup.recipes.randommix import randommix as randommix
 from jax_mixup.recipes.stackmix import stackmix as stackmix
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # All functions and classes above: to add a name, add one import line there.
 __all__ = sorted(  # pyright: ignore[reportUnsupportedDunderAll]
