@@ -45,10 +45,9 @@ def sample_cutmix(
       box: "clipped" centres the box anywhere and cuts off what lies beyond the border, as the
         paper's code does: at α = 1 in 2-D it covers 77/240 = 32 % on average. "even" is the same
         with sides rounded down to even numbers and the centre at a whole position, exactly as in
-        that code and in timm's: at 32 x 32 it covers less, 30 %. "inside" places the
-        whole box inside, where it covers ½ on average. "corner" puts the box at the far end of each
-        axis that is cut, and covers ½ too: with axes=(1,) the example lies above its partner, with
-        axes=(2,) to its left.
+        that code: at 32 x 32 it covers less, 30 %. "inside" places the whole box inside, where it
+        covers ½ on average. "corner" puts the box at the far end of each axis that is cut, and
+        covers ½ too: with axes=(1,) the example lies above its partner, with axes=(2,) to its left.
       axes: which axes of `shape` are cut; 1 is the first after the batch. None cuts all of them.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`; "group" draws once for
