@@ -19,7 +19,9 @@ from tests.pages import CODE, README, TEXTS, block, run
 
 KEY = jax.random.key(1)
 HOWTO = (ROOT / "jax_mixup/HOWTO.md").read_text()
-OTHERS = ("jax_mixup/HOWTO.md", "jax_mixup/CHANGELOG.md", ".github/CONTRIBUTING.md")
+MIGRATING = (ROOT / "jax_mixup/MIGRATING.md").read_text()
+INSIDE = ("jax_mixup/HOWTO.md", "jax_mixup/MIGRATING.md", "jax_mixup/CHANGELOG.md")
+OTHERS = (*INSIDE, ".github/CONTRIBUTING.md")
 PAGES = TEXTS | {name: (ROOT / name).read_text() for name in OTHERS}
 LINK = re.compile(r"\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)", flags=re.MULTILINE)
 HERE = tuple(
@@ -29,11 +31,15 @@ HERE = tuple(
         "raw.githubusercontent.com/jax-mixup/jax_mixup",
     )
 )
-SECTIONS = {
-    part.split("\n", 1)[0]: "".join(CODE.findall(part))
-    for part in re.split(r"^## ", HOWTO, flags=re.MULTILINE)[1:]
-    if "```python" in part
-}
+
+
+def sections(text):
+    """The code below each heading of a page."""
+    parts = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    return {p.split("\n", 1)[0]: "".join(CODE.findall(p)) for p in parts if "```python" in p}
+
+
+SECTIONS, MOVES = sections(HOWTO), sections(MIGRATING)
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +77,7 @@ def batch():
 
 @cache
 def given():
-    """What the blocks of HOWTO.md take as given."""
+    """What the blocks of HOWTO.md and MIGRATING.md take as given."""
     images, labels = (np.asarray(x) for x in batch())
     images, model = (images / 255).astype(np.float32), nnx.jit(Net(nnx.Rngs(0)))
     mix = jm.sample_mixup(KEY, labels.shape)
@@ -86,6 +92,8 @@ def given():
         "mix": mix,
         "logits": model(jm.blend(mix, jnp.asarray(images))),
         "weights": jnp.asarray(np.arange(16) < 12, jnp.float32),
+        "audio": jnp.asarray(images.reshape(16, -1)),
+        "tags": jax.nn.one_hot(jnp.asarray(labels), 10),
         "ids": jnp.asarray(np.tile(labels[:, None, None], (1, 8, 8))),
         "boxes": jnp.asarray(np.tile(np.float32([1, 1, 5, 6]), (16, 2, 1))),
         "box_weights": jnp.asarray(np.ones((16, 2), np.float32)),
@@ -211,6 +219,25 @@ def test_howto(title):
     check = CHECKS.get(title)
     if check is not None:
         check(**names)
+
+
+@pytest.mark.parametrize("title", MOVES)
+def test_migrating(title):
+    """Each section runs by itself, in one compile; tests/library/migrating compares its results."""
+    arrays = {name: x for name, x in given().items() if isinstance(x, jax.Array)}
+
+    def ran(arrays):
+        names = run(CODE.findall(MIGRATING)[0] + MOVES[title], **{**given(), **arrays})
+        return {name: names[name] for name in ("x", "y", "loss", "mixed", "total") if name in names}
+
+    results = jax.jit(ran)(arrays)
+    assert results
+    for name, result in results.items():
+        assert np.isfinite(result).all(), name
+
+
+def test_migrating_is_short():
+    assert len(MIGRATING.splitlines()) <= 400
 
 
 def when(early, late, mix, **_):
