@@ -45,7 +45,7 @@ def pretrained(seed):
 
     @jax.jit
     def step(params, moments, images, labels):
-        loss_fn = lambda params: cross_entropy(logits_of(*params, images), labels).mean()
+        loss_fn = lambda p: cross_entropy(logits_of(p[0], p[1], images), labels).mean()
         updates, moments = OPTIMIZER.update(jax.grad(loss_fn)(params), moments)
         return optax.apply_updates(params, updates), moments
 
@@ -93,11 +93,11 @@ def main():
     negatives, labels = 255 - jnp.stack([x for x, _ in draws]), jnp.stack([y for _, y in draws])
     test, ids = pictures(seed=1, count=512)
     before = jnp.log(CLASSES)  # of the new head, which gives all classes alike
-    found = {"before": before}
+    found, plain = {"before": before}, None
     for alpha in (0.0, 0.1, 1.0):
         loss, accuracy = run(alpha, trunk, jax.random.key(4), negatives, labels, 255 - test, ids)
-        plain = accuracy if alpha == 0 else plain
-        gain, error = accuracy - plain, (accuracy - plain).std(ddof=1) / DRAWS**0.5
+        gain = accuracy - (plain := accuracy if plain is None else plain)
+        error = gain.std(ddof=1) / DRAWS**0.5
         print(f"alpha {alpha}: clean loss {loss:.2f}, clean accuracy {accuracy.mean():.3f};")
         print(f"  gain {100 * gain.mean():+.1f} points, standard error {100 * error:.1f}")
         found |= {"after": loss, "accuracy": accuracy.mean(), alpha: gain.mean()}
