@@ -41,6 +41,12 @@ def loader(source, batch, *, host, hosts):
     return examples.batch(batch // hosts)[host::hosts]
 
 
+def started(loader, step):
+    """Read from this step on, by two threads that are a few batches ahead."""
+    options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
+    return iter(loader[step:].to_iter_dataset(options))
+
+
 class Net(nnx.Module):
     def __init__(self, *, rngs):
         self.conv1 = nnx.Conv(3, 16, (3, 3), strides=2, rngs=rngs)
@@ -73,7 +79,8 @@ def train(model, optimizer, source, *, start, stop, hosts, batch=64):
     """Steps `start` to `stop`. One process plays all hosts here; a real host has one loader."""
     mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
     rows = NamedSharding(mesh, PartitionSpec("data"))
-    loaders = [iter(loader(source, batch, host=host, hosts=hosts)[start:]) for host in range(hosts)]
+    loaders = [loader(source, batch, host=host, hosts=hosts) for host in range(hosts)]
+    loaders = [started(part, start) for part in loaders]
     loss = jnp.inf
     for step in range(start, stop):
         parts = [next(part) for part in loaders]  # on a real host: next(loader)

@@ -38,6 +38,7 @@ def examples(rng, count):
 
 
 def mix_patches(key, patches, where, valid):
+    """All that mixing adds but for two lines: the mix, and patches blended at the same places."""
     size = jnp.where(valid[..., None], where + 1, 0).max(axis=1)  # [B, 2]: rows and columns
     corner = (SIDE - size) // 2  # pictures lie in the middle of the canvas
     row, column = jnp.moveaxis(where + corner[:, None], 2, 0)

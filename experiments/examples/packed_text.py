@@ -78,7 +78,7 @@ def losses_and_hits(model, mix, inputs, targets, documents, positions):
         hits = logits.argmax(axis=2) == target["word"]
         return loss * target["weight"], hits * target["weight"]
 
-    target = {"word": targets, "weight": weights}
+    target = {"word": targets, "weight": weights}  # mixing
     loss, hits = jm.pair_loss(mix, per_word, logits, target)  # mixing
     count = jm.blend_labels(mix, weights).sum()  # mixing
     return loss.sum() / count, hits.sum() / count
@@ -87,8 +87,8 @@ def losses_and_hits(model, mix, inputs, targets, documents, positions):
 @nnx.jit
 def train_step(model, optimizer, key, *batch):
     mix = jm.sample_mixup(key, batch[0].shape[:1], alpha=0.2, per="example")  # mixing
-    loss_fn = nnx.value_and_grad(losses_and_hits, has_aux=True)
-    (loss, _), grads = loss_fn(model, mix, *batch)
+    loss_fn = lambda model: losses_and_hits(model, mix, *batch)
+    (loss, _), grads = nnx.value_and_grad(loss_fn, has_aux=True)(model)
     optimizer.update(model, grads)
     return loss
 
