@@ -21,26 +21,19 @@ ROWS = dict(re.findall(r"^\| \[(\w+)\.py\]\(\1\.py\) \| .+ \| (\d+) \|", README,
 ALLOWED = {"jax", "flax", "optax", "jax_mixup", "numpy", "experiments.examples.data"}
 MORE = {"keras_jax": {"keras"}, "grain_step": {"grain"}, "grain_host": {"grain"}}
 
-# What an example's page or comments promise beyond learning, of what its main() returned.
+# What an example shows, of what its main() returned. All that give an accuracy have learned.
 PROMISES = {
-    "nnx": lambda found: found["accuracy"] > 0.9,
-    "linen": lambda found: found["accuracy"] > 0.9,
-    "imagenet_pmap": lambda found: found["accuracy"] > 0.9,
     "sharded": lambda found: (
         (found["devices"], found["local"]) == (8, 0)
         and found["whole"] > 0
         and found["difference"] < 0.02
-        and found["accuracy"] > 0.9
     ),
     "accumulate": lambda found: found["split"] < 1e-5 and found["each"] > 1e-3,
-    "bfloat16": lambda found: (
-        0 < 2 * found["rounded last"] < found["rounded in the blend"] < 0.5
-        and found["accuracy"] > 0.9
-    ),
-    "ema": lambda found: found["accuracy"] > 0.9 and found["after"] != found["last"],
+    "bfloat16": lambda found: 0 < 2 * found["rounded last"] < found["rounded in the blend"] < 0.5,
+    "ema": lambda found: 0 < abs(found["after"] - found["last"]) < 0.2,
     "distill": lambda found: found["teacher_on_mixed"] < found["blended_teacher"] < 0.3,
-    # Without mixing, the gain is 0; with alpha 0.1 it is not far from it.
     "finetune": lambda found: found[0.0] == 0 and 0 < abs(found[0.1]) < 0.02,
+    "grain_step": lambda found: abs(found["whole"] - found["resumed"]) < 1e-3,
 }
 
 
@@ -52,8 +45,8 @@ def test_an_example_learns(name):
     module = importlib.import_module(f"experiments.examples.{name}")
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         found = module.main()
-    assert found["after"] < 0.7 * found["before"], found
-    assert PROMISES.get(name, lambda found: True)(found), found
+    assert found["after"] < 0.7 * found["before"] and found.get("accuracy", 1) > 0.7, found
+    assert name not in PROMISES or PROMISES[name](found), found
 
 
 @pytest.mark.slow
@@ -61,7 +54,8 @@ def test_an_example_learns(name):
 def test_examples_for_many_devices_run_on_one(name):
     """As a user starts them, with warnings as errors; the tests themselves have eight devices."""
     command = [sys.executable, "-W", "error", "-m", f"experiments.examples.{name}"]
-    environment = os.environ | {"XLA_FLAGS": ""}
+    flags = os.environ["XLA_FLAGS"].replace("device_count=8", "device_count=1")
+    environment = os.environ | {"XLA_FLAGS": flags}
     folder = FOLDER.parents[1]
     run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
