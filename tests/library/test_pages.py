@@ -236,8 +236,8 @@ def test_migrating(title):
         assert np.isfinite(result).all(), name
 
 
-def test_migrating_is_short():
-    assert len(MIGRATING.splitlines()) <= 400
+def test_migrating_is_short():  # some thirty lines for each of fifteen
+    assert len(MIGRATING.splitlines()) <= 450
 
 
 def when(early, late, mix, **_):
