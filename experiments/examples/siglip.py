@@ -81,12 +81,12 @@ def evaluate(model, images, texts):
     return loss, (logits.argmax(axis=1) == jnp.arange(len(images))).mean()
 
 
-def main(batch=64, steps=300):
+def main(batch=64, steps=120):
     rng, shards = np.random.default_rng(0), jax.device_count()
     mesh = jax.make_mesh((shards,), ("data",), axis_types=(AxisType.Auto,))
     place = partial(jax.device_put, device=NamedSharding(mesh, PartitionSpec("data")))
     model = SigLip(rngs=nnx.Rngs(0))
-    optimizer = nnx.Optimizer(model, optax.adam(3e-3), wrt=nnx.Param)
+    optimizer = nnx.Optimizer(model, optax.adam(1e-2), wrt=nnx.Param)
     everywhere = NamedSharding(mesh, PartitionSpec())
     for part in (model, optimizer):
         nnx.update(part, jax.device_put(nnx.state(part), everywhere))
@@ -96,7 +96,7 @@ def main(batch=64, steps=300):
         images, texts = place(captioned(rng, batch))
         step_key = jax.random.fold_in(key, step)
         loss = train_step(model, optimizer, step_key, images, texts, shards=shards)
-        if step % 100 == 0 or step == steps - 1:
+        if step % 40 == 0 or step == steps - 1:
             print(f"step {step:3}: mixed loss {loss:.2f}")
     after, accuracy = evaluate(model, *test)
     print(f"clean loss {before:.2f} to {after:.2f}, right texts among 256: {accuracy:.2f}")
