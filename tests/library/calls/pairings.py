@@ -31,13 +31,11 @@ PAIRINGS = [
     Call("permutation, groups", lambda key: jm.permutation(key, B, groups=2)),
     Call(
         "Mix, index within groups",
-        lambda key, images, lam, partners: jm.blend(
-            hand(lam, lam, jnp.asarray(partners).reshape(2, 4) % 4), images
-        ),
+        lambda key, images, lam: jm.blend(hand(lam, lam, jm.permutation(key, B, groups=2)), images),
     ),
     Call(
         "partner_index, within groups",
-        lambda key, partners: jm.partner_index(jnp.asarray(partners).reshape(2, 4) % 4, B),
+        lambda key: jm.partner_index(jm.permutation(key, B, groups=2), B),
     ),
     Call("derangement", lambda key: jm.derangement(key, B)),
     Call("derangement, groups", lambda key: jm.derangement(key, B, groups=4)),

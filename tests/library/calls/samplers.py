@@ -88,8 +88,8 @@ SAMPLERS = [
     Call("sample_mixup, group", lambda key: mixup(key, per="group", pairing=jm.roll(1, 4))),
     Call(
         "sample_cutmix, group of an index, even box",
-        lambda key, partners: cutmix(
-            key, per="group", box="even", pairing=jnp.asarray(partners).reshape(2, 4) % 4
+        lambda key: cutmix(
+            key, per="group", box="even", pairing=jm.permutation(key, SHAPE[0], groups=2)
         ),
     ),
     Call("no_mix", lambda key, images: jm.blend(jm.no_mix(len(images)), images)),
