@@ -40,8 +40,6 @@ PROMISES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_learns(name):
-    for package in MORE.get(name, ()):
-        pytest.importorskip(package)
     module = importlib.import_module(f"experiments.examples.{name}")
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         found = module.main()

@@ -132,6 +132,43 @@ MUTANTS = [
         "(stay, ((0, 0), (0, 1)), 'edge')",
         CLASSMIX,
     ),
+    # Groups, several partners, the other direction.
+    mutant(
+        "pairings/_rows.py",
+        "jnp.broadcast_to(parts[:, :1], parts.shape)",
+        "jnp.broadcast_to(parts[:1], parts.shape)",
+        "test_groups.py::test_a_group_shares_its_draw",
+    ),
+    mutant(
+        "pairings/static.py",
+        "index % size + start, n)",
+        "index % size + start, 0)",
+        "test_groups.py::test_an_index_within_groups_is_one_of_the_whole",
+    ),
+    mutant(
+        "samplers/dirichlet.py",
+        "mixed = place < counts",
+        "mixed = place <= counts",
+        "samplers/test_dirichlet.py::test_a_random_number_of_examples",
+    ),
+    mutant(
+        "_draws.py",
+        "fits[i], t[i], taken",
+        "fits[i] | (i > 0), t[i], taken",
+        "test_distributions.py::test_gammas_of_all_sizes",
+    ),
+    mutant(
+        "adjust/labels.py",
+        "total = mix.lam + move_rows(back, 1 - mix.lam)",
+        "total = mix.lam + (1 - mix.lam)",
+        "adjust/test_labels.py::test_the_inverse_is_the_columns_of_all_weights",
+    ),
+    mutant(
+        "apply/inputs.py",
+        "jnp.square(mask) * energy",
+        "jnp.square(mask)",
+        "apply/test_inputs.py::test_the_energy_of_several_comes_back",
+    ),
     # Digits.
     mutant(
         "samplers/cowmix.py",
