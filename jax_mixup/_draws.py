@@ -101,7 +101,8 @@ def _log_gamma_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     # The gradient at a fixed quantile, as that of jax.random.gamma.
     out = _log_gamma(*primals)
     sample = jnp.maximum(jnp.exp(out), jnp.finfo(jnp.float32).tiny)
-    return out, tangents[0] * jax.lax.random_gamma_grad(primals[0], sample) / sample
+    slope = jax.lax.random_gamma_grad(primals[0], sample)  # pyright: ignore[reportCallIssue]
+    return out, tangents[0] * slope / sample
 
 
 def below(u: Float[Array, "..."], prob: ArrayLike) -> Bool[Array, "..."]:
