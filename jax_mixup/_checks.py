@@ -39,6 +39,8 @@ def numbers(
     function: str, name: str, value: object, need: str, low: float, high: float = math.inf
 ) -> None:
     """Check that a number, or each number of an array, is in [low, high], as far as it is known."""
+    if value is None or isinstance(value, (str, bytes)) or callable(value):
+        raise TypeError(f"{function} got {name}={shown(value)}; it needs {need}.")
     values = static_values(value)
     if values is None:
         return
@@ -58,7 +60,7 @@ def known(
     number = static_number(value)
     if number is None or not low <= number <= high:
         raise ValueError(
-            f"{function} got {name}={value!r}; it needs {need}, known when the step is traced."
+            f"{function} got {name}={shown(value)}; it needs {need}, known when the step is traced."
         )
     return number
 
@@ -69,7 +71,7 @@ def whole(function: str, name: str, value: object, least: int, most: int | None 
     inside = number is not None and least <= number and (most is None or number <= most)
     if number is None or not inside or not number.is_integer():
         need = f"an int >= {least}" if most is None else f"an int from {least} to {most}"
-        raise ValueError(f"{function} got {name}={value!r}; it needs {need}.")
+        raise ValueError(f"{function} got {name}={shown(value)}; it needs {need}.")
     return int(number)
 
 
@@ -77,7 +79,7 @@ def sizes(function: str, name: str, value: object, example: str) -> tuple:
     """Check a tuple of one value for each axis, or of two bounds; one number alone is refused."""
     if not isinstance(value, (tuple, list)):
         raise ValueError(
-            f"{function} got {name}={value!r}; it needs a tuple: write {name}={example}."
+            f"{function} got {name}={shown(value)}; it needs a tuple: write {name}={example}."
         )
     return tuple(value)
 
@@ -100,7 +102,7 @@ def each_draw(function: str, name: str, value: ArrayLike, n: int, batch: int) ->
 def option(function: str, name: str, value: object, allowed: Sequence[object]) -> None:
     if value not in allowed:
         choices = ", ".join(map(repr, allowed))
-        raise ValueError(f"{function} got {name}={value!r}; it needs one of {choices}.")
+        raise ValueError(f"{function} got {name}={shown(value)}; it needs one of {choices}.")
 
 
 def alpha(function: str, name: str, value: object) -> None:
@@ -117,8 +119,8 @@ def mask_shape(function: str, shape: object, *, spatial: bool = False) -> tuple[
         isinstance(size, (int, np.integer)) and size > 0 for size in shape
     ):
         raise ValueError(
-            f"{function} got shape={shape!r}; it needs a tuple of positive ints (B, *spatial), "
-            "such as images.shape[:-1]."
+            f"{function} got shape={shown(shape)}; it needs a tuple of positive ints "
+            "(B, *spatial), such as images.shape[:-1]."
         )
     if len(shape) < (2 if spatial else 1):
         need = "(B, *spatial) with a spatial axis" if spatial else "(B, *spatial)"
@@ -139,6 +141,23 @@ def channels_last(function: str, shape: tuple[int, ...]) -> None:
             f"{function} got images of shape {shape}, which look as if channels came first; it "
             "needs them last: call it on jnp.moveaxis(images, 1, -1), or, if axis 1 is a spatial "
             "axis, call sample_cutmix or another sampler, and blend."
+        )
+
+
+def channels_out(function: str, shape: tuple[int, ...], cut: object) -> None:
+    """Refuse shapes that look as if they had channels, unless the axes to cut are named."""
+    if cut is not None:
+        return
+    if len(shape) == 4 and shape[3] in (1, 3, 4) and min(shape[1:3]) >= 16:
+        raise ValueError(
+            f"{function} got shape={shape}, whose last axis looks like channels; it needs "
+            "(B, *spatial): write images.shape[:-1], or axes=(1, 2, 3) for a volume."
+        )
+    if len(shape) == 3 and shape[1] in (1, 3, 4) and shape[2] >= 16:
+        raise ValueError(
+            f"{function} got shape={shape}, which looks as if channels came first; it needs "
+            "(B, *spatial): call it on the shape of jnp.moveaxis(images, 1, -1) without the last "
+            "axis, or write axes=(1, 2) if axis 1 is a spatial axis."
         )
 
 
@@ -198,8 +217,20 @@ def described(x: object) -> str:
     return f"{type(x).__name__} {x!r}"[:80]
 
 
+def shown(value: object) -> str:
+    """Show the value of an option; of an array its shape, for its numbers would fill the screen."""
+    if isinstance(value, (jax.Array, np.ndarray)) and value.ndim:
+        return described(value)
+    return f"{value!r}"[:80]
+
+
 def key(function: str, value: object) -> None:
     dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
+    if callable(value):  # an nnx.Rngs, or one of its streams, which have attributes of any name
+        raise TypeError(
+            f"{function} got {type(value).__name__} as key; it needs one PRNG key: call it, as in "
+            "rngs(), or write jax.random.key(0)."
+        )
     if dtype is None or shape is None:
         typed = legacy = False
     else:
@@ -289,8 +320,8 @@ def index_array(function: str, pairing: object, batch: int | None = None) -> Non
     dtype, shape = getattr(pairing, "dtype", None), getattr(pairing, "shape", None)
     if dtype is None or shape is None or not jnp.issubdtype(dtype, jnp.integer):
         raise TypeError(
-            f"{function} got pairing={pairing!r}; it needs reverse(), roll(), neighbours() or an "
-            "integer index array, such as permutation(key, B)."
+            f"{function} got pairing={shown(pairing)}; it needs reverse(), roll(), neighbours() or "
+            "an integer index array, such as permutation(key, B)."
         )
     grouped = len(shape) == 2 and (shape[1] > 1 or batch == 1)
     if not (len(shape) == 1 or grouped) or batch not in (None, math.prod(shape)):
@@ -321,55 +352,23 @@ def int32(ids: jax.Array) -> jax.Array:
     return ids.astype(jnp.int32)
 
 
-def blend_dtype(x_dtype: jnp.dtype, wanted: DTypeLike | None) -> jnp.dtype:
+def blend_dtype(x_dtype: jnp.dtype, wanted: DTypeLike | None, name: str = "x") -> jnp.dtype:
     exact, itself = not jnp.issubdtype(x_dtype, jnp.inexact), x_dtype != jnp.bool_
     if exact and wanted is None:
-        own = f" or {x_dtype} itself, which is then rounded" if itself else ""
+        need = "dtype=, a float dtype"
+        if itself:
+            need = f"dtype=jnp.float32 for images (or jnp.{x_dtype}, which rounds)"
         raise TypeError(
-            f"blend got x of dtype {x_dtype}; it needs dtype=, a float dtype{own}: for ids and "
-            "bool masks call select, or blend_labels with num_classes."
+            f"blend got {name} of dtype {x_dtype}; it needs {need}: for ids and bool masks call "
+            "select, or blend_labels with num_classes."
         )
     out = jnp.dtype(x_dtype if wanted is None else wanted)
     if not (exact and itself and out == x_dtype) and not jnp.issubdtype(out, jnp.inexact):
         instead = ", or select(mix, x), which moves bools" if x_dtype == jnp.bool_ else ""
-        raise TypeError(f"blend got dtype={out} for {x_dtype} x; it needs a float dtype{instead}.")
-    return out
-
-
-def label_kind(
-    labels: jax.Array, num_classes: int | None, smooth: bool, *, alone: bool = True
-) -> None:
-    """Check that `blend_labels` knows what the labels are; `alone` if they are not in a PyTree."""
-    if jnp.issubdtype(labels.dtype, jnp.inexact):
-        if labels.ndim > 1 and num_classes not in (None, labels.shape[-1]):
-            raise ValueError(
-                f"blend_labels got labels of shape {labels.shape} with num_classes={num_classes}; "
-                f"it needs num_classes={labels.shape[-1]}, or no num_classes for labels that are "
-                "not ids."
-            )
-        if labels.ndim == 1 and num_classes is not None and alone:
-            raise ValueError(
-                f"blend_labels got {labels.dtype} labels of shape {labels.shape} with "
-                f"num_classes={num_classes}; it needs integer ids: cast them by "
-                "labels.astype(jnp.int32), or leave num_classes out for regression targets."
-            )
-        if labels.ndim == 1 and smooth and alone:
-            raise ValueError(
-                f"blend_labels got smoothing for labels of shape {labels.shape} and dtype "
-                f"{labels.dtype}; it needs a class axis: pass integer ids and num_classes."
-            )
-    elif labels.ndim != 1 or labels.dtype == jnp.bool_:
         raise TypeError(
-            f"blend_labels got labels of shape {labels.shape} and dtype {labels.dtype}; it needs "
-            "integer ids of shape (B,) or floats: cast multi-hot labels to float32, and for ids at "
-            "each position call select, or pair_loss(by='mask')."
+            f"blend got dtype={out} for {name} of dtype {x_dtype}; it needs a float dtype{instead}."
         )
-    elif num_classes is None:
-        raise ValueError(
-            f"blend_labels got {labels.dtype} labels without num_classes; it needs num_classes=K "
-            "for class ids, or floats for numbers such as ages: cast them to float32. pair_loss "
-            "takes ids as they are."
-        )
+    return out
 
 
 def probabilities(

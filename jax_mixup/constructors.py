@@ -67,7 +67,7 @@ def from_weights(
 
     Example:
       >>> mix = jm.from_weights(jnp.array([[2.0, 1.0, 1.0]] * 3))
-      >>> jm.blend(mix, jnp.array([0.0, 10.0, 20.0])).round(3).tolist()
+      >>> [round(float(x), 2) for x in jm.blend(mix, jnp.array([0.0, 10.0, 20.0]))]
       [7.5, 10.0, 12.5]
     """
     weights = jnp.asarray(weights)

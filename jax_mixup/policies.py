@@ -71,6 +71,8 @@ def one_of(
       (1, 32, 32)
     """
     _checks.option("one_of", "per", per, PER)
+    for each in samplers:
+        _check_sampler("one_of", each)
     _checks.probabilities("one_of", len(samplers), probs)
 
     def sampler(key: PRNGKeyArray, shape: tuple[int, ...], **options: Any) -> Mixes:
@@ -119,6 +121,7 @@ def sometimes(sampler: Sampler, prob: ArrayLike, *, per: str = "batch") -> Sampl
       [1.0, 1.0, 1.0, 1.0]
     """
     _checks.option("sometimes", "per", per, PER)
+    _check_sampler("sometimes", sampler)
     _checks.share("sometimes", "prob", prob)
 
     def sampled(key: PRNGKeyArray, shape: tuple[int, ...], **options: Any) -> Mixes:
@@ -286,6 +289,14 @@ def _steps(function: str, **numbers: ArrayLike) -> list[Array]:
     if all(jnp.issubdtype(array.dtype, jnp.integer) for array in arrays):
         return [_checks.int32(array) for array in arrays]
     return [array.astype(jnp.float32) for array in arrays]
+
+
+def _check_sampler(function: str, sampler: object) -> None:
+    if not callable(sampler):
+        raise TypeError(
+            f"{function} got {_checks.described(sampler)} as sampler; it needs a function "
+            "(key, shape) -> Mix, such as sample_mixup: pass the sampler first."
+        )
 
 
 def _shared(partners: Sequence[Pairing], batch: int) -> StaticPairing | None:

@@ -88,11 +88,13 @@ def blend(
       [[150, 216], [50, 139]]
     """
 
-    def leaf(x: ArrayLike, other: ArrayLike | None = None) -> Array:
-        out = _checks.blend_dtype(jnp.asarray(x).dtype, dtype)
+    def leaf(path: tuple, x: ArrayLike, other: ArrayLike | None = None) -> Array:
+        name = "x" + jax.tree_util.keystr(path)
+        out = _checks.blend_dtype(jnp.asarray(x).dtype, dtype, name)
         return _blended("blend", mix, x, other, out)
 
-    return jax.tree.map(leaf, x) if other is None else jax.tree.map(leaf, x, other)
+    trees = (x,) if other is None else (x, other)
+    return jax.tree_util.tree_map_with_path(leaf, *trees)
 
 
 @public

@@ -1,7 +1,10 @@
 """Apply a mix to labels: class ids, soft labels, regression targets, sample weights."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, PyTree
 
 from jax_mixup import _checks
@@ -67,7 +70,7 @@ def blend_labels(
 
     def leaf(labels: ArrayLike, other: ArrayLike | None = None) -> Array:
         labels = checked_rows("blend_labels", layers_of(mix)[0], "labels", labels)
-        _checks.label_kind(labels, num_classes, smooth, alone=alone)
+        _check_kind(labels, num_classes, smooth, alone=alone)
         own = dense(labels)
         out = labels.dtype if jnp.issubdtype(labels.dtype, jnp.inexact) else jnp.float32
 
@@ -78,7 +81,7 @@ def blend_labels(
         def other_of(layer: Mix) -> Array | None:
             if other is not None:
                 theirs = jnp.asarray(other)
-                _checks.label_kind(theirs, num_classes, smooth, alone=alone)
+                _check_kind(theirs, num_classes, smooth, alone=alone)
                 return _checks.shaped("blend_labels", "other", dense(theirs), own.shape)
             partners = move_rows(layer.partner, labels)
             return None if partners is labels else dense(partners)  # a batch of one
@@ -87,3 +90,41 @@ def blend_labels(
 
     one_mix("blend_labels", mix, other)
     return jax.tree.map(leaf, labels) if other is None else jax.tree.map(leaf, labels, other)
+
+
+def _check_kind(labels: Array, num_classes: Any, smooth: bool, *, alone: bool = True) -> None:
+    """Check that `blend_labels` knows what the labels are; `alone` if they are not in a PyTree."""
+    if jnp.issubdtype(labels.dtype, jnp.inexact):
+        if labels.ndim > 1 and num_classes not in (None, labels.shape[-1]):
+            raise ValueError(
+                f"blend_labels got labels of shape {labels.shape} with num_classes={num_classes}; "
+                f"it needs num_classes={labels.shape[-1]}, or no num_classes for labels that are "
+                "not ids."
+            )
+        if labels.ndim == 1 and num_classes is not None and alone:
+            raise ValueError(
+                f"blend_labels got {labels.dtype} labels of shape {labels.shape} with "
+                f"num_classes={num_classes}; it needs integer ids: cast them by "
+                "labels.astype(jnp.int32), or leave num_classes out for regression targets."
+            )
+        if labels.ndim == 1 and smooth and alone:
+            raise ValueError(
+                f"blend_labels got smoothing for labels of shape {labels.shape} and dtype "
+                f"{labels.dtype}; it needs a class axis: pass integer ids and num_classes."
+            )
+    elif labels.ndim != 1 or labels.dtype == jnp.bool_:
+        raise TypeError(
+            f"blend_labels got labels of shape {labels.shape} and dtype {labels.dtype}; it needs "
+            "integer ids of shape (B,) or floats: cast multi-hot labels to float32, and for ids at "
+            "each position call select, or pair_loss(by='mask')."
+        )
+    elif num_classes is not None and not isinstance(num_classes, (int, np.integer)):
+        raise TypeError(
+            f"blend_labels got num_classes={_checks.shown(num_classes)}; it needs an int."
+        )
+    elif num_classes is None:
+        raise ValueError(
+            f"blend_labels got {labels.dtype} labels without num_classes; it needs num_classes=K "
+            "for class ids, or floats for numbers such as ages: cast them to float32. pair_loss "
+            "takes ids as they are."
+        )

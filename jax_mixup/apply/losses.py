@@ -92,6 +92,8 @@ def pair_loss(
     _checks.option("pair_loss", "by", by, ("lam", "mask"))
     one_mix("pair_loss", mix, other)
     layers = layers_of(mix)
+    if other is None:
+        jax.tree.map(lambda t: checked_rows("pair_loss", layers[0], "targets", t), targets)
     partners = [take_partner(layer, targets) if other is None else other for layer in layers]
     own = loss_fn(outputs, targets)
     return _weighed(mix, own, *(loss_fn(outputs, partner) for partner in partners), by=by)

@@ -1,6 +1,7 @@
 """What samplers share: they check options, draw numbers, tie pairs and count masks."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
@@ -34,7 +35,7 @@ class Draw:
         *,
         box: str = "clipped",
         spatial: bool = True,
-        **alphas: ArrayLike,
+        **alphas: Any,
     ):
         self.batch, *positions = _checks.mask_shape(function, shape, spatial=spatial)
         self.spatial = tuple(positions)
@@ -73,7 +74,7 @@ def check_options(
     box: str = "clipped",
     *,
     batch: int,
-    **alphas: ArrayLike,
+    **alphas: Any,
 ) -> Pairing:
     """Check the options; return the pairing, which knows its batch or is an int32 index array."""
     _checks.option(function, "per", per, PER)

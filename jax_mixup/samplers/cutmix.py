@@ -59,8 +59,9 @@ def sample_cutmix(
       A mix with a bool mask: [1, *spatial] for per="batch", else [B, *spatial].
 
     Raises:
-      ValueError: If `shape` has no spatial axis, a static `alpha` is negative, `box` or `per` is
-        unknown, or `axes` are not different axes of `shape` after the first.
+      ValueError: If `shape` has no spatial axis, or seems to have channels while `axes` is None; if
+        a static `alpha` is negative, `box` or `per` is unknown, or `axes` are not different axes of
+        `shape` after the first.
 
     Example:
       >>> mix = jm.sample_cutmix(jax.random.key(4), (8, 5, 7))
@@ -76,6 +77,7 @@ def sample_cutmix(
     """
     draw = Draw("sample_cutmix", shape, per, pairing, box=box, alpha=alpha)
     spatial = draw.spatial
+    _checks.channels_out("sample_cutmix", (draw.batch, *spatial), axes)
     cut = _checks.axes("sample_cutmix", axes, len(spatial))
     lam, centre = draw.numbers(key, alpha, lam_law, len(cut))
     mask, share = cut_box(lam, centre, tuple(spatial[axis - 1] for axis in cut), box)

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import ArrayLike, PRNGKeyArray
 
-from jax_mixup import _geometry
+from jax_mixup import _checks, _geometry
 from jax_mixup._draws import Law, below
 from jax_mixup._entry import public
 from jax_mixup._geometry import cut_box
@@ -24,6 +24,7 @@ def sample_mixup_or_cutmix(
     prob: ArrayLike = 1.0,
     lam_law: Law | None = None,
     box: str = "clipped",
+    axes: tuple[int, ...] | None = None,
     per: str = "batch",
     pairing: Pairing = reverse(),
 ) -> Mix:
@@ -48,6 +49,8 @@ def sample_mixup_or_cutmix(
       box: where the box lies: "clipped" centres it anywhere and cuts it off at the border, "even"
         does so with sides rounded down to even numbers, "inside" places the whole box inside, and
         "corner" puts it at the far end of each axis.
+      axes: which axes of `shape` are cut; 1 is the first after the batch. None cuts all of them.
+        For a video (B, T, H, W), axes=(2, 3) cuts one box out of all frames.
       per: "batch" draws once for all examples, "example" once for each; "pair" draws once for both
         examples of a pair, and needs a mutual pairing such as `reverse()`; "group" draws once for
         each group of a pairing such as `reverse(groups=8)`.
@@ -59,8 +62,9 @@ def sample_mixup_or_cutmix(
       A mix with a float32 mask: [1, *spatial] for per="batch", else [B, *spatial].
 
     Raises:
-      ValueError: If `shape` has no spatial axis, a static alpha is negative, a static probability
-        is outside [0, 1], or `box` or `per` is unknown.
+      ValueError: If `shape` has no spatial axis, or seems to have channels while `axes` is None; if
+        a static alpha is negative, a static probability is outside [0, 1], `box` or `per` is
+        unknown, or `axes` are not different axes of `shape` after the first.
 
     Example:
       >>> mix = jm.sample_mixup_or_cutmix(jax.random.key(0), (8, 32, 32), per="example")
@@ -76,8 +80,10 @@ def sample_mixup_or_cutmix(
         name, shape, per, pairing, box=box, mixup_alpha=mixup_alpha, cutmix_alpha=cutmix_alpha
     )
     spatial = draw.spatial
+    _checks.channels_out(name, (draw.batch, *spatial), axes)
+    cut_axes = _checks.axes(name, axes, len(spatial))
     check_shares(name, draw, switch_prob=switch_prob, prob=prob)
-    law, u = draw.law_and_uniforms(key, lam_law, 2 + len(spatial))
+    law, u = draw.law_and_uniforms(key, lam_law, 2 + len(cut_axes))
     cut, on, centre = below(u[:, 0], switch_prob), below(u[:, 1], prob), u[:, 2:]
     on &= ~jnp.isnan(jnp.asarray(switch_prob).astype(jnp.float32))
     alpha = jnp.where(
@@ -86,7 +92,10 @@ def sample_mixup_or_cutmix(
     lam = jnp.where(on, law(alpha), 1.0)
     cut, lam, centre = draw.tie((cut, lam, centre))
     # A mixup is an empty box with λ outside, so that one `where` makes both masks.
-    outside, share = cut_box(jnp.where(cut, lam, 1.0), centre, spatial, box)
+    sizes = tuple(spatial[axis - 1] for axis in cut_axes)
+    outside, share = cut_box(jnp.where(cut, lam, 1.0), centre, sizes, box)
+    if len(cut_axes) < len(spatial):
+        outside = _geometry.spread(outside, cut_axes, spatial)
     weights = jnp.stack([jnp.where(cut, 1.0, lam), jnp.where(cut, share, lam)])
     weight, lam = _geometry.fusion_barrier(weights)
     mask = jnp.where(outside, weight.reshape((-1,) + (1,) * len(spatial)), 0.0)

@@ -6,6 +6,7 @@ from inspect import unwrap  # past the shape checks, which only tests have
 import jax
 import jax.numpy as jnp
 import pytest
+from flax import nnx
 
 import jax_mixup as jm
 from tests.library.by_hand import handmade
@@ -102,9 +103,13 @@ MISTAKES = {
     "per": (
         lambda: jm.sample_mixup(KEY, (4,), per="elem"),
         ValueError,
-        "'batch', 'pair', 'example'",
+        "'batch', 'group', 'pair', 'example'",
     ),
-    "box": (lambda: jm.sample_cutmix(KEY, (4, 8), box="center"), ValueError, "'clipped', 'inside'"),
+    "box": (
+        lambda: jm.sample_cutmix(KEY, (4, 8), box="center"),
+        ValueError,
+        "'clipped', 'even', 'inside'",
+    ),
     "no-space": (lambda: jm.sample_cutmix(KEY, (4,)), ValueError, "spatial axis.*sample_mixup"),
     "shape": (lambda: unwrap(jm.sample_mixup)(KEY, 4), ValueError, "images.shape"),
     "shape-empty": (lambda: jm.sample_mixup(KEY, (0, 3)), ValueError, "positive"),
@@ -257,3 +262,91 @@ def test_bools_have_one_message():
     with pytest.raises(TypeError) as error:
         jm.blend(DRAWN, jnp.ones(4, bool))
     assert "bool itself" not in str(error.value)  # which the next call would refuse
+
+
+BIG = jnp.zeros((2, 16, 16, 3))
+NEWCOMERS = {  # what one who had never seen the library did
+    "array-as-shape": (
+        lambda: unwrap(jm.sample_cutmix)(KEY, BIG),
+        ValueError,
+        r"shape=an array of shape \(2, 16, 16, 3\).*images.shape\[:-1\]",
+    ),
+    "array-as-batch": (
+        lambda: unwrap(jm.no_mix)(jnp.zeros((2, 3))),
+        ValueError,
+        r"batch=an array of shape \(2, 3\)",
+    ),
+    "with-channels": (
+        lambda: jm.sample_cutmix(KEY, BIG.shape),
+        ValueError,
+        r"last axis looks like channels.*images.shape\[:-1\], or axes=\(1, 2, 3\)",
+    ),
+    "with-channels-of-two": (
+        lambda: jm.sample_mixup_or_cutmix(KEY, BIG.shape),
+        ValueError,
+        "last axis looks like channels",
+    ),
+    "channels-came-first": (
+        lambda: jm.sample_cutmix(KEY, (2, 3, 16)),
+        ValueError,
+        r"channels came first.*moveaxis\(images, 1, -1\).*axes=\(1, 2\)",
+    ),
+    "rngs": (lambda: jm.sample_mixup(nnx.Rngs(0), (4,)), TypeError, r"got Rngs as key.*rngs\(\)"),
+    "stream": (lambda: jm.sample_mixup(nnx.Rngs(0).params, (4,)), TypeError, "RngStream as key"),
+    "no-alpha": (
+        lambda: unwrap(jm.sample_mixup)(KEY, (4,), alpha=None),
+        TypeError,
+        "sample_mixup got alpha=None; it needs a number >= 0",
+    ),
+    "text-alpha": (
+        lambda: unwrap(jm.sample_cutmix)(KEY, (4, 8), alpha="0.2"),
+        TypeError,
+        "sample_cutmix got alpha='0.2'; it needs a number",
+    ),
+    "list-targets": (
+        lambda: jm.pair_loss(DRAWN, lambda o, t: o, jnp.ones(4), [0, 1, 2, 3]),
+        ValueError,
+        r"pair_loss got targets of shape \(\).*a list is a PyTree",
+    ),
+    "other-batch-accuracy": (
+        lambda: jm.mixed_accuracy(DRAWN, jnp.ones((3, 5)), jnp.zeros(3, int)),
+        ValueError,
+        r"mixed_accuracy got logits of shape \(3, 5\) for a mix of 4",
+    ),
+    "dict-with-ids": (
+        lambda: jm.blend(DRAWN, {"x": jnp.ones(4), "label": jnp.arange(4)}),
+        TypeError,
+        r"blend got x\['label'\] of dtype int32",
+    ),
+    "bytes": (
+        lambda: jm.blend(DRAWN, jnp.ones(4, jnp.uint8)),
+        TypeError,
+        r"it needs dtype=jnp.float32 for images \(or jnp.uint8, which rounds\): for ids",
+    ),
+    "swapped-policy": (
+        lambda: unwrap(jm.sometimes)(jm.until(1, 2), jm.sample_mixup),
+        TypeError,
+        "sometimes got an array.* as sampler.*pass the sampler first",
+    ),
+    "one-sampler": (lambda: unwrap(jm.one_of)([0.5], (1.0,)), TypeError, "one_of got float 0.5"),
+    "classes-as-float": (
+        lambda: unwrap(jm.blend_labels)(DRAWN, jnp.arange(4), num_classes=4.0),
+        TypeError,
+        "num_classes=4.0; it needs an int",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NEWCOMERS)
+def test_newcomers_get_a_sentence(name):
+    call, kind, words = NEWCOMERS[name]
+    with pytest.raises(kind, match=words) as error:
+        call()
+    assert "\n" not in str(error.value) and len(str(error.value)) < 320
+
+
+def test_named_axes_are_taken_at_their_word():
+    for sampler in (jm.sample_cutmix, jm.sample_mixup_or_cutmix):
+        assert sampler(KEY, BIG.shape, axes=(1, 2, 3)).mask.shape == (1, 16, 16, 3)
+        assert sampler(KEY, (2, 3, 16), axes=(1, 2)).mask.shape == (1, 3, 16)
+        assert sampler(KEY, (2, 16, 3)).mask.shape == (1, 16, 3)

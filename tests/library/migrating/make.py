@@ -271,6 +271,21 @@ def perch_pipeline(root):
     )
 
 
+class Parent:
+    """A data set whose labels are sparse, and a note of which examples were asked for."""
+
+    def __init__(self, audio, label, sparse):
+        self.asked, self.audio = [], audio
+        self.labels = [sparse.csr_matrix(y[None]) for y in label]
+
+    def __len__(self):
+        return len(self.audio)
+
+    def __getitem__(self, index):
+        self.asked.append(int(index))
+        return {"audio": self.audio[index], "label": self.labels[index]}
+
+
 def perch_generalized(root):
     import functools
 
@@ -283,25 +298,12 @@ def perch_generalized(root):
     audio = generator.normal(size=(6, 20)).astype(np.float32)
     label = (generator.random((6, CLASSES)) < 0.3).astype(np.float32)
 
-    class Parent:
-        """Examples whose labels are sparse, and a note of which were asked for."""
-
-        def __init__(self):
-            self.asked, self.labels = [], [sparse.csr_matrix(y[None]) for y in label]
-
-        def __len__(self):
-            return len(audio)
-
-        def __getitem__(self, index):
-            self.asked.append(int(index))
-            return {"audio": audio[index], "label": self.labels[index]}
-
     own, drawn, cases = stats.dirichlet.rvs, [], []
     stats.dirichlet.rvs = lambda *args, **options: drawn.append(own(*args, **options)) or drawn[-1]
     for index in range(12):
         out = []
         for weigh in (False, True):
-            parent = Parent()  # a new one: it is changed in place
+            parent = Parent(audio, label, sparse)  # a new one: it is changed in place
             options = {"max_num_signals": 3, "dirichlet_concentration": 1.0, "weigh_labels": weigh}
             out.append(theirs(parent, **options)[index])
         rows, weights = np.full(3, -1), np.zeros(3)
