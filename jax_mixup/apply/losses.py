@@ -54,6 +54,7 @@ def pair_loss(
         position, [B, *spatial, ...], for `by="mask"`; of any float dtype, or a PyTree.
       outputs: what the model returned for the blended inputs; any PyTree.
       targets: targets of the unmixed examples: arrays [B, ...] of any dtype, or a PyTree of them.
+        Give predictions and targets one shape: [B, 1] and [B] would broadcast to [B, B].
       other: targets in place of the partners' targets, for example those of a second batch; of the
         same structure and shapes as `targets`.
       by: "lam" weighs by the label weight, "mask" weighs by the mask at each position.

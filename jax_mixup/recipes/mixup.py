@@ -34,7 +34,7 @@ def mixup(
         labels or regression targets; or a PyTree of them.
       alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
         traced; 0 turns mixing off.
-      num_classes: K, the number of classes, for class ids.
+      num_classes: K, the number of classes, for class ids. An id outside [0, K) becomes zeros.
       smoothing: ε in [0, 1] of label smoothing, applied before mixing; it may be traced.
       dtype: dtype of the mixed images, by default their own. Integer images need one: a float
         dtype, or their own, in which values are rounded.

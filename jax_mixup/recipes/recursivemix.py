@@ -37,14 +37,14 @@ def recursivemix(
       key: a PRNG key.
       images: arrays [B, *spatial, C] with channels last, or a PyTree of arrays that start with the
         same B and spatial axes. If channels come first, move them, `jnp.moveaxis(images, 1, -1)`,
-        and back afterwards.
+        and back afterwards. Grey images [B, H, W] need a channel axis: `images[..., None]`.
       labels: class ids i[B], which need `num_classes`, or floats [B, ...]: soft labels, multi-hot
         labels or regression targets; or a PyTree of them.
       previous: the result of the last call, which the training loop carries. In the first step it
         is the batch itself, with soft labels.
       share: s, the largest fraction that the box covers before it is clipped; it may be traced; 0
         turns mixing off.
-      num_classes: K, the number of classes, for class ids.
+      num_classes: K, the number of classes, for class ids. An id outside [0, K) becomes zeros.
       dtype: dtype of the mixed images, by default their own. Integer images need one: a float
         dtype, or their own, in which values are rounded.
       **options: other options of `sample_cutmix`: `box`, `per`.

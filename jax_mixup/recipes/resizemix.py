@@ -33,10 +33,10 @@ def resizemix(
       key: a PRNG key.
       images: arrays [B, *spatial, C] with channels last, or a PyTree of arrays that start with the
         same B and spatial axes. If channels come first, move them, `jnp.moveaxis(images, 1, -1)`,
-        and back afterwards.
+        and back afterwards. Grey images [B, H, W] need a channel axis: `images[..., None]`.
       labels: class ids i[B], which need `num_classes`, or floats [B, ...]: soft labels, multi-hot
         labels or regression targets; or a PyTree of them.
-      num_classes: K, the number of classes, for class ids.
+      num_classes: K, the number of classes, for class ids. An id outside [0, K) becomes zeros.
       smoothing: ε in [0, 1] of label smoothing, applied before mixing; it may be traced.
       dtype: dtype of the mixed images, by default their own. Integer images need one: a float
         dtype, or their own, in which values are rounded.

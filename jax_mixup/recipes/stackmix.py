@@ -35,7 +35,7 @@ def stackmix(
       labels: class ids i[B], which need `num_classes`, or floats [B, ...]: soft labels, multi-hot
         labels or regression targets; or a PyTree of them.
       axis: the axis of the images along which they are joined, 1 or more.
-      num_classes: K, the number of classes, for class ids.
+      num_classes: K, the number of classes, for class ids. An id outside [0, K) becomes zeros.
       smoothing: ε in [0, 1] of label smoothing, applied before mixing; it may be traced.
       other: (images, labels) of a second batch, which are joined in place of the partners.
 

@@ -28,6 +28,7 @@ HERE = tuple(
     f"https://{host}/main/"
     for host in (
         "github.com/jax-mixup/jax_mixup/blob",
+        "github.com/jax-mixup/jax_mixup/tree",  # of a folder, where GitHub shows its README
         "raw.githubusercontent.com/jax-mixup/jax_mixup",
     )
 )
@@ -138,6 +139,7 @@ def test_links_lead_to_files_and_headings():
             path, _, anchor = (own or link).partition("#")
             target = ROOT / path if own else (ROOT / name).parent / path
             target = target if path else ROOT / name
+            target = target / "README.md" if target.is_dir() and own else target
             assert target.exists(), (name, link)
             page = target.resolve().relative_to(ROOT.resolve()).as_posix()
             assert not anchor or anchor in headings[page], (name, link)
@@ -237,7 +239,7 @@ def test_migrating(title):
 
 
 def test_migrating_is_short():  # some thirty lines for each of fifteen
-    assert len(MIGRATING.splitlines()) <= 450
+    assert len(MIGRATING.splitlines()) <= 460
 
 
 def when(early, late, mix, **_):
