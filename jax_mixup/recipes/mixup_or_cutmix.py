@@ -45,7 +45,7 @@ def mixup_or_cutmix(
       other: (images, labels) of a second batch of the same shapes: example i is mixed with its
         example i in place of the partner.
       **options: other options of `sample_mixup_or_cutmix`: `switch_prob`, `prob`, `lam_law`, `box`,
-        `per`, `pairing`.
+        `axes`, `per`, `pairing`.
 
     Returns:
       The mixed images and the mixed labels: f32[B, K] for class ids, else of the shape of `labels`.

@@ -62,6 +62,10 @@ SAMPLERS = [
             key, SHAPE, switch_prob=share, prob=share, per="pair"
         ),
     ),
+    Call(
+        "sample_mixup_or_cutmix, axes",
+        lambda key: jm.sample_mixup_or_cutmix(key, SHAPE, axes=(2,), per="example"),
+    ),
     Call("sample_hmix, traced", lambda key, share: jm.sample_hmix(key, SHAPE, ratio=share)),
     Call(
         "sample_gridmix, exact",
