@@ -1,9 +1,11 @@
 """The promise on draws: for a key, every version of the library and of JAX draws the same mixes.
 
-`draws.npz` has what the functions drew when it was written. If a change of the library means to
-change them, `python -m tests.library.test_draws` writes it again, and CHANGELOG.md gets a line.
+`draws.npz` has what the functions drew. `python -m tests.library.test_draws` adds new ones. Where a
+change of the library means to change draws, `python -m tests.library.test_draws mixup beta` pins
+those of the named functions again, and CHANGELOG.md gets a line.
 """
 
+import sys
 from pathlib import Path
 
 import jax
@@ -77,9 +79,17 @@ def test_nothing_is_pinned_that_is_gone():
     names = {f"{m.name}.{part}" for m in METHODS for part in ("lam", "mask")}
     names |= set(jax.eval_shape(of_the_rest))
     with np.load(FILE) as pinned:
-        assert set(pinned) == names
+        assert set(pinned) == names, "python -m tests.library.test_draws pins the new ones"
+
+
+def main(names):
+    """Pin what is not pinned yet, and what is named; drop what is gone."""
+    found = {f"{m.name}.{part}": a for m in METHODS for part, a in of_method(m).items()}
+    found |= jax.tree.map(np.asarray, jax.jit(of_the_rest)())
+    with np.load(FILE) as pinned:
+        kept = {name: pinned[name] for name in pinned if name.split(".")[0] not in names}
+    np.savez_compressed(FILE, **{name: kept.get(name, array) for name, array in found.items()})
 
 
 if __name__ == "__main__":
-    pins = {f"{m.name}.{part}": a for m in METHODS for part, a in of_method(m).items()}
-    np.savez_compressed(FILE, **pins, **jax.tree.map(np.asarray, jax.jit(of_the_rest)()))
+    main(sys.argv[1:])
