@@ -299,8 +299,10 @@ def _check_sampler(function: str, sampler: object) -> None:
         )
 
 
-def _shared(partners: Sequence[Pairing], batch: int) -> StaticPairing | None:
-    """Return the static pairing that all of these partners have, if there is one."""
+def _shared(partners: Sequence[Pairing], batch: int) -> Pairing | None:
+    """Return the pairing that all of these partners have, if there is one."""
+    if all(partner is partners[0] for partner in partners):  # one index array for all samplers
+        return partners[0]
     bound = [bind_to_batch(partner, batch) for partner in partners]
     static = [pairing for pairing in bound if isinstance(pairing, StaticPairing)]
     same = len(static) == len(bound) and all(pairing == static[0] for pairing in static)
@@ -320,7 +322,7 @@ def _tied(
     if per != "pair":
         return drawn
     shared = _shared([layer.partner for layers in mixes for layer in layers], batch)
-    if shared is None:
+    if not isinstance(shared, StaticPairing):
         raise ValueError(
             f"{function} got per='pair' for mixes with different pairings, or with an index array; "
             "it needs samplers that share one mutual pairing, reverse() or neighbours(): or use "

@@ -107,6 +107,18 @@ def test_partners_within_groups_stay_on_their_devices(axis_type, draw):
         np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+def test_a_policy_keeps_partners_on_their_devices():
+    policy = jm.one_of([jm.sample_mixup, jm.sample_cutmix], (0.5, 0.5))
+
+    def step(key, images):
+        options = {"per": "example", "pairing": jm.permutation(key, 64, groups=8)}
+        return jm.blend(policy(key, images.shape[:-1], **options), images, dtype=jnp.float32)
+
+    collectives, found = compiled(AxisType.Auto, step, IMAGES)
+    assert collectives == set()
+    np.testing.assert_allclose(found, jax.jit(step)(KEY, IMAGES), rtol=1e-6)
+
+
 DRAWS = {  # all draw for each example, and keep partners on their devices
     "beta": partial(jm.sample_mixup, lam_law=jm.beta(1.2, 0.2), pairing=jm.reverse(8)),
     "folded_beta": partial(jm.sample_mixup, lam_law=jm.folded_beta(0.2), pairing=jm.reverse(8)),
