@@ -95,8 +95,14 @@ def test_the_grain_of_the_draw(method):
     np.testing.assert_array_equal(found["pair"], found["pair"][::-1])
     assert different["pair"] > len(found["pair"]) // 4
     if method.name != "keep":
-        groups = found["group"].reshape(4, 4, -1)
-        assert (groups == groups[:, :1]).all() and 1 < different["group"] <= 4
+        groups = np.stack(
+            [
+                np.column_stack([positions(mask, SHAPE).reshape(SHAPE[0], -1), lam])
+                for mask, lam in zip(*drawn(method)["group"], strict=True)
+            ]
+        ).reshape(3, 4, 4, -1)  # key, group, example
+        assert (groups == groups[:, :, :1]).all()
+        assert max(len(np.unique(of_key[:, 0], axis=0)) for of_key in groups) > 2
 
 
 @methods
