@@ -84,10 +84,16 @@ def test_an_index_within_groups_is_one_of_the_whole():
         lambda mix: jm.restore_energy(mix, x),
     ):
         np.testing.assert_array_equal(verb(local), verb(flat))
-    lost = jm.take_partner(jm.Mix(jnp.full((2, 8), 9), jnp.ones(1), jnp.ones(16)), x)
-    assert np.isnan(lost).all()  # as an index that is out of range in the whole batch
     with pytest.raises(ValueError, match=r"shape \(16, 1\).*\(G, B / G\)"):
         jm.take_partner(jm.Mix(whole[:, None], jnp.ones(1), jnp.ones(16)), x)
+
+
+def test_an_index_out_of_range_stays_one():
+    """It gives NaN, as in the whole batch, also where the index is written for the whole batch."""
+    local = jnp.full((2, 8), 9)
+    for index in (local, jm.partner_index(local, 16)):
+        mix = jm.Mix(index, jnp.ones(1), jnp.ones(16))
+        assert np.isnan(jm.take_partner(mix, jnp.ones((16, 3)))).all()
 
 
 LOCAL = {
