@@ -164,13 +164,15 @@ def restore_energy(mix: Mixes, x: Shaped[ArrayLike, "b *dims"]) -> Float[Array, 
 
         out = x̃ / √(m² + (1 - m)²), of several partners x̃ / √(Σⱼ wⱼ²)
 
+    where wⱼ is the weight of each different example: one that is mixed in twice counts once, with
+    the sum of its weights.
+
     Args:
       mix: a mix of B examples, or a tuple of mixes.
       x: what `blend` returned, f[B, *spatial, ...]: signals of mean 0, such as sound or noise.
 
     Returns:
-      An array of the same shape and dtype. A layer whose partner is the example itself
-      changes nothing.
+      An array of the same shape and dtype. Examples that are their own partner stay as they are.
 
     Raises:
       TypeError: If `x` is not floating point.
@@ -192,10 +194,16 @@ def restore_energy(mix: Mixes, x: Shaped[ArrayLike, "b *dims"]) -> Float[Array, 
             f"restore_energy got x of dtype {x.dtype}; it needs floats: call blend with "
             "dtype=jnp.float32 first."
         )
-    itself, energy = jnp.arange(x.shape[0], dtype=jnp.int32), jnp.float32(1)
+    sources, weights = [jnp.arange(x.shape[0], dtype=jnp.int32)], [jnp.float32(1)]
     for layer in layers:
         checked_rows("restore_energy", layer, "x", x)
         mask = mask_for("restore_energy", layer, x).astype(jnp.float32)
-        alone = padded(partner_index(layer.partner, x.shape[0]) == itself, x.ndim)
-        energy = jnp.where(alone, energy, jnp.square(mask) * energy + jnp.square(1 - mask))
+        source, weight = partner_index(layer.partner, x.shape[0]), 1 - mask
+        weights = [w * mask for w in weights]
+        for j, earlier in enumerate(sources):  # the same example again adds to its weight
+            again = padded(source == earlier, x.ndim)
+            weights[j] = weights[j] + jnp.where(again, weight, 0.0)
+            weight = jnp.where(again, 0.0, weight)
+        sources, weights = [*sources, source], [*weights, weight]
+    energy = sum(jnp.square(w) for w in weights)
     return (x.astype(jnp.float32) / jnp.sqrt(energy)).astype(x.dtype)

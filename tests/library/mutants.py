@@ -165,9 +165,9 @@ MUTANTS = [
     ),
     mutant(
         "apply/inputs.py",
-        "jnp.square(mask) * energy",
-        "jnp.square(mask)",
-        "apply/test_inputs.py::test_the_energy_of_several_comes_back",
+        "jnp.where(again, 0.0, weight)",
+        "weight",
+        "apply/test_inputs.py::test_the_energy_of_an_example_that_is_mixed_in_twice",
     ),
     # Digits.
     mutant(

@@ -40,6 +40,19 @@ def test_the_energy_of_several_comes_back():
     np.testing.assert_array_equal(jm.restore_energy(box, jm.blend(box, x)), jm.blend(box, x))
 
 
+def test_the_energy_of_an_example_that_is_mixed_in_twice():
+    """As its own partner in a later layer, or as the partner of two layers."""
+    noise = jax.random.normal(KEY, (5, 20_000))
+    index = jnp.array([1, 1, 0, 3, 2])  # in both layers; 1 and 3 are their own
+    weights = np.full((5, 3), 1 / 3, np.float32)
+    for pairings in ((jm.roll(), index), (index, index), (index, jm.roll())):
+        mix = jm.from_weights(jnp.asarray(weights), pairings=pairings)
+        shares = np.asarray(jm.blend_labels(mix, jnp.arange(5), num_classes=5))
+        mixed = jm.blend(mix, noise)
+        expected = mixed / np.sqrt(np.square(shares).sum(axis=1, keepdims=True))
+        np.testing.assert_allclose(jm.restore_energy(mix, mixed), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_channels_first_by_moving_the_axis():
     """The documented way: it cuts space, and adds no pass to a step."""
 
