@@ -208,7 +208,8 @@ CATALOGUE: dict[str, Sequence[Method]] = {
                "`sample_guidedmixup`, `salient_pairs`", "saliency", "{GuidedMixup}", [
             Draw(jm.sample_guidedmixup, "spectral", gallery={"GuidedMixup": near(blur=8.0)},
                  costs={"GuidedMixup": {}}, tested=Tested(alphas=())),
-            Draw(guided, "spectral", family={"GuidedMixup": {"blur": 1.0}})]),
+            Draw(guided, "spectral", family={"GuidedMixup": {"blur": 1.0}},
+                 costs={"GuidedMixup, salient pairs": {"blur": 1.8}})]),
         Method("Saliency Grafting", "Park 2022, arXiv:2112.08796", "", "`sample_grafting`",
                "saliency", "{Saliency Grafting}; 1 forward, 1 backward", [
             Draw(jm.sample_grafting, "gradient", gallery={"Saliency Grafting": at()},
@@ -222,7 +223,8 @@ CATALOGUE: dict[str, Sequence[Method]] = {
         Method("Puzzle Mix", "Kim 2020, arXiv:2009.06962", "",
                "`sample_puzzlemix`, `puzzle_transport`, `move_blocks`", "saliency",
                "{Puzzle Mix, 8 x 8}; 1 forward, 1 backward", [
-            Draw(puzzled, "images gradient", gallery={"Puzzle Mix, transport": at(grid=(14, 14))}),
+            Draw(puzzled, "images gradient", gallery={"Puzzle Mix, transport": at(grid=(14, 14))},
+                 costs={"Puzzle Mix, transport": {"grid": (8, 8)}}),
             Draw(jm.sample_puzzlemix, "gradient", costs={"Puzzle Mix, 8 x 8": {}},
                  family={"Puzzle Mix": {"grid": (4, 4), "iterations": 50}}, tested=Tested())]),
         Method("AlignMix", "Venkataramanan 2022, arXiv:2103.15375", "",
@@ -235,7 +237,7 @@ CATALOGUE: dict[str, Sequence[Method]] = {
                "all attention", "0 passes"),
         Method("SMMix", "Chen 2023, arXiv:2212.12977", "",
                "`sample_smmix`, `fit_partner(source=)`", "attention", "1 forward", [
-            Draw(smmixed, "images attention", gallery={"SMMix": near()}),
+            Draw(smmixed, "images attention", gallery={"SMMix": near()}, costs={"SMMix": {}}),
             Draw(jm.sample_smmix, "attention", tested=Tested(hard=True, alphas=()))]),
     ],
     "In the model, the loss, the schedule": [

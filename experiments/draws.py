@@ -78,11 +78,18 @@ def resized(key: PRNGKeyArray, x: Array, *, method: str = "linear", **options: A
     return Moved(mix, x, jm.fit_partner(mix, x, method=method))
 
 
-def boxes(key: PRNGKeyArray, shape: Any, *, shifts: Sequence[int] = (1, 2), **options: Any) -> Any:
+def boxes(
+    key: PRNGKeyArray,
+    shape: Any,
+    *,
+    shifts: Sequence[int] = (1, 2),
+    groups: int = 1,
+    **options: Any,
+) -> Any:
     """Boxes of several other examples, one on top of the other."""
     pairs = zip(jax.random.split(key, len(shifts)), shifts, strict=True)
     cut = partial(jm.sample_cutmix, shape=shape, **options)
-    return jm.overlay(*(cut(k, pairing=jm.roll(shift)) for k, shift in pairs))
+    return jm.overlay(*(cut(k, pairing=jm.roll(shift, groups=groups)) for k, shift in pairs))
 
 
 def stacked(key: PRNGKeyArray, x: Array) -> Moved:

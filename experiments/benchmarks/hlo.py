@@ -17,12 +17,13 @@ class Program:
 
     def __init__(self, compiled):
         self.text = re.sub(r", metadata=\{[^}]*\}", "", compiled.as_text())
-        self.bodies, name = {}, ""
+        self.bodies, self.entry, name = {}, "", ""
         for line in self.text.splitlines():
             head = re.match(r"^(?:ENTRY )?%?([\w.-]+) .*\{$", line)
             if head and not line.startswith("HloModule"):
                 name = head.group(1)
                 self.bodies[name] = []
+                self.entry = name if line.startswith("ENTRY") else self.entry
             elif instruction := _LINE.match(line):
                 self.bodies[name].append(_parse(*instruction.groups()))
         self.fused = {i["calls"] for body in self.bodies.values() for i in body if "calls" in i}
@@ -38,10 +39,9 @@ class Program:
         """Kind -> bytes that it gives a device. An asynchronous one holds its operands, too."""
         found = {}
         for i in self.instructions():
-            kind, sizes = i["opcode"].removesuffix("-start"), list(map(bytes_of, i["arrays"]))
-            if kind in COLLECTIVES and sizes:
-                together = max(sizes) if i["opcode"].endswith("-start") else sum(sizes)
-                found[kind] = found.get(kind, 0) + together
+            if size := gathered(i):
+                kind = i["opcode"].removesuffix("-start")
+                found[kind] = found.get(kind, 0) + size
         return found
 
     def passes(self, elements):
@@ -56,6 +56,14 @@ class Program:
         """Opcodes of sampling in the fusions that make a pass over this many elements."""
         bodies = [self.bodies[i["calls"]] for i in self.passes(elements) if "calls" in i]
         return {i["opcode"] for body in bodies for i in body} & SAMPLING
+
+
+def gathered(i):
+    """The bytes that an instruction brings from other devices, if it is a collective."""
+    sizes = list(map(bytes_of, i["arrays"]))
+    if i["opcode"].removesuffix("-start") not in COLLECTIVES or not sizes:
+        return 0
+    return max(sizes) if i["opcode"].endswith("-start") else sum(sizes)
 
 
 def count(array):
@@ -76,4 +84,8 @@ def _parse(name, rest):
     parsed["operands"] = re.findall(r"%([\w.-]+)", tail.split("), ")[0])
     if calls := re.search(r"calls=%?([\w.-]+)", tail):
         parsed["calls"] = calls.group(1)
+    if opcode in ("while", "conditional", "call"):
+        parsed["applies"] = re.findall(r"%([\w.-]+)", tail.split("), ", 1)[1])
+        rounds = re.search(r'"known_trip_count":\{"n":"(\d+)"', tail)
+        parsed["rounds"] = int(rounds[1]) if rounds else None
     return parsed

@@ -23,28 +23,21 @@ os.environ |= {
     "TPU_WORKER_ID": "0",
 }
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax.experimental import topologies
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from rich.console import Console
-from rich.table import Table
+from jax.sharding import Mesh
 
 import jax_mixup as jm
-from experiments.benchmarks import hlo
+from experiments.benchmarks import ahead, hlo
 from experiments.core import devices
 from experiments.core.classify import Sampler, with_draw
-from experiments.data import augment
 from experiments.harness import cli
-from experiments.harness.runs import append_runs
-from experiments.harness.tables import markdown_row
-from experiments.imagenet import __main__ as imagenet
 
 TIME = "20 min; needs the extra tpu"
-PICTURE = (224, 224, 3)
-CLASSES = 1000
+INTRO = (
+    "By the TPU compiler's estimate, for one chip; nothing has run on a TPU. A collective in a "
+    "loop, as over a ViT's layers, counts once. A v5e chip has 16,000 MB of memory."
+)
 COLUMNS = ("MB a chip", "x no mixing", "collectives", "memory, MB", "compile, s")
 
 
@@ -64,34 +57,10 @@ class Config:
     """Also make the table behind `pairing_for`: bytes by pairing and examples on a chip."""
 
 
-class Tiny(nnx.Module):
-    """Two layers on the means of 16 x 16 pixels: a model that compiles quickly."""
-
-    def __init__(self, rngs: nnx.Rngs):
-        self.first = nnx.Linear(14 * 14 * 3, 512, rngs=rngs)
-        self.last = nnx.Linear(512, CLASSES, rngs=rngs)
-
-    def __call__(self, x: jax.Array, *, train: bool, key: Any) -> jax.Array:
-        means = x.astype(jnp.float32).reshape(-1, 14, 16, 14, 16, 3).mean((2, 4))
-        return self.last(nnx.relu(self.first(means.reshape(means.shape[0], -1))))
-
-
 def mesh_of(topology: str) -> Mesh:
     """A mesh of chips that do not exist here."""
     chips = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices
     return Mesh(np.array(chips), (devices.AXIS,))
-
-
-def shapes(mesh: Mesh, rows: int, dtype: Any = jnp.uint8) -> tuple[Any, Any, Any]:
-    """A key, pictures and ids for the whole mesh, as shapes."""
-    batch, everywhere = devices.rows(mesh), NamedSharding(mesh, PartitionSpec())
-    key = jax.eval_shape(jax.random.key, 0)
-    n = rows * mesh.size
-    return (
-        jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=everywhere),
-        jax.ShapeDtypeStruct((n, *PICTURE), dtype, sharding=batch),
-        jax.ShapeDtypeStruct((n,), jnp.int32, sharding=batch),
-    )
 
 
 def read(lower: Callable[[], Any]) -> dict[str, Any]:
@@ -111,24 +80,7 @@ def read(lower: Callable[[], Any]) -> dict[str, Any]:
     }
 
 
-def prepare(sampler: Sampler | None, key: Any, images: Any, ids: Any) -> Any:
-    """The whole of mixing: draw, blend, normalise to bfloat16, dense labels."""
-    if sampler is None:
-        return augment.normalise_imagenet(images.astype(jnp.float32)), jax.nn.one_hot(ids, CLASSES)
-    mix = sampler(key, images.shape[:-1])
-    mixed = augment.normalise_imagenet(jm.blend(mix, images, dtype=jnp.float32))
-    return mixed, jm.blend_labels(mix, ids, num_classes=CLASSES)
-
-
-def by_permutation(key: Any, shape: tuple[int, ...]) -> jm.Mix:
-    """The usual two lines: jax.random.beta and x[permutation]."""
-    key_lam, key_order = jax.random.split(key)
-    law = lambda key, shape: jax.random.beta(key, 0.2, 0.2, shape)
-    partner = jm.permutation(key_order, shape[0])
-    return jm.sample_mixup(key_lam, shape, lam_law=law, pairing=partner)
-
-
-def mixes(mesh: Mesh, rows: int) -> dict[str, dict[str, Any]]:
+def mixes(mesh: Mesh, rows: int) -> ahead.Rows:
     """Preparing a batch: without mixing, with ours, and by permutation."""
     pairing = jm.pairing_for(rows * mesh.size, shards=mesh.size, backend="tpu")
     samplers: dict[str, Sampler | None] = {"no mixing": None}
@@ -136,19 +88,17 @@ def mixes(mesh: Mesh, rows: int) -> dict[str, dict[str, Any]]:
         for per in ("batch", "example"):
             sampler = getattr(jm, f"sample_{name}")
             samplers[f"{name}, per {per}"] = partial(sampler, per=per, pairing=pairing)
-    samplers["by hand: permutation, beta"] = by_permutation
-    arrays, batch = shapes(mesh, rows), devices.rows(mesh)
+    samplers["by hand: permutation, beta"] = ahead.by_permutation
     return {
-        name: read(jax.jit(partial(prepare, sampler), out_shardings=batch).trace(*arrays).lower)
+        name: read(ahead.mixing(mesh, rows, sampler and ahead.by_shape(sampler)))
         for name, sampler in samplers.items()
     }
 
 
-def pairings(mesh: Mesh) -> dict[str, dict[str, Any]]:
+def pairings(mesh: Mesh) -> ahead.Rows:
     """Bytes of mixup under each pairing, against no mixing, by examples on a chip."""
     found = {}
     for rows in (8, 64, 128, 256):
-        arrays = shapes(mesh, rows)
         kinds = {
             "no mixing": None,
             "reverse": jm.reverse(groups=mesh.size),
@@ -157,28 +107,19 @@ def pairings(mesh: Mesh) -> dict[str, dict[str, Any]]:
         }
         for name, pairing in kinds.items():
             sampler = pairing and partial(jm.sample_mixup, pairing=pairing)
-            step = jax.jit(partial(prepare, sampler), out_shardings=devices.rows(mesh))
-            found[f"{rows} rows, {name}"] = read(step.trace(*arrays).lower)
+            draw = sampler and ahead.by_shape(sampler)
+            found[f"{rows} rows, {name}"] = read(ahead.mixing(mesh, rows, draw))
     return found
 
 
-def steps(mesh: Mesh, rows: int, model: str) -> dict[str, dict[str, Any]]:
+def steps(mesh: Mesh, rows: int, model: str) -> ahead.Rows:
     """A whole train step: without mixing and with it, data-parallel and with FSDP."""
-    kind: Any = "vit_s16" if model == "tiny" else model
-    config = imagenet.Config(model=kind, batch=rows * mesh.size)
     found = {}
     for fsdp in (False, True):
-        for mixing in (False, True):
-            recipe = imagenet.recipe(
-                config, devices=mesh.size, num_classes=CLASSES, epoch_steps=1000, backend="tpu"
-            )
-            recipe = recipe if mixing else with_draw(recipe, None)
-            recipe = recipe._replace(make_model=Tiny) if model == "tiny" else recipe
-            program = devices.program(mesh, recipe, fsdp=fsdp)
-            name = f"{'FSDP' if fsdp else 'data-parallel'}, {'mixing' if mixing else 'no mixing'}"
-            key, *batch = shapes(mesh, rows)
-            step = program.train.trace(program.shapes, key, tuple(batch))
-            found[name] = read(step.lower)
+        style = "FSDP" if fsdp else "data-parallel"
+        lower = partial(ahead.train_step, mesh, rows, model, "tpu", fsdp=fsdp)
+        found[f"{style}, no mixing"] = read(lower(lambda recipe: with_draw(recipe, None)))
+        found[f"{style}, mixing"] = read(lower())
     return found
 
 
@@ -186,64 +127,33 @@ def main(config: Config) -> int:
     if importlib.util.find_spec("libtpu") is None:
         print("There is no TPU compiler here: pip install '.[tpu]', on Linux.", file=sys.stderr)
         return 2
-    console = Console()
-    text = [
-        "By the TPU compiler's estimate, for one chip; nothing has run on a TPU. A collective in a "
-        "loop, as over a ViT's layers, counts once. A v5e chip has 16,000 MB of memory.\n"
-    ]
+    jobs: dict[str, Callable[[], ahead.Rows]] = {}
     for topology in config.topologies:
         mesh = mesh_of(topology)
-        jobs: dict[str, Callable[[], dict[str, dict[str, Any]]]]
-        jobs = {f"{topology}, {config.rows} rows a chip": partial(mixes, mesh, config.rows)}
+        jobs[f"{topology}, {config.rows} rows a chip"] = partial(mixes, mesh, config.rows)
         if config.pairings and mesh.size == 8:
             jobs[f"{topology}, pairings"] = partial(pairings, mesh)
         for model in config.models:
             jobs[f"{topology}, {model}"] = partial(steps, mesh, config.rows, model)
-        for group, job in jobs.items():
-            with console.status(group):
-                rows = job()
-            show(console, group, rows)
-            save(config.out / "runs.jsonl", group, rows)
-            text += [f"\n**{group}**\n", markdown_row(("", *COLUMNS))]
-            text += [markdown_row(["---"] * (1 + len(COLUMNS)))]
-            text += [markdown_row(row) for row in cells(rows)]
-    (config.out / "table.md").write_text("\n".join(text) + "\n")
-    console.print(f"Written: runs.jsonl and table.md in {config.out}")
-    return 0
+    return ahead.report(config.out, "tpu", INTRO, COLUMNS, cells, jobs)
 
 
-def cells(rows: dict[str, dict[str, Any]]) -> list[list[str]]:
+def cells(rows: ahead.Rows) -> list[list[str]]:
     """One line for each row; a ratio is to the last row named "no mixing" before it."""
     found, floor = [], 1.0
     for name, row in rows.items():
         floor = row["bytes"] if "no mixing" in name else floor
-        moved = [f"{kind} {size / 1e6:.2f} MB" for kind, size in row["collectives"].items()]
         found.append(
             [
                 name,
                 f"{row['bytes'] / 1e6:.1f}",
                 f"{row['bytes'] / floor:.4f}",
-                ", ".join(moved) or "none",
+                ahead.moved(row["collectives"]),
                 f"{row['memory'] / 1e6:.0f}",
                 f"{row['compile']:.1f}",
             ]
         )
     return found
-
-
-def show(console: Console, group: str, rows: dict[str, dict[str, Any]]) -> None:
-    table = Table(title=group, title_justify="left")
-    for column in ("", *COLUMNS):
-        table.add_column(column, justify="right" if column else "left")
-    for row in cells(rows):
-        table.add_row(*row)
-    console.print(table)
-
-
-def save(path: Path, group: str, rows: dict[str, dict[str, Any]]) -> None:
-    versions = {"jax": jax.__version__, "compiled for": group.split(",")[0]}
-    same = {"settings": {"experiment": "tpu"}, "group": group, "machine": versions}
-    append_runs(path, [same | {"method": name} | row for name, row in rows.items()])
 
 
 if __name__ == "__main__":
