@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jax_mixup as jm
+from experiments.benchmarks.hlo import Program
 
 KEY = jax.random.key(5)
 HALF = jm.Mix(jm.reverse(), jnp.array([[True, True, False, False]]), jnp.full(2, 0.5))
@@ -53,17 +54,43 @@ def test_nearest_is_the_equation(spatial, start, stop, origin, end):
         np.testing.assert_array_equal(mixed[i], by_hand)
 
 
-def test_linear_is_jax_images_resize():
+SHRUNK = jnp.array([[0, 0]]), jnp.array([[8, 12]])
+ENLARGED = jnp.array([[1, 2]]), jnp.array([[3, 5]])
+
+
+@pytest.mark.parametrize("source", [SHRUNK, ENLARGED], ids=["shrunk", "enlarged"])
+@pytest.mark.parametrize("method", ["linear", "antialias"])
+def test_interpolation_is_that_of_jax_image(method, source):
     x = np.random.default_rng(2).normal(size=(2, 8, 12, 3)).astype(np.float32)
     mix = mix_of((2, 3), (6, 9), (8, 12))
-    other = jm.fit_partner(mix, x)
-    expected = jax.image.resize(x[::-1], (2, 4, 6, 3), "linear", antialias=True)
-    np.testing.assert_allclose(other[:, 2:6, 3:9], expected, atol=1e-5)
-    enlarged = jm.fit_partner(mix, x, source=(jnp.array([[1, 2]]), jnp.array([[3, 5]])))
-    expected = jax.image.resize(x[::-1, 1:3, 2:5], (2, 4, 6, 3), "linear")
-    np.testing.assert_allclose(enlarged[:, 2:6, 3:9], expected, atol=1e-5)
-    whole = jm.fit_partner(mix_of((0, 0), (8, 12), (8, 12)), x)
+    fitted = jm.fit_partner(mix, x, source=source, method=method)
+    (top, left), (bottom, right) = (end[0].tolist() for end in source)
+    shown = x[::-1, top:bottom, left:right]
+    antialias = method == "antialias"
+    expected = jax.image.resize(shown, (2, 4, 6, 3), "linear", antialias=antialias)
+    np.testing.assert_allclose(fitted[:, 2:6, 3:9], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", jm.apply.fit.METHODS)
+def test_a_box_as_large_as_the_input_shows_the_partner_itself(method):
+    x = np.random.default_rng(2).normal(size=(2, 8, 12, 3)).astype(np.float32)
+    whole = jm.fit_partner(mix_of((0, 0), (8, 12), (8, 12)), x, method=method)
     np.testing.assert_allclose(whole, x[::-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("batch", [1, 2], ids=["one box", "a box for each"])
+def test_fitting_is_one_pass_and_keeps_no_copy(batch):
+    """What is linear takes one gather for each corner, and no image-sized temporary."""
+    images = jax.ShapeDtypeStruct((2, 64, 48, 3), jnp.uint8)
+    mask = jax.ShapeDtypeStruct((batch, 64, 48), jnp.bool_)
+
+    def step(mask, x):
+        mix = jm.Mix(jm.reverse(), mask, jnp.full(2, 0.5))
+        return jm.blend(mix, x, other=jm.fit_partner(mix, x), dtype=jnp.float32)
+
+    program = jax.jit(step).lower(mask, images).compile()
+    assert [i["opcode"] for i in Program(program).passes(2 * 64 * 48 * 3)] == ["fusion"]
+    assert program.memory_analysis().temp_size_in_bytes < 64 * 48
 
 
 def test_dtypes_rows_of_their_own_and_nothing_given_away():
@@ -92,7 +119,7 @@ def test_pool_given_by_hand():
 @pytest.mark.parametrize(
     "call, error, match",
     [
-        (lambda m, x: jm.fit_partner(m, x, method="cubic"), ValueError, "'linear', 'nearest'"),
+        (lambda m, x: jm.fit_partner(m, x, method="cubic"), ValueError, "'linear', 'antialias', 'nearest'"),
         (lambda m, x: jm.fit_partner(jm.sample_mixup(KEY, (2,)), x), TypeError, "sample_resizemix"),
         (lambda m, x: jm.fit_partner(m, x[:, :2]), ValueError, "resize_mix"),
         (lambda m, x: jm.fit_partner(m, x, other=x[:, :2]), ValueError, "other of shape"),
@@ -103,20 +130,22 @@ def test_bad_fits(call, error, match):
         call(mix_of((1, 1), (3, 3), (4, 4)), jnp.ones((2, 4, 4, 1)))
 
 
-def test_a_missing_value_is_resized_into_its_own_place_only():
+@pytest.mark.parametrize("method", ["linear", "antialias"])
+def test_a_missing_value_is_resized_into_its_own_place_only(method):
     x = jnp.array([[0.0, 0, 0, 0], [jnp.nan, 2, 3, 4]])
-    fitted = jm.fit_partner(HALF, x)[0, 2:]
+    fitted = jm.fit_partner(HALF, x, method=method)[0, 2:]
     assert jnp.isnan(fitted[0]) and jnp.isfinite(fitted[1])
 
 
 def test_fit_partner_of_bools_and_complex_numbers():
     mix = jm.Mix(jm.reverse(), jnp.array([[True, True, False, False]]), jnp.full(2, 0.5))
     bools = jnp.array([[0, 0, 0, 0], [1, 1, 0, 0]], bool)
-    fitted = jm.fit_partner(mix, bools)
+    fitted = jm.fit_partner(mix, bools, method="antialias")
     assert fitted.dtype == jnp.bool_
     np.testing.assert_array_equal(fitted[0, 2:], [True, False])  # by the mean: 6/7 and 1/7, not any
     numbers = jnp.array([[1.0, 2, 3, 4], [4, 3, 2, 1]])
-    turned = jm.fit_partner(mix, jax.lax.complex(numbers, 2 * numbers))
-    assert turned.dtype == jnp.complex64
-    fitted = np.asarray(jm.fit_partner(mix, numbers))
-    np.testing.assert_allclose(turned, fitted + 2j * fitted, rtol=1e-6)
+    for method in jm.apply.fit.METHODS:
+        turned = jm.fit_partner(mix, jax.lax.complex(numbers, 2 * numbers), method=method)
+        assert turned.dtype == jnp.complex64
+        fitted = np.asarray(jm.fit_partner(mix, numbers, method=method))
+        np.testing.assert_allclose(turned, fitted + 2j * fitted, rtol=1e-6)
