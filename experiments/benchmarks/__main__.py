@@ -19,7 +19,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from experiments.benchmarks import cases, goals, peers, timing
+from experiments.benchmarks import cases, family, goals, peers, timing
 from experiments.benchmarks.goals import Results
 from experiments.harness import cli
 from experiments.harness.runs import append_runs, machine, rounded
@@ -41,6 +41,8 @@ class Config:
     """Time only what the goals need, in less than 3 minutes on two cores."""
     smoke: cli.Flag = False
     """One round of a few rows: only shows that everything works."""
+    openmixup: Path | None = None
+    """A checkout of github.com/Westlake-AI/openmixup, to compare the family with it."""
     rounds: cli.Count = 15
     """How often each row is timed; 9 with --quick."""
 
@@ -52,6 +54,7 @@ def groups(config: Config) -> dict[str, Callable[[], Rows]]:
             "tiny, u8 to f32, per batch": partial(pictures, "tiny", "u8 to f32", "batch"),
             "1 draws of λ": partial(cases.laws, ()),
             "loss and gradient, 1,000 classes": partial(cases.losses, 1000),
+            "family, tiny: mixup": partial(family.rows, "tiny", family.CELLS["mixup"], None),
         }
     found: dict[str, Callable[[], Rows]] = {}
     for classes in (1_000, 21_841):  # first, while memory is as in every user's process
@@ -76,7 +79,7 @@ def groups(config: Config) -> dict[str, Callable[[], Rows]]:
         found["train step, ResNet-50"] = partial(cases.steps, *sizes)
     for shape in ((), (256,), (10**6,)):
         found[f"{int(np.prod(shape)):,} draws of λ"] = partial(cases.laws, shape)
-    return found
+    return found | family.groups(config.openmixup)  # last: PyTorch's threads slow other calls
 
 
 def pictures(size: str, types: str, per: str) -> Rows:
@@ -116,7 +119,9 @@ def run(config: Config, console: Console) -> tuple[Results, dict[str, dict[str, 
             missing[name] = {row: why for row, why in rows.items() if isinstance(why, str)}
             timed = {row: call for row, call in rows.items() if isinstance(call, timing.Row)}
             few = min(rounds, 3) if name.startswith("1,000,000") else rounds  # seconds each
-            results[name] = timing.measure(timed, rounds=few)
+            # Of a peer that pastes in place, a call costs what its box is large: several a round.
+            seconds = 0.1 if name.startswith("family") and not config.smoke else 0.02
+            results[name] = timing.measure(timed, rounds=few, seconds=seconds)
         settings = {"experiment": "benchmarks", "rounds": few, "versions": versions()}
         same = {"settings": settings, "group": name, "machine": machine()}
         append_runs(
@@ -145,7 +150,7 @@ def cells(result: dict[str, Any]) -> list[str]:
     ]
 
 
-HEADER = ("x first row", "quartiles", "ms", "compile, s")  # XLA's seconds, without tracing
+HEADER = ("x first row", "quartiles", "ms", "compile, s")  # to trace, lower and compile
 
 
 def table(name: str, rows: dict, missing: dict[str, str]) -> Table:
@@ -165,6 +170,8 @@ def write(config: Config, results: Results, missing: dict) -> None:
     text = [f"{facts()}.\n"]
     text += ["**Goals**\n", markdown_row(("goal", "measured", "limit", ""))]
     text += [markdown_row(["---"] * 4), *map(markdown_row, goals.judged(results))]
+    if lines := family.table(results):
+        text += ["\n**The family: theirs / ours**\n", *lines]
     for group, rows in results.items():
         text += [f"\n**{group}**\n", markdown_row(("", *HEADER))]
         text += [markdown_row(["---"] * 5)]
@@ -182,7 +189,7 @@ def facts() -> str:
 
 def plot(path: Path, results: Results) -> None:
     """A panel for each group of pictures: ratios to its floor, with quartiles."""
-    skipped = ("video", "bf16")  # the table has them
+    skipped = ("video", "bf16", "family")  # the table has them
     shown = {
         name: rows
         for name, rows in results.items()

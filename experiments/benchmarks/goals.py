@@ -96,9 +96,19 @@ def goals(backend: str | None = None) -> list[Goal]:
     return found
 
 
+def against_peers(results: Results) -> list[Goal]:
+    """No peer of the family is faster by more than 5 %, in any cell that this run has."""
+    return [
+        Goal(f"{group}: {peer} / ours", ratio(group, peer), 0.95, at_most=False)
+        for group, rows in results.items()
+        if group.startswith("family")
+        for peer in list(rows)[1:]
+    ]
+
+
 def judged(results: Results) -> list[tuple[str, str, str, str]]:
     rows = []
-    for goal in goals():
+    for goal in [*goals(), *against_peers(results)]:
         verdict = goal.judge(results)
         sign = "≤" if goal.at_most else "≥"
         value, word = ("-", "not run") if verdict is None else (f"{verdict[0]:.2f}", "met")

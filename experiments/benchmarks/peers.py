@@ -16,8 +16,12 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from functools import partial
 from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import jax
 import numpy as np
@@ -39,33 +43,43 @@ def peers(
       per: "batch" or "example", which each get their own λ and box.
       normalise: whether to return (x - 127) / 58 in float32, in each library's own way.
     """
-    # Both are read once, when keras and torch are imported.
+    settle()
+    makers = {
+        "keras MixUp": partial(make_keras, "MixUp"),
+        "keras CutMix": partial(make_keras, "CutMix"),
+        "kornia RandomMixUpV2": partial(make_kornia, "RandomMixUpV2"),
+        "kornia RandomCutMixV2": partial(make_kornia, "RandomCutMixV2", use_correct_lambda=True),
+        "timm Mixup": make_timm,
+    }
+    given = (images, labels, num_classes, per, normalise)
+    return {name: attempt(make, *given) for name, make in makers.items()}
+
+
+def settle() -> None:
+    """Set what keras and torch read once, when they are imported."""
     os.environ["KERAS_BACKEND"] = "jax"
     # Otherwise torch's idle threads spin for a while after each call: the next row, which may not
     # be torch's, shares its cores with them, and torch is many times slower on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    makers = {
-        "keras MixUp": partial(_keras, "MixUp"),
-        "keras CutMix": partial(_keras, "CutMix"),
-        "kornia RandomMixUpV2": partial(_kornia, "RandomMixUpV2"),
-        "kornia RandomCutMixV2": partial(_kornia, "RandomCutMixV2", use_correct_lambda=True),
-        "timm Mixup": _timm,
-    }
-    rows: dict[str, Row | str] = {}
-    for name, make in makers.items():
-        try:
-            rows[name] = make(images, labels, num_classes, per, normalise)
-        except ModuleNotFoundError as error:
-            rows[name] = f"{error.name} is not installed: pip install '.[bench]'"
-        except Exception as error:  # A broken package costs its own row, not the benchmark.
-            rows[name] = f"{type(error).__name__}: {error}"
-    return rows
+
+
+def attempt(make: Callable[..., Row | str], *arguments: Any) -> Row | str:
+    """A peer's row, or why there is none: a broken package costs its own row, not the benchmark."""
+    try:
+        row = make(*arguments)
+        if isinstance(row, Row):
+            row.call()
+        return row
+    except ModuleNotFoundError as error:
+        return f"{error.name} is not installed: pip install '.[bench]'"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def versions() -> dict[str, str]:
     """Each package's version; torch's with its number of threads, once `peers` has loaded it."""
     found = {}
-    for name in ("keras", "kornia", "timm", "torch"):
+    for name in ("keras", "kornia", "mixup", "timm", "torchvision", "torch"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -75,7 +89,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _keras(
+def make_keras(
     method: str,
     images: np.ndarray,
     labels: np.ndarray,
@@ -106,10 +120,10 @@ def _keras(
     images, labels = jax.device_put((images, labels))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Explicitly requested dtype int64")  # keras's indices
-        lowered = jax.jit(step).lower(state, images, labels)
-    start = time.perf_counter()
-    compiled = lowered.compile()
-    seconds = time.perf_counter() - start
+        jax.clear_caches()  # as in `timing.compiled`
+        start = time.perf_counter()
+        compiled = jax.jit(step).lower(state, images, labels).compile()
+        seconds = time.perf_counter() - start
 
     def call():
         nonlocal state
@@ -119,7 +133,7 @@ def _keras(
     return Row(call, seconds)
 
 
-def _kornia(
+def make_kornia(
     method: str,
     images: np.ndarray,
     labels: np.ndarray,
@@ -138,7 +152,7 @@ def _kornia(
     mix = getattr(kornia.augmentation, method)(
         data_keys=["input", "class"], same_on_batch=per == "batch", **options
     )
-    x, y = _torch(images), torch.tensor(labels)
+    x, y = as_tensor(images), torch.tensor(labels)
     mean, std = torch.tensor(MEAN), torch.tensor(STD)
 
     def call():
@@ -147,8 +161,14 @@ def _kornia(
     return Row(call)
 
 
-def _timm(
-    images: np.ndarray, labels: np.ndarray, num_classes: int, per: str, normalise: bool
+def make_timm(
+    images: np.ndarray,
+    labels: np.ndarray,
+    num_classes: int,
+    per: str,
+    normalise: bool,
+    mixup_alpha: float = 0.8,
+    cutmix_alpha: float = 1.0,
 ) -> Row | str:
     import torch
 
@@ -161,14 +181,14 @@ def _timm(
             return "timm Mixup refuses uint8"
         return "timm Mixup truncates λ to 0 in the labels of uint8 images"
     mix = _timm_mixup().Mixup(
-        mixup_alpha=0.8,
-        cutmix_alpha=1.0,
+        mixup_alpha=mixup_alpha,
+        cutmix_alpha=cutmix_alpha,
         switch_prob=0.5,
         mode={"batch": "batch", "example": "elem"}[per],
         label_smoothing=0.0,
         num_classes=num_classes,
     )
-    x, y = _torch(images), torch.tensor(labels)
+    x, y = as_tensor(images), torch.tensor(labels)
 
     def call():
         # timm mixes in place. Normalised pixels are new in each call, as in its loader. Otherwise
@@ -179,21 +199,25 @@ def _timm(
     return Row(call)
 
 
-def _torch(images: np.ndarray):
+def as_tensor(images: np.ndarray) -> Any:
     """Images as [b, c, h, w], in memory of their own."""
     import torch
 
     return torch.from_numpy(np.moveaxis(images, -1, 1).copy())
 
 
-def _timm_mixup():
+def _timm_mixup() -> ModuleType:
     """timm's module `timm.data.mixup`, as installed.
 
     Loaded by its file: it needs only NumPy and torch, where `import timm` needs a torchvision that
     was built for the very torch that is installed.
     """
-    file = metadata.distribution("timm").locate_file("timm/data/mixup.py")
-    spec = importlib.util.spec_from_file_location("timm_data_mixup", str(file))
+    return load(Path(str(metadata.distribution("timm").locate_file("timm/data/mixup.py"))))
+
+
+def load(file: Path) -> ModuleType:
+    """A module by its file, without the package that it belongs to."""
+    spec = importlib.util.spec_from_file_location(f"one_file_{file.stem}", file)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

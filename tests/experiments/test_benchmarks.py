@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import __main__ as benchmarks
-from experiments.benchmarks import cases, goals, hlo, peers, timing
+from experiments.benchmarks import cases, family, family_peers, goals, hlo, peers, timing
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,6 +82,53 @@ def test_every_goal_has_its_group():
     assert "not run" not in {row[3] for row in goals.judged(results)}
 
 
+def test_a_peer_that_is_faster_misses_its_goal():
+    group = "family, large: CutMix"
+    rows = {"jax_mixup": 1.0, "timm": 0.94, "kornia": 0.96}
+    results = {group: {name: {"ratio": ratio} for name, ratio in rows.items()}}
+    verdicts = {row[0]: row[3] for row in goals.judged(results)}
+    assert verdicts[f"{group}: timm / ours"] == "NOT MET"
+    assert verdicts[f"{group}: kornia / ours"] == "met"
+    assert family.table(results)[2:] == ["| large: CutMix |  |  | 0.94 |  | 0.96 |  |"]
+    assert family.table({"small, f32, per batch": rows}) == []
+
+
+@pytest.mark.parametrize("name", [*family.CELLS, *family.LARGE])
+@pytest.mark.slow
+def test_each_of_ours_mixes(name):
+    """Abstractly: what is compared with the peers has the pictures' shape, and float32."""
+    cell = family.cells("large")[name]
+    assert cell.theirs and set(cell.theirs) <= set(family.PEERS)
+    key, x = jax.random.key(0), jax.ShapeDtypeStruct((4, 224, 224, 3), jnp.float32)
+    maps = jax.ShapeDtypeStruct(x.shape[:-1], jnp.float32)
+    mixed, labels = jax.eval_shape(
+        partial(family.mixed, cell.ours, 10), key, x, jnp.arange(4), maps
+    )
+    assert (mixed.shape, mixed.dtype, labels.shape) == (x.shape, x.dtype, (4, 10))
+
+
+def test_openmixup_is_loaded_by_file(tmp_path):
+    pytest.importorskip("torch", reason="no PyTorch: pip install '.[bench]'")
+    folder = tmp_path / "openmixup/models/augments"
+    folder.mkdir(parents=True)
+    (folder / "mixdown.py").write_text(
+        "import torch\n"
+        "from openmixup.models.utils import batch_shuffle_ddp, to_2tuple\n"
+        "def mixdown(img, gt_label, by=1):\n"
+        "    return img.cuda() / by, (gt_label, gt_label, to_2tuple(0.5))\n"
+    )
+    images, ids = np.ones((2, 4, 4, 3), np.float32), np.zeros(2, np.int32)
+    work = family_peers.Work(images, ids, 2, images[..., 0], tmp_path)
+    row = peers.attempt(family_peers.openmixup("mixdown", by=2), work)
+    assert isinstance(row, timing.Row), row
+    mixed, (own, _, lam) = row.call()
+    assert mixed.shape == (2, 3, 4, 4) and float(mixed.max()) == 0.5
+    assert own.tolist() == [0, 0] and lam == (0.5, 0.5)
+    assert "openmixup.models.utils" not in sys.modules
+    missing = family_peers.openmixup("mixdown")(work._replace(openmixup=None))
+    assert isinstance(missing, str) and missing.startswith("git clone")
+
+
 @pytest.mark.slow
 def test_what_is_written_by_hand_mixes_too():
     _, images, ids, _ = cases.batch("tiny", "u8 to f32")
@@ -94,13 +142,14 @@ def test_what_is_written_by_hand_mixes_too():
 
 def test_a_missing_peer_is_a_row_that_says_so(monkeypatch):
     monkeypatch.setattr(
-        peers, "_timm", lambda *_: (_ for _ in ()).throw(ModuleNotFoundError(name="timm"))
+        peers, "make_timm", lambda *_: (_ for _ in ()).throw(ModuleNotFoundError(name="timm"))
     )
-    monkeypatch.setattr(peers, "_keras", lambda *_: 1 / 0)
-    monkeypatch.setattr(peers, "_kornia", lambda *_, **__: "no")
+    monkeypatch.setattr(peers, "make_keras", lambda *_: 1 / 0)
+    monkeypatch.setattr(peers, "make_kornia", lambda *_, **__: "no")
     images, ids = np.zeros((2, 4, 4, 3), np.float32), np.zeros(2, np.int32)
     rows = peers.peers(images, ids, num_classes=2, per="batch", normalise=False)
     assert rows["timm Mixup"] == "timm is not installed: pip install '.[bench]'"
+    assert rows["kornia RandomMixUpV2"] == "no"
     assert rows["keras MixUp"] == "ZeroDivisionError: division by zero"
 
 
