@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
+from jax_mixup._entry import one_program
 from jax_mixup._geometry import fusion_barrier
 
 Law = Callable[[PRNGKeyArray, tuple[int, ...]], Float[Array, "..."]]
@@ -13,7 +14,7 @@ Law = Callable[[PRNGKeyArray, tuple[int, ...]], Float[Array, "..."]]
 
 def law_and_uniforms(
     key: PRNGKeyArray, lam_law: Law | None, others: int, n: int
-) -> tuple[Callable[[ArrayLike], Float[Array, "n"]], Float[Array, "others n"]]:
+) -> tuple[Callable[[ArrayLike], Float[Array, "n"]], Float[Array, "n others"]]:
     """Return n draws of λ as a function of alpha, and the other numbers that a sampler needs.
 
     All numbers come from one draw, unless `lam_law` needs a key of its own. On CPU XLA compiles
@@ -21,11 +22,27 @@ def law_and_uniforms(
     numbers.
     """
     if lam_law is not None:
-        key_lam, key = jax.random.split(key)
+        key_lam, u = _key_and_uniforms(key, others, n)
         lam = drawn_from(lam_law, key_lam, n)
-        return lambda alpha: lam, jax.random.uniform(key, (others, n), jnp.float32)
+        return lambda alpha: lam, u
+    first, second, u = _uniforms(key, others, n)
+    return lambda alpha: beta_of(alpha, first, second), u
+
+
+@one_program("others", "n")
+def _key_and_uniforms(
+    key: PRNGKeyArray, others: int, n: int
+) -> tuple[PRNGKeyArray, Float[Array, "n others"]]:
+    key_lam, key = jax.random.split(key)
+    return key_lam, jax.random.uniform(key, (others, n), jnp.float32).T
+
+
+@one_program("others", "n")
+def _uniforms(
+    key: PRNGKeyArray, others: int, n: int
+) -> tuple[Float[Array, "n"], Float[Array, "n"], Float[Array, "n others"]]:
     u = jax.random.uniform(key, (2 + others, n), jnp.float32)
-    return lambda alpha: beta_of(alpha, u[0], u[1]), u[2:]
+    return u[0], u[1], u[2:].T
 
 
 def drawn_from(lam_law: Law, key: PRNGKeyArray, n: int) -> Float[Array, "n"]:
@@ -40,6 +57,7 @@ def drawn_from(lam_law: Law, key: PRNGKeyArray, n: int) -> Float[Array, "n"]:
     return nan_to_one(lam.astype(jnp.float32))
 
 
+@one_program()
 def beta_of(
     alpha: ArrayLike, u: Float[Array, "..."], v: Float[Array, "..."]
 ) -> Float[Array, "..."]:
@@ -64,6 +82,7 @@ def nan_to_one(lam: Float[Array, "..."]) -> Float[Array, "..."]:
 PROPOSALS = 12  # each is taken with probability 0.95 or more: none is for 1 draw in 10^15
 
 
+@one_program()
 def log_gamma(key: PRNGKeyArray, a: Float[Array, "..."]) -> Float[Array, "..."]:
     """Draw log g for g ~ Gamma(a), without a loop, so that on many devices none waits for another.
 

@@ -7,7 +7,7 @@ from jaxtyping import Array, ArrayLike, Float, PyTree, Shaped
 
 from jax_mixup import _checks
 from jax_mixup._blending import checked_rows, layered, layers_of, mask_for, one_mix, partner_rows
-from jax_mixup._entry import public
+from jax_mixup._entry import one_program, public
 from jax_mixup._geometry import padded
 from jax_mixup.mix import Mix, Mixes
 from jax_mixup.pairings._rows import move_rows
@@ -142,6 +142,7 @@ def select(mix: Mixes, x: PyTree, *, other: PyTree | None = None) -> PyTree:
     return jax.tree.map(leaf, x) if other is None else jax.tree.map(leaf, x, other)
 
 
+@one_program("function", "out")
 def _blended(
     function: str, mix: Mixes, x: ArrayLike, other: ArrayLike | None, out: DTypeLike
 ) -> Array:

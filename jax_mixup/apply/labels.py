@@ -9,7 +9,7 @@ from jaxtyping import Array, ArrayLike, PyTree
 
 from jax_mixup import _checks
 from jax_mixup._blending import checked_rows, layered, layers_of, one_mix
-from jax_mixup._entry import public
+from jax_mixup._entry import one_program, public
 from jax_mixup._geometry import padded
 from jax_mixup.mix import Mix, Mixes
 from jax_mixup.pairings._rows import move_rows
@@ -55,41 +55,49 @@ def blend_labels(
       [12.5, 17.5]
     """
     _checks.share("blend_labels", "smoothing", smoothing)
-
     smooth = _checks.static_number(smoothing) != 0
     alone = jax.tree.structure(labels) == jax.tree.structure(0)
 
-    def dense(labels: Array) -> Array:
-        if num_classes is not None and jnp.issubdtype(labels.dtype, jnp.integer):
-            labels = jax.nn.one_hot(_checks.int32(labels), num_classes, dtype=jnp.float32)
-        if not smooth or labels.ndim == 1:
-            return labels
-        epsilon = jnp.asarray(smoothing).astype(jnp.float32)
-        labels = labels.astype(jnp.float32)
-        return (1 - epsilon) * labels + epsilon * labels.mean(axis=-1, keepdims=True)
-
     def leaf(labels: ArrayLike, other: ArrayLike | None = None) -> Array:
-        labels = checked_rows("blend_labels", layers_of(mix)[0], "labels", labels)
-        _check_kind(labels, num_classes, smooth, alone=alone)
-        own = dense(labels)
-        out = labels.dtype if jnp.issubdtype(labels.dtype, jnp.inexact) else jnp.float32
-
-        def weight_of(layer: Mix) -> Array:
-            checked_rows("blend_labels", layer, "labels", labels)
-            return padded(layer.lam, own.ndim)
-
-        def other_of(layer: Mix) -> Array | None:
-            if other is not None:
-                theirs = jnp.asarray(other)
-                _check_kind(theirs, num_classes, smooth, alone=alone)
-                return _checks.shaped("blend_labels", "other", dense(theirs), own.shape)
-            partners = move_rows(layer.partner, labels)
-            return None if partners is labels else dense(partners)  # a batch of one
-
-        return layered(mix, own, weight_of, other_of, out)
+        rows = [checked_rows("blend_labels", layer, "labels", labels) for layer in layers_of(mix)]
+        both = (rows[0],) if other is None else (rows[0], jnp.asarray(other))
+        for x in both:
+            _check_kind(x, num_classes, smooth, alone=alone)
+        classes = None if num_classes is None else int(num_classes)
+        return _blended(mix, both, smoothing if smooth else None, classes)
 
     one_mix("blend_labels", mix, other)
     return jax.tree.map(leaf, labels) if other is None else jax.tree.map(leaf, labels, other)
+
+
+@one_program("classes")
+def _blended(
+    mix: Mixes, both: tuple[Array, ...], smoothing: ArrayLike | None, classes: int | None
+) -> Array:
+    """Blend the labels with those of partners, or with a second array of labels."""
+    labels, *others = both
+    own = _dense(labels, smoothing, classes)
+    out = labels.dtype if jnp.issubdtype(labels.dtype, jnp.inexact) else jnp.float32
+
+    def other_of(layer: Mix) -> Array | None:
+        if others:
+            theirs = _dense(others[0], smoothing, classes)
+            return _checks.shaped("blend_labels", "other", theirs, own.shape)
+        partners = move_rows(layer.partner, labels)
+        return None if partners is labels else _dense(partners, smoothing, classes)  # one example
+
+    return layered(mix, own, lambda layer: padded(layer.lam, own.ndim), other_of, out)
+
+
+def _dense(labels: Array, smoothing: ArrayLike | None, classes: int | None) -> Array:
+    """Return ids as rows of zeros and ones, and smooth labels that have a class axis."""
+    if classes is not None and jnp.issubdtype(labels.dtype, jnp.integer):
+        labels = jax.nn.one_hot(_checks.int32(labels), classes, dtype=jnp.float32)
+    if smoothing is None or labels.ndim == 1:
+        return labels
+    epsilon = jnp.asarray(smoothing).astype(jnp.float32)
+    labels = labels.astype(jnp.float32)
+    return (1 - epsilon) * labels + epsilon * labels.mean(axis=-1, keepdims=True)
 
 
 def _check_kind(labels: Array, num_classes: Any, smooth: bool, *, alone: bool = True) -> None:

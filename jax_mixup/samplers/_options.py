@@ -8,6 +8,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
 from jax_mixup import _checks, _geometry
 from jax_mixup._draws import Law, law_and_uniforms
+from jax_mixup._entry import one_program
 from jax_mixup.mix import Mix
 from jax_mixup.pairings._rows import PER, Pairing, StaticPairing, bind_to_batch, draws, tie
 from jax_mixup.pairings.static import roll
@@ -47,8 +48,7 @@ class Draw:
         self, key: PRNGKeyArray, lam_law: Law | None, others: int, times: int = 1
     ) -> tuple[Callable[[ArrayLike], Float[Array, "n"]], Float[Array, "n others"]]:
         """Return λ as a function of alpha, and other uniform numbers, before pairs are tied."""
-        law, u = law_and_uniforms(key, lam_law, others, times * self.n)
-        return law, u.T
+        return law_and_uniforms(key, lam_law, others, times * self.n)
 
     def numbers(
         self, key: PRNGKeyArray, alpha: ArrayLike, lam_law: Law | None, others: int = 0
@@ -64,7 +64,12 @@ class Draw:
     def mix(self, mask: Array, lam: Float[Array, "n"] | None = None) -> Mix:
         """Make a mix of this mask; without `lam` the label weights are counted from a bool mask."""
         lam = _geometry.share(mask) if lam is None else lam
-        return Mix(self.pairing, mask, jnp.broadcast_to(lam, (self.batch,)))
+        return Mix(self.pairing, mask, _each(lam, self.batch))
+
+
+@one_program("batch")
+def _each(lam: Float[Array, "n"], batch: int) -> Float[Array, "b"]:
+    return jnp.broadcast_to(lam, (batch,))
 
 
 def check_options(
