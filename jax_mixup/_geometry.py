@@ -5,6 +5,7 @@ batch, or B.
 """
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -203,7 +204,13 @@ def mark_largest(
 
 def _threshold(x: UInt[Array, "n m"], count: Int[Array, "n"], bits: int) -> UInt[Array, "n"]:
     """The largest number of `bits` bits that at least `count` entries reach."""
+    # A GPU starts a kernel for each operation of each round; a CPU counts each threshold apart.
+    return jax.lax.platform_dependent(
+        x, count, cpu=partial(_by_bits, bits=bits), default=partial(_by_digits, bits=bits)
+    )
 
+
+def _by_bits(x: UInt[Array, "n m"], count: Int[Array, "n"], *, bits: int) -> UInt[Array, "n"]:
     def with_bit(i: Array, threshold: Array) -> Array:
         trial = threshold | (jnp.uint32(1) << (bits - 1 - i).astype(jnp.uint32))
         number = (x >= trial[:, None]).sum(axis=1, dtype=jnp.int32)
@@ -212,6 +219,18 @@ def _threshold(x: UInt[Array, "n m"], count: Int[Array, "n"], bits: int) -> UInt
     # A zero with the layout of both, under shard_map too.
     zero = (count ^ count).astype(jnp.uint32) | (x[:, 0] ^ x[:, 0])
     return jax.lax.fori_loop(0, bits, with_bit, zero)
+
+
+def _by_digits(x: UInt[Array, "n m"], count: Int[Array, "n"], *, bits: int) -> UInt[Array, "n"]:
+    """The same, four bits a round: all 15 thresholds are counted at once, without a loop."""
+    threshold = jnp.zeros((x.shape[0], 1), jnp.uint32)
+    digits = jnp.arange(1, 16, dtype=jnp.uint32)[None, :]
+    for low in reversed(range(0, bits, 4)):
+        trials = threshold | (digits << low)
+        number = (x[:, None, :] >= trials[:, :, None]).sum(axis=2, dtype=jnp.int32)
+        reached = (number >= count[:, None]).sum(axis=1, keepdims=True, dtype=jnp.int32)
+        threshold |= reached.astype(jnp.uint32) << low
+    return threshold[:, 0]
 
 
 def area_average(

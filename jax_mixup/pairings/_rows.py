@@ -112,6 +112,16 @@ def tie_groups(
     return tie(per, partners[0], batch, drawn)
 
 
+def group_size(function: str, n: int, groups: object) -> int:
+    groups = _checks.whole(function, "groups", groups, 1)
+    if n % groups or (n == groups > 1):
+        raise ValueError(
+            f"{function} got n={n} and groups={groups}; it needs a number of groups that divides "
+            "the batch into equal parts of two examples or more."
+        )
+    return n // groups
+
+
 def static_index(pairing: StaticPairing, n: int) -> np.ndarray:
     _check_groups(pairing, n)
     return _move_static(pairing, np.arange(n, dtype=np.int32), numpy=np)

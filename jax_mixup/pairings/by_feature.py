@@ -2,15 +2,16 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from jax_mixup import _checks
 from jax_mixup._distances import by_differences, by_products, overflow_scale, whole_rows
 from jax_mixup._entry import public
 from jax_mixup._geometry import padded
+from jax_mixup._loops import iterate
 from jax_mixup._maps import checked_map, normalised, smoothed
 from jax_mixup.optimal_transport import sinkhorn
-from jax_mixup.pairings._rows import cut_from_cycles
+from jax_mixup.pairings._rows import cut_from_cycles, group_size
 from jax_mixup.pairings.random import permutation
 
 
@@ -138,50 +139,69 @@ def _assignment(cost: Float[Array, "k k"]) -> Int[Array, "k"]:
 
 @public
 def salient_pairs(
-    saliency: Shaped[ArrayLike, "b *spatial"], *, blur: float = 1.8
-) -> Int[Array, "b"]:
+    saliency: Shaped[ArrayLike, "b *spatial"], *, blur: float = 1.8, groups: int | None = None
+) -> Int[Array, "*groups n"]:
     """Pair examples that are salient at different places: one cycle, made greedily of long steps.
 
         p(sₖ) = sₖ₊₁,  sₖ₊₁ = the example not yet visited that maximises ‖ŝ(sₖ) - ŝ(sₖ₊₁)‖₂
 
     The cycle starts with the most distant pair. ŝ is the saliency, blurred and of sum 1. Costs
-    O(B²) times the number of positions, and B steps.
+    O(B²) times the number of positions, and B steps; with `groups` both are those of one group. On
+    a batch that is sharded over devices it gathers all saliency on every device, unless `groups` is
+    the number of shards.
 
     Args:
       saliency: f[B, *spatial], zero or more.
       blur: standard deviation of a Gaussian over the saliency, in positions; 0 is none.
+      groups: the number of equal, contiguous groups that the batch is cut into; partners are in the
+        same group, in a cycle of its own.
 
     Returns:
       i32[B], a permutation of one cycle: no example is its own partner, except for B = 1 and for
-      examples whose saliency is NaN or infinite, which the cycle leaves out.
+      examples whose saliency is NaN or infinite, which the cycle leaves out. With `groups`
+      i32[groups, B / groups], whose indices are those within the group.
 
     Raises:
-      ValueError: If saliency has no spatial axis, or if `blur` is negative.
+      ValueError: If saliency has no spatial axis, if `blur` is negative, or if `groups` does not
+        divide B, or leaves groups of one example.
 
     Example:
       >>> saliency = jnp.array([[9.0, 0.0], [8.0, 1.0], [0.0, 9.0], [1.0, 8.0]])
       >>> jm.salient_pairs(saliency, blur=0.0).tolist()
       [2, 3, 1, 0]
+      >>> jm.salient_pairs(saliency, blur=0.0, groups=2).tolist()
+      [[1, 0], [1, 0]]
 
     GuidedMixup, Kang & Kim 2023, arXiv:2306.16612, condition "greedy" of their code.
     """
     s = checked_map("salient_pairs", saliency)
-    n = s.shape[0]
     missing = ~jnp.isfinite(s).all(axis=tuple(range(1, s.ndim)))
     s = normalised(smoothed("salient_pairs", jnp.where(padded(missing, s.ndim), 0.0, s), blur))
-    s = s.reshape(n, -1)
+    s = s.reshape(s.shape[0], -1)
+    if groups is None:
+        return _cycle(s, missing)
+    size = group_size("salient_pairs", s.shape[0], groups)
+    return jax.vmap(_cycle)(s.reshape(groups, size, -1), missing.reshape(groups, size))
+
+
+def _cycle(s: Float[Array, "n positions"], missing: Bool[Array, "n"]) -> Int[Array, "n"]:
+    """From the most distant pair on, each example with the most distant one that is left."""
+    n = s.shape[0]
+    itself = jnp.arange(n, dtype=jnp.int32)
     product = jnp.matmul(s, s.T, precision=jax.lax.Precision.HIGHEST)
     square = jnp.diagonal(product)
     distance = jnp.maximum(square[:, None] + square[None, :] - 2 * product, 0.0)
     distance = jnp.where(jnp.eye(n, dtype=bool), -1.0, distance)
     first, second = jnp.divmod(distance.argmax().astype(jnp.int32), n)
 
-    def step(_: Array, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    def step(state: tuple[Array, Array, Array], _: None) -> tuple[Array, Array, Array]:
         pairs, visited, row = state
         farthest = jnp.where(visited, -1.0, distance[row]).argmax().astype(jnp.int32)
-        return pairs.at[row].set(farthest), visited.at[farthest].set(True), farthest
+        pairs = jnp.where(itself == row, farthest, pairs)
+        return pairs, visited | (itself == farthest), farthest
 
-    pairs = jnp.zeros(n, jnp.int32).at[first].set(second)
-    visited = jnp.zeros(n, bool).at[first].set(True).at[second].set(True)
-    pairs, _, last = jax.lax.fori_loop(0, n - 2, step, (pairs, visited, second))
-    return cut_from_cycles(pairs.at[last].set(first), missing)
+    pairs = jnp.where(itself == first, second, 0)
+    visited = (itself == first) | (itself == second)
+    start = pairs, visited, second
+    pairs, _, last = iterate(step, start, length=max(n - 2, 0), together=8)
+    return cut_from_cycles(jnp.where(itself == last, first, pairs), missing)

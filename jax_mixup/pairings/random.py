@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from jax_mixup import _checks
 from jax_mixup._entry import public
+from jax_mixup.pairings._rows import group_size
 
 
 @public
@@ -39,7 +39,9 @@ def permutation(key: PRNGKeyArray, n: int, *, groups: int | None = None) -> Int[
     """
     if groups is None:
         return jax.random.permutation(key, n).astype(jnp.int32)
-    order = jnp.broadcast_to(jnp.arange(_size("permutation", n, groups)), (groups, n // groups))
+    order = jnp.broadcast_to(
+        jnp.arange(group_size("permutation", n, groups)), (groups, n // groups)
+    )
     return jax.random.permutation(key, order, axis=1, independent=True).astype(jnp.int32)
 
 
@@ -74,19 +76,9 @@ def derangement(key: PRNGKeyArray, n: int, *, groups: int | None = None) -> Int[
     """
     if groups is None:
         return _cycle(permutation(key, n))
-    _size("derangement", n, groups)
+    group_size("derangement", n, groups)
     return jax.vmap(_cycle)(permutation(key, n, groups=groups))
 
 
 def _cycle(order: Int[Array, "b"]) -> Int[Array, "b"]:
     return jnp.zeros_like(order).at[order].set(jnp.roll(order, 1))
-
-
-def _size(function: str, n: int, groups: object) -> int:
-    groups = _checks.whole(function, "groups", groups, 1)
-    if n % groups or (n == groups > 1):
-        raise ValueError(
-            f"{function} got n={n} and groups={groups}; it needs a number of groups that divides "
-            "the batch into equal parts of two examples or more."
-        )
-    return n // groups

@@ -12,6 +12,7 @@ from jax_mixup import _checks, _geometry
 from jax_mixup._blending import checked_rows, mask_for, mix_where, partner_rows
 from jax_mixup._draws import Law
 from jax_mixup._entry import public
+from jax_mixup._loops import iterate
 from jax_mixup._maps import checked_map, normalised
 from jax_mixup.mix import Mix
 from jax_mixup.pairings._rows import Pairing, move_rows
@@ -182,13 +183,13 @@ def _cut(slope: Float[Array, "b *grid"], border: Array, iterations: int) -> Arra
         momentum.append((last - 1) / t)
     rate = 1 / (4 * (slope.ndim - 1))
 
-    def step(state: tuple[Array, Array], momentum: Array) -> tuple[tuple[Array, Array], None]:
+    def step(state: tuple[Array, Array], momentum: Array) -> tuple[Array, Array]:
         flow, ahead = state
         new = jnp.clip(ahead - rate * _to_next(slope + _outflow(ahead)), -border, border)
-        return (new, new + momentum * (new - flow)), None
+        return new, new + momentum * (new - flow)
 
     zero = 0 * (_to_next(slope) + border)  # sharded as both are, under shard_map too
-    (flow, _), _ = jax.lax.scan(step, (zero, zero), jnp.asarray(momentum, jnp.float32))
+    flow, _ = iterate(step, (zero, zero), jnp.asarray(momentum, jnp.float32), together=10)
     return (slope + _outflow(flow) < 0).astype(jnp.float32)
 
 
@@ -265,11 +266,11 @@ def puzzle_transport(
     distance = np.square(place[:, None] - place[None, :]).sum(axis=-1)
     moving = jnp.asarray(eps * distance, jnp.float32)[None]
     assign = partial(_auction, rise=0.3 * eps / unit**2, iterations=iterations)
-    sources = (
-        assign(moving - jnp.where(in_mask.reshape(batch, 1, -1), part.reshape(batch, -1, 1), 0.0))
+    costs = [
+        moving - jnp.where(in_mask.reshape(batch, 1, -1), part.reshape(batch, -1, 1), 0.0)
         for part, in_mask in zip(parts, visible, strict=True)
-    )
-    first, second = sources
+    ]
+    first, second = jax.vmap(assign)(jnp.stack(costs))  # both in one auction's rounds
     return first, second
 
 
@@ -325,7 +326,7 @@ def _auction(
     """Find a block for each place by an auction, in which all blocks without a place bid."""
     places = jnp.arange(cost.shape[2], dtype=jnp.int32)
 
-    def bid(_: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+    def bid(state: tuple[Array, Array], _: None) -> tuple[Array, Array]:
         price, owner = state
         net = cost + price[:, None, :]
         best = net.argmin(axis=2, keepdims=True).astype(jnp.int32) == places[None, None, :]
@@ -339,7 +340,7 @@ def _auction(
 
     price = 0 * cost[:, 0]  # sharded as cost is, under shard_map too
     nobody = price.astype(jnp.int32) - 1
-    _, owner = jax.lax.fori_loop(0, iterations, bid, (price, nobody))
+    _, owner = iterate(bid, (price, nobody), length=iterations, together=8)
     home = jnp.broadcast_to(places[None], owner.shape)
     paid = jnp.take_along_axis(cost, jnp.maximum(owner, 0)[:, None, :], axis=1).sum((1, 2))
     staying = jnp.diagonal(cost, axis1=1, axis2=2).sum(axis=1)

@@ -10,6 +10,7 @@ from jax_mixup import _checks, _geometry
 from jax_mixup._draws import Law
 from jax_mixup._entry import public
 from jax_mixup._geometry import padded
+from jax_mixup._loops import iterate
 from jax_mixup.mix import Mix
 from jax_mixup.pairings._rows import Pairing
 from jax_mixup.pairings.static import reverse
@@ -95,8 +96,8 @@ def _blocks(
     axes = tuple(range(1, rank + 1))
     sizes = jnp.asarray(tokens, jnp.float32)[None, :]
 
-    def paste(mask: Array, u: Array) -> tuple[Array, None]:
-        rest = wanted - (~mask).sum(axes, dtype=jnp.float32)
+    def paste(state: tuple[Array, Array], u: Array) -> tuple[Array, Array]:
+        mask, rest = state
         low = jnp.minimum(least, rest)
         area = low + u[:, 0] * (rest - low)
         # Half of the logarithm of the ratio of two sides.
@@ -107,8 +108,10 @@ def _blocks(
         start = jnp.minimum(jnp.floor(u[:, rank:] * (sizes - side + 1)), sizes - side)
         start, stop = start.astype(jnp.int32), (start + side).astype(jnp.int32)
         outside = _geometry.outside_box(start, stop, tokens)
-        fits = (mask & ~outside).sum(axes, dtype=jnp.float32) <= rest
-        return mask & (outside | padded(~fits, mask.ndim)), None
+        new = (mask & ~outside).sum(axes, dtype=jnp.float32)
+        fits = new <= rest
+        mask = mask & (outside | padded(~fits, mask.ndim))
+        return mask, jnp.where(fits, rest - new, rest)
 
     whole = jnp.broadcast_to(padded(wanted >= 0, rank + 1), (wanted.shape[0], *tokens))
-    return jax.lax.scan(paste, whole, jnp.moveaxis(u, 1, 0))[0]
+    return iterate(paste, (whole, wanted), jnp.moveaxis(u, 1, 0), together=4)[0]
