@@ -1,0 +1,188 @@
+"""What mixing adds on GPUs, from the programs that XLA compiles for them; none is there, none runs.
+
+For every method of the catalogue: what is launched, no loop that the host has to watch, and no
+collective on 8 GPUs. For mixup, CutMix and either also what `test_hlo` reads: one pass, no image.
+"""
+
+from functools import cache, partial
+from importlib.util import find_spec
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import jax_mixup as jm
+
+if find_spec("jax_cuda13_plugin") is None:
+    needed = "no GPU compiler: pip install '.[gpu-compile]', on Linux"
+    pytest.skip(needed, allow_module_level=True)
+
+from experiments.benchmarks import ahead, gpu, launches
+from experiments.benchmarks.hlo import Program
+from experiments.core.classify import with_draw
+
+ROWS, SIZE = 64, 8
+POSITIONS = ROWS * 224 * 224
+
+# The most that a step of 64 pictures of 224 x 224 on each of 8 GPUs may launch: normalising and
+# dense labels are two of them. A newer XLA may need other numbers; a method should need fewer.
+LAUNCHES = {
+    "mixup, per batch": 3,
+    "mixup, per example": 4,
+    "CutMix, per batch": 5,
+    "CutMix, per example": 7,
+    "mixup or CutMix, per batch": 6,
+    "mixup or CutMix, per example": 9,
+    "FMix, per batch": 213,
+    "FMix, per example": 216,
+    "ResizeMix, per batch": 17,
+    "ResizeMix, per example": 19,
+    "ResizeMix, nearest, per batch": 11,
+    "ResizeMix, nearest, per example": 13,
+    "GridMix 4 x 4, per batch": 5,
+    "GridMix 4 x 4, per example": 8,
+    "GridMixup, per batch": 6,
+    "GridMixup, per example": 8,
+    "SmoothMix, per batch": 5,
+    "SmoothMix, per example": 6,
+    "HMix, per batch": 6,
+    "HMix, per example": 9,
+    "GMix, per batch": 6,
+    "GMix, per example": 7,
+    "CowMix, per batch": 216,
+    "CowMix, per example": 219,
+    "TokenMix, per batch": 329,
+    "TokenMix, per example": 395,
+    "PatchUp, of inputs, per batch": 6,
+    "PatchUp, of inputs, per example": 9,
+    "SpecMix, per batch": 7,
+    "SpecMix, per example": 8,
+    "FadeMixUp, per batch": 4,
+    "FadeMixUp, per example": 6,
+    "VH-mixup, per batch": 5,
+    "VH-mixup, per example": 7,
+    "random pixels, per batch": 6,
+    "random pixels, per example": 7,
+    "noisy mixup, per batch": 7,
+    "noisy mixup, per example": 11,
+    "RICAP, per batch": 8,
+    "RICAP, per example": 11,
+    "3 rows, Dirichlet, per batch": 8,
+    "3 rows, Dirichlet, per example": 9,
+    "3 rows, boxes, per batch": 9,
+    "3 rows, boxes, per example": 12,
+    "SaliencyMix": 9,
+    "Attentive CutMix": 130,
+    "GuidedMixup": 9,
+    "GuidedMixup, salient pairs": 3630,
+    "Saliency Grafting": 17,
+    "SnapMix": 38,
+    "Puzzle Mix, transport": 1616,
+    "Puzzle Mix, 8 x 8": 825,
+    "SMMix": 24,
+}
+# These ask other GPUs: for the corners of a partner's box, and for everybody's saliency.
+ASK = {"SnapMix", "GuidedMixup, salient pairs"}
+
+
+@pytest.fixture(autouse=True)
+def plain_promotion():
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@cache
+def mesh(chip="h100", size=SIZE):
+    return gpu.mesh_of(chip, size)
+
+
+def compiled(draw, on, *made):
+    return gpu.compiled(ahead.mixing(on, ROWS, draw, *made))
+
+
+def problems(program):
+    """What mixing should not do to a step that only normalises, in words."""
+    read = Program(program)
+    found = []
+    passes = read.passes(POSITIONS)
+    if [i["opcode"] for i in passes] != ["fusion"]:
+        found.append(f"passes over the images: {[i['name'] for i in passes]}")
+    if repeated := read.repeated(POSITIONS):
+        found.append(f"drawn again for each pixel: {sorted(repeated)}")
+    if rounds := launches.loops(read):
+        found.append(f"loops: {rounds}")
+    if read.count("conditional"):
+        found.append("a conditional")
+    if read.collectives():
+        found.append(f"collectives: {read.collectives()}")
+    temporaries = program.memory_analysis().temp_size_in_bytes
+    if temporaries > 1024 * ROWS:  # no image, and no mask for each row
+        found.append(f"temporaries of {temporaries} bytes")
+    return found
+
+
+SAMPLERS = {
+    "mixup": jm.sample_mixup,
+    "cutmix": jm.sample_cutmix,
+    "either": jm.sample_mixup_or_cutmix,
+}
+
+
+@pytest.mark.parametrize("chip, size", [("h100", 8), ("a100", 1)])
+@pytest.mark.parametrize("per", ["batch", "example"])
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_one_pass_from_bytes_to_normalised_floats(name, per, chip, size):
+    sampler = partial(SAMPLERS[name], per=per, pairing=jm.reverse(groups=size))
+    assert not problems(compiled(ahead.by_shape(sampler), mesh(chip, size)))
+
+
+def test_every_method_has_its_limit():
+    assert LAUNCHES.keys() == gpu.cases().keys()
+
+
+@pytest.mark.parametrize("name", LAUNCHES)
+def test_what_a_method_launches(name):
+    saliency = ahead.on_rows(mesh(), ROWS, (224, 224), jnp.float32)
+    read = Program(compiled(gpu.cases(SIZE)[name], mesh(), saliency))
+    found = launches.summary(read)
+    assert found["launches"] <= LAUNCHES[name]
+    assert None not in found["loops"]  # the host would ask in each round whether there is another
+    assert not found["collectives"] or name in ASK
+
+
+def test_a_train_step_gains_a_few_launches():
+    step = partial(ahead.train_step, mesh(), ROWS, "tiny", "gpu")
+    plain, mixing = (
+        launches.summary(Program(gpu.compiled(lower)))
+        for lower in (step(partial(with_draw, draw=None)), step())
+    )
+    assert mixing["collectives"] == plain["collectives"]
+    assert mixing["loops"] == plain["loops"]
+    assert mixing["launches"] <= plain["launches"] + 8
+
+
+# What others do, and what this file would say if it came back.
+
+
+def by_permutation(key, shape):
+    return jm.sample_mixup(key, shape, pairing=jm.permutation(key, shape[0]))
+
+
+def by_rejection(key, shape):
+    return jm.sample_mixup(key, shape, lam_law=lambda key, n: jax.random.beta(key, 0.5, 0.5, n))
+
+
+def by_cond(key, shape):
+    masks = [lambda sampler=s: sampler(key, shape).mask for s in (jm.sample_hmix, jm.sample_cutmix)]
+    soft = [lambda make=m: make().astype(jnp.float32) for m in masks]
+    mask = jax.lax.cond(jax.random.bernoulli(key), *soft)
+    return jm.Mix(jm.reverse(groups=SIZE), mask, jnp.broadcast_to(mask.mean(), shape[:1]))
+
+
+@pytest.mark.parametrize(
+    "sampler, words",
+    [(by_permutation, "collectives"), (by_rejection, "loops: [None"), (by_cond, "a conditional")],
+    ids=["permutation", "beta", "cond"],
+)
+def test_these_checks_can_fail(sampler, words):
+    assert words in " ".join(problems(compiled(ahead.by_shape(sampler), mesh())))
