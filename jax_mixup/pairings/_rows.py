@@ -1,6 +1,7 @@
 """How examples move: static pairings, and what samplers and verbs do with any pairing."""
 
 import dataclasses
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -157,7 +158,28 @@ def _move_static(pairing: StaticPairing, x: Any, *, numpy: Any = jnp) -> Any:
     groups = x.reshape(pairing.groups, n // pairing.groups, *rest)
     if pairing.rule == "reverse":
         return groups[:, ::-1].reshape(x.shape)
+    if numpy is jnp:
+        return _rolled(groups, pairing.shift).reshape(x.shape)
     return numpy.roll(groups, pairing.shift, axis=1).reshape(x.shape)
+
+
+def _rolled(groups: Array, shift: int) -> Array:
+    """Roll the examples of each group.
+
+    To XLA a roll is a concatenation, which CPUs do not vectorise next to a mask of positions, and
+    of which each thread of a GPU makes one value. A gather of constant places is read as the
+    example itself is. But across devices it gathers the whole batch, and on TPUs it is slow.
+    """
+    places = np.roll(np.arange(groups.shape[1]), shift)
+
+    def gathered(groups: Array) -> Array:
+        return jax.vmap(lambda group: group.at[places].get(mode="promise_in_bounds"))(groups)
+
+    rolled = partial(jnp.roll, shift=shift, axis=1)
+    if groups.shape[0] > 1:
+        return jax.lax.platform_dependent(groups, tpu=rolled, default=gathered)
+    alone = jax.device_count() == 1
+    return jax.lax.platform_dependent(groups, cpu=gathered if alone else rolled, default=rolled)
 
 
 def _gather(x: Array, index: Int[Array, "*groups b"]) -> Array:
