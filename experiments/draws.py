@@ -114,8 +114,8 @@ def local(key: PRNGKeyArray, x: Array) -> jm.Mix:
     return jm.keep_local(mix, x, radius=jnp.median(distance))
 
 
-def guided(key: PRNGKeyArray, saliency: Array, *, blur: float) -> jm.Mix:
-    pairs = jm.salient_pairs(saliency, blur=blur)
+def guided(key: PRNGKeyArray, saliency: Array, *, blur: float, groups: int = 1) -> jm.Mix:
+    pairs = jm.salient_pairs(saliency, blur=blur, groups=groups)
     return jm.sample_guidedmixup(key, saliency, blur=blur, pairing=pairs)
 
 
