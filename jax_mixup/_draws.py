@@ -1,5 +1,6 @@
 """The random numbers that samplers share: λ of any distribution, and uniform numbers."""
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -34,15 +35,30 @@ def _key_and_uniforms(
     key: PRNGKeyArray, others: int, n: int
 ) -> tuple[PRNGKeyArray, Float[Array, "n others"]]:
     key_lam, key = jax.random.split(key)
-    return key_lam, jax.random.uniform(key, (others, n), jnp.float32).T
+    return key_lam, uniforms(key, (others, n)).T
 
 
 @one_program("others", "n")
 def _uniforms(
     key: PRNGKeyArray, others: int, n: int
 ) -> tuple[Float[Array, "n"], Float[Array, "n"], Float[Array, "n others"]]:
-    u = jax.random.uniform(key, (2 + others, n), jnp.float32)
+    u = uniforms(key, (2 + others, n))
     return u[0], u[1], u[2:].T
+
+
+def uniforms(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+    """Draw the numbers of jax.random.uniform, in a form that compiles faster."""
+    return jax.random.uniform(key, _drawn_as(shape), jnp.float32).reshape(shape)
+
+
+def _drawn_as(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Draw a few numbers along one axis: which number is where does not depend on the axes.
+
+    On CPU LLVM unrolls the rounds of the generator over a short last axis: for shape (4, 64) that
+    takes twice as long to compile. Many numbers keep their axes, so that devices can share them.
+    """
+    size = math.prod(shape)
+    return (size,) if size <= 2**16 else shape
 
 
 def drawn_from(lam_law: Law, key: PRNGKeyArray, n: int) -> Float[Array, "n"]:
@@ -55,6 +71,13 @@ def drawn_from(lam_law: Law, key: PRNGKeyArray, n: int) -> Float[Array, "n"]:
             "function, or write lam_law=jm.constant(value) for one value."
         )
     return nan_to_one(lam.astype(jnp.float32))
+
+
+@one_program("shape")
+def symmetric(key: PRNGKeyArray, alpha: ArrayLike, shape: tuple[int, ...]) -> Float[Array, "..."]:
+    """Draw λ ~ Beta(α, α)."""
+    u = uniforms(key, (2, *shape))
+    return beta_of(alpha, u[0], u[1])
 
 
 @one_program()
@@ -92,8 +115,9 @@ def log_gamma(key: PRNGKeyArray, a: Float[Array, "..."]) -> Float[Array, "..."]:
     become 1 here; callers handle them.
     """
     key_normal, key_uniform = jax.random.split(key)
-    x = jax.random.normal(key_normal, (PROPOSALS, *a.shape), jnp.float32)
-    u = jax.random.uniform(key_uniform, (1 + PROPOSALS, *a.shape), jnp.float32)
+    shape = (PROPOSALS, *a.shape)
+    x = jax.random.normal(key_normal, _drawn_as(shape), jnp.float32).reshape(shape)
+    u = uniforms(key_uniform, (1 + PROPOSALS, *a.shape))
     # Smaller ones overflow, for logarithms are divided by them.
     a = jnp.where((a > 0) & (a < jnp.inf), jnp.clip(a, 1e-36, 1e30), 1.0)
     return fusion_barrier(_log_gamma(a, x, jnp.maximum(u, jnp.finfo(jnp.float32).tiny)))

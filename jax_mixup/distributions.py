@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from jax_mixup import _checks
-from jax_mixup._draws import Law, beta_of, float32, log_gamma, nan_to_one
+from jax_mixup._draws import Law, float32, log_gamma, nan_to_one, symmetric
 from jax_mixup._entry import public
 
 
@@ -47,7 +47,7 @@ def symmetric_beta(
       0.18
     """
     _checks.alpha("symmetric_beta", "alpha", alpha)
-    return beta_of(alpha, *jax.random.uniform(key, (2, *shape), jnp.float32))
+    return symmetric(key, alpha, tuple(shape))
 
 
 def beta(a: ArrayLike, b: ArrayLike) -> Law:

@@ -2,11 +2,10 @@
 
 import math
 
-import jax
-import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from jax_mixup import _checks, _geometry
+from jax_mixup._draws import uniforms
 from jax_mixup._entry import public
 from jax_mixup.mix import Mix
 from jax_mixup.pairings._rows import Pairing
@@ -61,7 +60,7 @@ def sample_smoothmix(
     draw = Draw(name, shape, per, pairing)
     spatial = draw.spatial
     sigma = _checks.sigma(name, sigma)
-    u = draw.tie(jax.random.uniform(key, (draw.n, 1 + len(spatial)), jnp.float32))
+    u = draw.tie(uniforms(key, (draw.n, 1 + len(spatial))))
     width = (sigma[0] + (sigma[1] - sigma[0]) * u[:, 0]) * math.sqrt(2 * math.pi)
     spot, average = _geometry.bump(u[:, 1:], width, spatial)
     return draw.mix(1 - spot, 1 - average)
