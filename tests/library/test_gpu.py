@@ -4,6 +4,7 @@ For every method of the catalogue: what is launched, no loop that the host has t
 collective on 8 GPUs. For mixup, CutMix and either also what `test_hlo` reads: one pass, no image.
 """
 
+import json
 from functools import cache, partial
 from importlib.util import find_spec
 
@@ -19,7 +20,7 @@ if find_spec("jax_cuda13_plugin") is None:
 
 from experiments.benchmarks import ahead, gpu, launches
 from experiments.benchmarks.hlo import Program
-from experiments.core.classify import with_draw
+from experiments.core.devices import rows
 
 ROWS, SIZE = 64, 8
 POSITIONS = ROWS * 224 * 224
@@ -150,15 +151,47 @@ def test_what_a_method_launches(name):
     assert not found["collectives"] or name in ASK
 
 
-def test_a_train_step_gains_a_few_launches():
-    step = partial(ahead.train_step, mesh(), ROWS, "tiny", "gpu")
-    plain, mixing = (
-        launches.summary(Program(gpu.compiled(lower)))
-        for lower in (step(partial(with_draw, draw=None)), step())
+def test_a_train_step_gains_a_few_launches(tmp_path):
+    """By the command itself, with a small model."""
+    options = {"chips": ("h100",), "devices": (1,), "methods": ("mixup",), "models": ("tiny",)}
+    assert gpu.main(gpu.Config(out=tmp_path, model_devices=(SIZE,), **options)) == 0
+    runs = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
+    found = {row["method"]: row for row in runs if "tiny" in row["group"]}
+    plain, hand = found.pop("no mixing"), found.pop("by hand: permutation, beta")
+    for row in found.values():
+        assert row["launches"] <= plain["launches"] + 8
+        assert row["collectives"] == plain["collectives"] and row["loops"] == []
+    assert None in hand["loops"] and "all-gather" in hand["collectives"]
+    table = (tmp_path / "table.md").read_text()
+    assert (
+        "**1 x h100, 64 rows a GPU**" in table and "| mixup, per example | 3 | 0 | none |" in table
     )
-    assert mixing["collectives"] == plain["collectives"]
-    assert mixing["loops"] == plain["loops"]
-    assert mixing["launches"] <= plain["launches"] + 8
+
+
+def shaped(*shape):
+    return jax.ShapeDtypeStruct(shape, jnp.float32, sharding=rows(mesh("h100", 1)))
+
+
+def test_launches_and_bytes_are_those_of_a_known_program():
+    def counted(x, row):
+        x = jax.lax.fori_loop(0, 7, lambda i, x: jnp.sin(x), x)
+        return x, jax.lax.dynamic_index_in_dim(x, row[0].astype(jnp.int32), 0)
+
+    read = Program(gpu.compiled(jax.jit(counted).trace(shaped(1024, 1024), shaped(1)).lower))
+    found = launches.summary(read)
+    assert found["loops"] == [7]
+    assert found["looped"] % 7 == 0 and 7 <= found["looped"] <= 14  # and one to count the rounds
+    assert found["launches"] - found["looped"] <= 5
+    assert 8 <= found["bytes"] / 2**22 / 2 <= 8.1  # seven rounds and a copy, not the one row
+
+
+def test_a_loop_of_unknown_rounds_counts_one():
+    def halved(x):
+        return jax.lax.while_loop(lambda x: x[0] > 1, lambda x: x / 2, x)
+
+    read = Program(gpu.compiled(jax.jit(halved).trace(shaped(1024)).lower))
+    assert launches.loops(read) == [None]
+    assert launches.summary(read)["looped"] == 2  # whether to go on, and the half
 
 
 # What others do, and what this file would say if it came back.
