@@ -10,14 +10,27 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Shaped, UInt
+from jaxtyping import Array, Bool, Float, Int, Num, Shaped, UInt
+
+from jax_mixup._entry import one_program
 
 BOXES = ("clipped", "even", "inside", "corner")
 
 
+@one_program("spatial", "box")
 def box_corners(
     lam: Float[Array, "n"], centre: Float[Array, "n d"], spatial: tuple[int, ...], *, box: str
 ) -> tuple[Int[Array, "n d"], Int[Array, "n d"]]:
+    """Place boxes as `place_box` does, with corners that are computed once."""
+    corners = jnp.stack(place_box(lam, centre, spatial, box=box))
+    start, stop = fusion_barrier(corners.astype(jnp.int32))
+    return start, stop
+
+
+@one_program("spatial", "box")
+def place_box(
+    lam: Float[Array, "n"], centre: Float[Array, "n d"], spatial: tuple[int, ...], *, box: str
+) -> tuple[Float[Array, "n d"], Float[Array, "n d"]]:
     """Place boxes that cover 1-λ of the input, in whole positions: sides (1-λ)^(1/d) of each axis.
 
     `centre` is uniform in [0, 1)^d. "clipped": the box's centre is uniform over the whole input,
@@ -39,9 +52,7 @@ def box_corners(
         start = jnp.minimum(jnp.floor(centre * (sizes - side + 1)), sizes - side)
     else:
         start = sizes - side
-    corners = jnp.stack([jnp.clip(start, 0, sizes), jnp.clip(start + side, 0, sizes)])
-    start, stop = fusion_barrier(corners.astype(jnp.int32))
-    return start, stop
+    return jnp.clip(start, 0, sizes), jnp.clip(start + side, 0, sizes)
 
 
 def fusion_barrier(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
@@ -54,16 +65,21 @@ def fusion_barrier(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
     return jnp.stack([x, jnp.zeros_like(x)]).sum(axis=0, dtype=x.dtype)
 
 
+@one_program("spatial")
 def outside_box(
-    start: Int[Array, "n d"], stop: Int[Array, "n d"], spatial: tuple[int, ...]
+    start: Num[Array, "n d"], stop: Num[Array, "n d"], spatial: tuple[int, ...]
 ) -> Bool[Array, "n *spatial"]:
-    """True at the positions outside the box: those come from the example itself."""
-    rank = len(spatial)
-    inside = jnp.ones((1,) * (rank + 1), bool)
-    for axis, size in enumerate(spatial):
-        place = jnp.arange(size, dtype=jnp.int32)[None, :]
-        within = (place >= start[:, axis, None]) & (place < stop[:, axis, None])
-        inside &= within.reshape((-1,) + (1,) * axis + (size,) + (1,) * (rank - axis - 1))
+    """True at the positions outside the box: those come from the example itself.
+
+    Each position is compared along each axis. Masks of the lines alone, combined, would be fewer
+    comparisons, but XLA writes such masks on TPUs, and combines them at more than twice the cost.
+    """
+    shape = (start.shape[0], *spatial)
+    inside = jnp.ones((1,) * len(shape), bool)
+    for axis in range(len(spatial)):
+        place = jax.lax.broadcasted_iota(start.dtype, shape, axis + 1)
+        low, high = (padded(corner[:, axis], len(shape)) for corner in (start, stop))
+        inside &= (place >= low) & (place < high)
     return ~inside
 
 
@@ -76,18 +92,49 @@ def spread(
 
 
 def share_outside(
-    start: Int[Array, "n d"], stop: Int[Array, "n d"], spatial: tuple[int, ...]
+    start: Num[Array, "n d"], stop: Num[Array, "n d"], spatial: tuple[int, ...]
 ) -> Float[Array, "n"]:
     """The fraction of positions outside the box, from the corners: no mask is summed."""
-    total = math.prod(spatial)
-    return _ratio(total - (stop - start).prod(axis=-1, dtype=jnp.int32), total)
+    total, sides = math.prod(spatial), (stop - start).astype(jnp.int32)
+    area = sides[:, 0]
+    for axis in range(1, len(spatial)):  # `prod` would be a kernel of its own
+        area = area * sides[:, axis]
+    return _ratio(total - area, total)
 
 
+@one_program("spatial", "box")
 def cut_box(
     lam: Float[Array, "n"], centre: Float[Array, "n d"], spatial: tuple[int, ...], box: str
 ) -> tuple[Bool[Array, "n *spatial"], Float[Array, "n"]]:
-    corners = box_corners(lam, centre, spatial, box=box)
-    return outside_box(*corners, spatial), share_outside(*corners, spatial)
+    """The mask of a box that covers 1-λ, and the fraction outside of it."""
+    start, stop = place_box(lam, centre, spatial, box=box)
+    start, stop, share = _computed_once(start, stop, share_outside(start, stop, spatial))
+    return outside_box(start, stop, spatial), share
+
+
+@one_program("spatial")
+def weighted_box(
+    start: Float[Array, "n d"],
+    stop: Float[Array, "n d"],
+    weight: Float[Array, "n"],
+    spatial: tuple[int, ...],
+) -> tuple[Float[Array, "n *spatial"], Float[Array, "n"]]:
+    """A soft mask, `weight` outside the box and 0 inside, and its mean."""
+    share = share_outside(start, stop, spatial)
+    start, stop, weight, mean = _computed_once(start, stop, weight, weight * share)
+    outside = outside_box(start, stop, spatial)
+    return jnp.where(outside, padded(weight, outside.ndim), 0.0), mean
+
+
+def _computed_once(
+    start: Float[Array, "n d"], stop: Float[Array, "n d"], *numbers: Float[Array, "n"]
+) -> tuple[Array, ...]:
+    # All behind one barrier, as each is a kernel or two of its own.
+    rank = start.shape[1]
+    packed = jnp.concatenate([start, stop, *(x[:, None] for x in numbers)], axis=1)
+    packed = fusion_barrier(packed)
+    alone = (packed[:, i] for i in range(2 * rank, packed.shape[1]))
+    return packed[:, :rank], packed[:, rank : 2 * rank], *alone
 
 
 def share(mask: Bool[Array, "n *spatial"]) -> Float[Array, "n"]:
@@ -243,13 +290,40 @@ def area_average(
         edges = np.arange(new + 1) * (old / new)
         low = np.maximum(edges[:-1, None], np.arange(old)[None, :])
         high = np.minimum(edges[1:, None], np.arange(1, old + 1)[None, :])
-        overlap = jnp.asarray(np.maximum(high - low, 0) * (new / old), jnp.float32)
-        # HIGHEST: TPUs would otherwise multiply in bfloat16.
-        averaged = jnp.tensordot(
-            mask, overlap, axes=((axis,), (1,)), precision=jax.lax.Precision.HIGHEST
-        )
-        mask = jnp.moveaxis(averaged, -1, axis)
+        mask = _weighed(mask, np.maximum(high - low, 0) * (new / old), axis)
     return mask
+
+
+def interpolated(x: Float[Array, "n *old"], spatial: tuple[int, ...]) -> Float[Array, "n *spatial"]:
+    """Interpolate linearly between positions, at those of another grid."""
+    for axis, (old, new) in enumerate(zip(x.shape[1:], spatial, strict=True), start=1):
+        if old == new:
+            continue
+        place = np.clip((np.arange(new) + 0.5) * (old / new) - 0.5, 0, old - 1)
+        distance = np.abs(place[:, None] - np.arange(old)[None, :])
+        x = _weighed(x, np.maximum(1 - distance, 0), axis)
+    return x
+
+
+def _weighed(x: Float[Array, "n *old"], weights: np.ndarray, axis: int) -> Float[Array, "n *new"]:
+    """Multiply an axis by a matrix [new, old], of which few entries in a row are not zero."""
+    used = weights > 1e-9  # less is a rounding error
+    first, count = used.argmax(axis=1), used.sum(axis=1)
+    if count.max() > 8:
+        # HIGHEST: TPUs would otherwise multiply in bfloat16.
+        matrix, precision = jnp.asarray(weights, jnp.float32), jax.lax.Precision.HIGHEST
+        return jnp.moveaxis(
+            jnp.tensordot(x, matrix, ((axis,), (1,)), precision=precision), -1, axis
+        )
+    total = jnp.zeros((), x.dtype)
+    for k in range(count.max()):
+        place = np.minimum(first + k, weights.shape[1] - 1)
+        weight = np.where(k < count, np.take_along_axis(weights, place[:, None], axis=1)[:, 0], 0.0)
+        part = jnp.expand_dims(
+            jnp.asarray(weight, jnp.float32), [i for i in range(x.ndim) if i != axis]
+        )
+        total = total + part * jnp.take(x, place, axis=axis)
+    return total
 
 
 def best_box(worth: Float[Array, "b *grid"], side: Int[Array, "b d"]) -> Int[Array, "b d"]:

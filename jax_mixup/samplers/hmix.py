@@ -6,7 +6,6 @@ from jaxtyping import ArrayLike, PRNGKeyArray
 from jax_mixup import _geometry
 from jax_mixup._draws import Law
 from jax_mixup._entry import public
-from jax_mixup._geometry import cut_box
 from jax_mixup.mix import Mix
 from jax_mixup.pairings._rows import Pairing
 from jax_mixup.pairings.static import reverse
@@ -74,8 +73,7 @@ def sample_hmix(
     r = draw.tie(jnp.broadcast_to(jnp.asarray(ratio).astype(jnp.float32), lam.shape))
     lam, r = jnp.where(jnp.isnan(r), 1.0, lam), jnp.where(jnp.isnan(r), 0.0, r)
     around = 1 - (1 - lam) * r  # the fraction outside, before rounding and clipping
-    outside, share = cut_box(around, centre, spatial, box)
+    start, stop = _geometry.place_box(around, centre, spatial, box=box)
+    share = _geometry.share_outside(start, stop, spatial)
     weight = jnp.minimum(lam / jnp.where(share > 0, share, 1.0), 1.0)
-    weight, lam = _geometry.fusion_barrier(jnp.stack([weight, weight * share]))
-    mask = jnp.where(outside, weight.reshape((-1,) + (1,) * len(spatial)), 0.0)
-    return draw.mix(mask, lam)
+    return draw.mix(*_geometry.weighted_box(start, stop, weight, spatial))

@@ -6,7 +6,6 @@ from jaxtyping import ArrayLike, PRNGKeyArray
 from jax_mixup import _checks, _geometry
 from jax_mixup._draws import Law, below
 from jax_mixup._entry import public
-from jax_mixup._geometry import cut_box
 from jax_mixup.mix import Mix
 from jax_mixup.pairings._rows import Pairing
 from jax_mixup.pairings.static import reverse
@@ -93,10 +92,8 @@ def sample_mixup_or_cutmix(
     cut, lam, centre = draw.tie((cut, lam, centre))
     # A mixup is an empty box with λ outside, so that one `where` makes both masks.
     sizes = tuple(spatial[axis - 1] for axis in cut_axes)
-    outside, share = cut_box(jnp.where(cut, lam, 1.0), centre, sizes, box)
+    start, stop = _geometry.place_box(jnp.where(cut, lam, 1.0), centre, sizes, box=box)
+    mask, lam = _geometry.weighted_box(start, stop, jnp.where(cut, 1.0, lam), sizes)
     if len(cut_axes) < len(spatial):
-        outside = _geometry.spread(outside, cut_axes, spatial)
-    weights = jnp.stack([jnp.where(cut, 1.0, lam), jnp.where(cut, share, lam)])
-    weight, lam = _geometry.fusion_barrier(weights)
-    mask = jnp.where(outside, weight.reshape((-1,) + (1,) * len(spatial)), 0.0)
+        mask = _geometry.spread(mask, cut_axes, spatial)
     return draw.mix(mask, lam)

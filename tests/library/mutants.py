@@ -71,7 +71,7 @@ MUTANTS = [
         "samplers/test_patchup.py::test_soft_blocks_are_mixed_and_hard_ones_swapped",
     ),
     # Shares: of labels, of boxes, of what is drawn.
-    mutant("_geometry.py", "total - (stop - start).prod(", "(stop - start).prod(", LAW),
+    mutant("_geometry.py", "_ratio(total - area, total)", "_ratio(area, total)", LAW),
     mutant(
         "apply/boxes.py",
         "(share >= least)",
