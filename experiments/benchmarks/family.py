@@ -33,22 +33,12 @@ class Cell(NamedTuple):
     theirs: Mapping[str, Maker]
 
 
-def drawn(sampler: Callable[..., Any], **options: Any) -> Ours:
-    """A sampler that needs the key alone."""
+def drawn(sampler: Callable[..., Any], *, fit: str = "", **options: Any) -> Ours:
+    """A sampler that needs the key alone; with `fit` the partner's whole picture is in the box."""
 
     def ours(key: PRNGKeyArray, x: Array, maps: Array) -> Moved:
         mix = sampler(key, x.shape[:-1], pairing=jm.pairing_for(len(x)), **options)
-        return Moved(mix, x)
-
-    return ours
-
-
-def resized(sampler: Callable[..., Any], method: str, **options: Any) -> Ours:
-    """The partner's whole picture in a box."""
-
-    def ours(key: PRNGKeyArray, x: Array, maps: Array) -> Moved:
-        mix = sampler(key, x.shape[:-1], pairing=jm.pairing_for(len(x)), **options)
-        return Moved(mix, x, jm.fit_partner(mix, x, method=method))
+        return Moved(mix, x, jm.fit_partner(mix, x, method=fit) if fit else None)
 
     return ours
 
@@ -144,35 +134,37 @@ def core(per: str) -> dict[str, Cell]:
     }
 
 
-EVEN = partial(resized, jm.sample_resizemix, box="even")  # openmixup's box
+EVEN = partial(drawn, jm.sample_resizemix, box="even")  # openmixup's box
 GRID = {"n_holes": (2, 6), "cut_area_ratio": (0.5, 1), "cut_aspect_ratio": (0.5, 2)}
-PUZZLE = {"block_num": (3, 4), "neigh_size": 4, "n_labels": 3, "t_eps": 0.8}
-SALIENT = {
-    "openmixup": openmixup("saliencymix"),
-    "mixup": package("SaliencyMix"),
+PUZZLE = {
+    "block_num": (3, 4),
+    "neigh_size": 4,
+    "n_labels": 3,
+    "t_eps": 0.8,
+    "mean": 0.0,
+    "std": 1 / 255,
 }
 CELLS = core("batch") | core("example")
 CELLS |= {
     "FMix": Cell(drawn(jm.sample_fmix), {"openmixup": openmixup("fmix"), "mixup": package("FMix")}),
     "ResizeMix, linear": Cell(
-        EVEN(method="linear"),
+        EVEN(fit="linear"),
         {"openmixup": openmixup("resizemix", interpolate_mode="bilinear")},
     ),
-    "ResizeMix, nearest": Cell(EVEN(method="nearest"), {"openmixup": openmixup("resizemix")}),
+    "ResizeMix, nearest": Cell(EVEN(fit="nearest"), {"openmixup": openmixup("resizemix")}),
     "ResizeMix, linear, λ ~ Beta(1, 1)": Cell(
-        resized(jm.sample_cutmix, "linear", box="inside"), {"mixup": package("ResizeMix")}
+        drawn(jm.sample_cutmix, fit="linear", box="inside"), {"mixup": package("ResizeMix")}
     ),
     "GridMixup": Cell(drawn(jm.sample_gridmixup), {"openmixup": openmixup("gridmix", **GRID)}),
     "SmoothMix": Cell(drawn(jm.sample_smoothmix), {"openmixup": openmixup("smoothmix")}),
-    "SaliencyMix, saliency of all pictures (openmixup: of one)": Cell(
-        salient(jm.sample_saliencymix), SALIENT
+    "SaliencyMix, saliency of all (openmixup: of one)": Cell(
+        salient(jm.sample_saliencymix),
+        {"openmixup": openmixup("saliencymix"), "mixup": package("SaliencyMix")},
     ),
-    "SaliencyMix, saliency of one picture for all": Cell(
-        one_box, {"openmixup": openmixup("saliencymix")}
-    ),
+    "SaliencyMix, saliency of one for all": Cell(one_box, {"openmixup": openmixup("saliencymix")}),
 }
 LARGE = {  # these have grids that fit pictures of 224 x 224
-    "Attentive CutMix, features given": Cell(
+    "Attentive CutMix, saliency given": Cell(
         attentive, {"openmixup": openmixup("attentivemix", "features")}
     ),
     "TokenMix, attention given": Cell(tokenmix, {"openmixup": openmixup("tokenmix", "attention")}),
@@ -194,7 +186,7 @@ LARGE = {  # these have grids that fit pictures of 224 x 224
         partial(puzzlemix, transport=True),
         {"openmixup": openmixup("puzzlemix", "cam", t_batch_size=32, **PUZZLE)},
     ),
-    "Puzzle Mix (mixup: the most salient of 8 x 8 blocks), saliency of all pictures": Cell(
+    "Puzzle Mix, saliency of all (mixup: most salient blocks)": Cell(
         salient(jm.sample_puzzlemix), {"mixup": package("PuzzleMix", block_size=28)}
     ),
 }
