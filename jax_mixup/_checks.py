@@ -113,6 +113,11 @@ def share(function: str, name: str, value: object) -> None:
     numbers(function, name, value, "a number in [0, 1]", 0.0, 1.0)
 
 
+def classes(function: str, value: object) -> None:
+    if not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{function} got num_classes={shown(value)}; it needs an int.")
+
+
 def mask_shape(function: str, shape: object, *, spatial: bool = False) -> tuple[int, ...]:
     """Check the `(B, *spatial)` of a sampler, which `images.shape[:-1]` gives."""
     if not isinstance(shape, (tuple, list)) or not all(

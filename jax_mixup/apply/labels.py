@@ -4,7 +4,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, ArrayLike, PyTree
 
 from jax_mixup import _checks
@@ -126,13 +125,11 @@ def _check_kind(labels: Array, num_classes: Any, smooth: bool, *, alone: bool = 
             "integer ids of shape (B,) or floats: cast multi-hot labels to float32, and for ids at "
             "each position call select, or pair_loss(by='mask')."
         )
-    elif num_classes is not None and not isinstance(num_classes, (int, np.integer)):
-        raise TypeError(
-            f"blend_labels got num_classes={_checks.shown(num_classes)}; it needs an int."
-        )
     elif num_classes is None:
         raise ValueError(
             f"blend_labels got {labels.dtype} labels without num_classes; it needs num_classes=K "
             "for class ids, or floats for numbers such as ages: cast them to float32. pair_loss "
             "takes ids as they are."
         )
+    else:
+        _checks.classes("blend_labels", num_classes)

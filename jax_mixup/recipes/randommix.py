@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import ArrayLike, PRNGKeyArray, PyTree
 
 from jax_mixup import _checks
-from jax_mixup._entry import calls_back
+from jax_mixup._entry import calls_back, one_program
 from jax_mixup.recipes.cutmix import cutmix
 from jax_mixup.recipes.mix_batch import mix_batch
 from jax_mixup.recipes.mixup import mixup
@@ -70,12 +70,32 @@ def randommix(
     RandomMix, Liu et al. 2022, arXiv:2205.08728.
     """
     _checks.probabilities("randommix", 4, probs)
+    for alpha in alphas:
+        _checks.alpha("randommix", "alpha", alpha)
+    _checks.share("randommix", "smoothing", smoothing)
+    if num_classes is not None:
+        _checks.classes("randommix", num_classes)
+    smooth = {} if _checks.static_number(smoothing) == 0 else {"smoothing": smoothing}
+    arrays = key, images, labels, probs, alphas, other
+    return _switched(*arrays, smooth, num_classes=num_classes, dtype=dtype)
+
+
+# Outside of a jit a switch of new functions would compile in each call, which takes a second.
+@one_program("num_classes", "dtype")
+def _switched(
+    key: PRNGKeyArray,
+    images: PyTree,
+    labels: PyTree,
+    probs: PyTree[ArrayLike],
+    alphas: PyTree[ArrayLike],
+    other: tuple[PyTree, PyTree] | None,
+    smooth: dict[str, ArrayLike],
+    **static: Any,
+) -> tuple[PyTree, PyTree]:
     key_method, key_alpha, key = jax.random.split(key, 3)
     place = jax.random.randint(key_alpha, (), 0, len(alphas), jnp.int32)
     alpha = jnp.asarray(alphas, jnp.float32)[place]
-    options: dict[str, Any] = dict(
-        num_classes=num_classes, smoothing=smoothing, dtype=dtype, other=other
-    )
+    options: dict[str, Any] = static | smooth | {"other": other}
     recipes = [
         lambda: mixup(key, images, labels, alpha=alpha, **options),
         lambda: cutmix(key, images, labels, alpha=alpha, **options),
