@@ -47,18 +47,24 @@ def _uniforms(
 
 
 def uniforms(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
-    """Draw the numbers of jax.random.uniform, in a form that compiles faster."""
-    return jax.random.uniform(key, _drawn_as(shape), jnp.float32).reshape(shape)
+    """Draw the numbers of jax.random.uniform, in a form that compiles faster on CPU."""
+    return _drawn(jax.random.uniform, key, shape)
 
 
-def _drawn_as(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Draw a few numbers along one axis: which number is where does not depend on the axes.
+def _drawn(draw: Callable[..., Array], key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
+    """Draw float32 numbers, on CPU a few of them along one axis: they are the same numbers.
 
-    On CPU LLVM unrolls the rounds of the generator over a short last axis: for shape (4, 64) that
-    takes twice as long to compile. Many numbers keep their axes, so that devices can share them.
+    There LLVM unrolls the rounds of the generator over a short last axis: for shape (4, 64) that
+    takes twice as long to compile. Elsewhere all axes stay, so that devices can share the examples
+    without a collective.
     """
     size = math.prod(shape)
-    return (size,) if size <= 2**16 else shape
+    flat = (size,) if size <= 2**16 else shape
+    return jax.lax.platform_dependent(
+        key,
+        cpu=lambda key: draw(key, flat, jnp.float32).reshape(shape),
+        default=lambda key: draw(key, shape, jnp.float32),
+    )
 
 
 def drawn_from(lam_law: Law, key: PRNGKeyArray, n: int) -> Float[Array, "n"]:
@@ -116,7 +122,7 @@ def log_gamma(key: PRNGKeyArray, a: Float[Array, "..."]) -> Float[Array, "..."]:
     """
     key_normal, key_uniform = jax.random.split(key)
     shape = (PROPOSALS, *a.shape)
-    x = jax.random.normal(key_normal, _drawn_as(shape), jnp.float32).reshape(shape)
+    x = _drawn(jax.random.normal, key_normal, shape)
     u = uniforms(key_uniform, (1 + PROPOSALS, *a.shape))
     # Smaller ones overflow, for logarithms are divided by them.
     a = jnp.where((a > 0) & (a < jnp.inf), jnp.clip(a, 1e-36, 1e30), 1.0)
