@@ -5,7 +5,6 @@ batch, or B.
 """
 
 import math
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -240,39 +239,56 @@ def mark_largest(
     bits = jax.lax.bitcast_convert_type(flat.astype(jnp.float32), jnp.uint32)
     # Unsigned numbers in the order of the floats: the negative ones reversed, and below the others.
     order = jnp.where(bits >> 31 == 1, ~bits, bits | jnp.uint32(1 << 31))
-    threshold = _threshold(order, count, 32)[:, None]
+    threshold = _threshold(order, count)[:, None]
     above = order > threshold
-    first = size - jnp.arange(size, dtype=jnp.uint32)[None, :]
-    tied = jnp.where(order == threshold, first, jnp.uint32(0))
     rest = count - above.sum(axis=1, dtype=jnp.int32)
-    last = _threshold(tied, rest, size.bit_length())[:, None]
-    return (above | (tied >= last)).reshape(x.shape)
+    return (above | _first(order == threshold, rest)).reshape(x.shape)
 
 
-def _threshold(x: UInt[Array, "n m"], count: Int[Array, "n"], bits: int) -> UInt[Array, "n"]:
-    """The largest number of `bits` bits that at least `count` entries reach."""
+def _first(mask: Bool[Array, "n m"], number: Int[Array, "n"]) -> Bool[Array, "n m"]:
+    """Keep the first `number` of the True entries: whole lines of them, and a part of the next."""
+    n, size = mask.shape
+    width = math.isqrt(size - 1) + 1
+    lines = jnp.pad(mask, ((0, 0), (0, -size % width))).reshape(n, -1, width)
+    ahead = _before(lines.sum(axis=2, dtype=jnp.int32))
+    line = (ahead <= number[:, None]).sum(axis=1, keepdims=True) - 1  # where the last of them lies
+    cut = jnp.take_along_axis(lines, line[:, :, None], axis=1)[:, 0]
+    rest = number[:, None] - jnp.take_along_axis(ahead, line, axis=1)
+    cut = cut & (_before(cut.astype(jnp.int32)) < rest)
+    place = jnp.arange(lines.shape[1])[None, :, None]
+    line = line[:, :, None]
+    kept = jnp.where(place == line, cut[:, None, :], lines & (place < line))
+    return kept.reshape(n, -1)[:, :size]
+
+
+def _before(counts: Int[Array, "n k"]) -> Int[Array, "n k"]:
+    """The sum of all earlier entries: of few, so that comparing all pairs is one operation."""
+    place = np.arange(counts.shape[1])
+    return jnp.where(place[None, :] < place[:, None], counts[:, None, :], 0).sum(axis=2)
+
+
+def _threshold(x: UInt[Array, "n m"], count: Int[Array, "n"]) -> UInt[Array, "n"]:
+    """The largest number that at least `count` entries reach."""
     # A GPU starts a kernel for each operation of each round; a CPU counts each threshold apart.
-    return jax.lax.platform_dependent(
-        x, count, cpu=partial(_by_bits, bits=bits), default=partial(_by_digits, bits=bits)
-    )
+    return jax.lax.platform_dependent(x, count, cpu=_by_bits, default=_by_digits)
 
 
-def _by_bits(x: UInt[Array, "n m"], count: Int[Array, "n"], *, bits: int) -> UInt[Array, "n"]:
+def _by_bits(x: UInt[Array, "n m"], count: Int[Array, "n"]) -> UInt[Array, "n"]:
     def with_bit(i: Array, threshold: Array) -> Array:
-        trial = threshold | (jnp.uint32(1) << (bits - 1 - i).astype(jnp.uint32))
+        trial = threshold | (jnp.uint32(1) << (31 - i).astype(jnp.uint32))
         number = (x >= trial[:, None]).sum(axis=1, dtype=jnp.int32)
         return jnp.where(number >= count, trial, threshold)
 
     # A zero with the layout of both, under shard_map too.
     zero = (count ^ count).astype(jnp.uint32) | (x[:, 0] ^ x[:, 0])
-    return jax.lax.fori_loop(0, bits, with_bit, zero)
+    return jax.lax.fori_loop(0, 32, with_bit, zero)
 
 
-def _by_digits(x: UInt[Array, "n m"], count: Int[Array, "n"], *, bits: int) -> UInt[Array, "n"]:
+def _by_digits(x: UInt[Array, "n m"], count: Int[Array, "n"]) -> UInt[Array, "n"]:
     """The same, four bits a round: all 15 thresholds are counted at once, without a loop."""
     threshold = jnp.zeros((x.shape[0], 1), jnp.uint32)
     digits = jnp.arange(1, 16, dtype=jnp.uint32)[None, :]
-    for low in reversed(range(0, bits, 4)):
+    for low in reversed(range(0, 32, 4)):
         trials = threshold | (digits << low)
         number = (x[:, None, :] >= trials[:, :, None]).sum(axis=2, dtype=jnp.int32)
         reached = (number >= count[:, None]).sum(axis=1, keepdims=True, dtype=jnp.int32)
@@ -292,17 +308,6 @@ def area_average(
         high = np.minimum(edges[1:, None], np.arange(1, old + 1)[None, :])
         mask = _weighed(mask, np.maximum(high - low, 0) * (new / old), axis)
     return mask
-
-
-def interpolated(x: Float[Array, "n *old"], spatial: tuple[int, ...]) -> Float[Array, "n *spatial"]:
-    """Interpolate linearly between positions, at those of another grid."""
-    for axis, (old, new) in enumerate(zip(x.shape[1:], spatial, strict=True), start=1):
-        if old == new:
-            continue
-        place = np.clip((np.arange(new) + 0.5) * (old / new) - 0.5, 0, old - 1)
-        distance = np.abs(place[:, None] - np.arange(old)[None, :])
-        x = _weighed(x, np.maximum(1 - distance, 0), axis)
-    return x
 
 
 def _weighed(x: Float[Array, "n *old"], weights: np.ndarray, axis: int) -> Float[Array, "n *new"]:

@@ -8,7 +8,7 @@ from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from jax_mixup import _checks, _geometry
 from jax_mixup._entry import calls_back, on_any_mesh, public
-from jax_mixup._maps import smoothed
+from jax_mixup._maps import over_channels, smoothed
 
 
 @calls_back
@@ -57,7 +57,7 @@ def gradient_saliency(
 
 @on_any_mesh
 def _norm(gradient: Float[Array, "b *spatial c"], *, blur: float) -> Float[Array, "b *spatial"]:
-    norm = jnp.sqrt(jnp.square(gradient.astype(jnp.float32)).sum(axis=-1))
+    norm = jnp.sqrt(over_channels(jnp.square(gradient.astype(jnp.float32))))
     return jax.lax.stop_gradient(smoothed("gradient_saliency", norm, blur))
 
 
@@ -98,7 +98,7 @@ def spectral_residual(
     x = jnp.asarray(x)
     _has_channels(name, x, "one to three spatial axes", most=5)
     size = _checks.whole(name, "size", size, 1)
-    grey = x.astype(jnp.float32).mean(axis=-1)
+    grey = over_channels(x.astype(jnp.float32)) / x.shape[-1]
     spatial, axes = grey.shape[1:], tuple(range(1, grey.ndim))
     shrink = min(1.0, size / max(spatial))
     work = tuple(max(1, round(n * shrink)) for n in spatial)

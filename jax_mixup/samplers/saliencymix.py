@@ -6,7 +6,7 @@ from jaxtyping import ArrayLike, PRNGKeyArray, Shaped
 from jax_mixup import _geometry
 from jax_mixup._draws import Law
 from jax_mixup._entry import public
-from jax_mixup._maps import checked_map
+from jax_mixup._maps import checked_map, peak
 from jax_mixup.mix import Mix
 from jax_mixup.pairings._rows import Pairing, move_rows
 from jax_mixup.pairings.static import reverse
@@ -56,10 +56,9 @@ def sample_saliencymix(
     """
     s = checked_map("sample_saliencymix", saliency)
     draw = Draw("sample_saliencymix", s.shape, "example", pairing, alpha=alpha)
-    batch, spatial = draw.batch, draw.spatial
+    spatial = draw.spatial
     lam, _ = draw.numbers(key, alpha, lam_law)
-    peak = move_rows(draw.pairing, s.reshape(batch, -1).argmax(axis=1))
-    place = jnp.stack(jnp.unravel_index(peak, spatial), axis=1).astype(jnp.float32)
+    place = move_rows(draw.pairing, peak(s)).astype(jnp.float32)
     # With the quarter the box starts at place - side // 2, far from a tie in rounding.
     centre = (place + 0.25) / jnp.asarray(spatial, jnp.float32)[None, :]
     corners = _geometry.box_corners(lam, centre, spatial, box="clipped")

@@ -3,20 +3,27 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from scipy import ndimage
 
 from jax_mixup import _geometry
 
 
-def test_the_largest_are_the_largest_and_of_equal_ones_the_first():
-    x = np.random.default_rng(0).normal(size=(9, 4, 5)).round(1).astype(np.float32)
-    x[1], x[2] = 0.0, -1.5
-    lam = np.array([0, 0.11, 0.25, 0.31, 0.5, 0.66, 0.75, 0.97, 1], np.float32)
-    found = jax.jit(_geometry.mark_largest)(jnp.asarray(x), jnp.asarray(lam))
-    for values, share, mask in zip(x.reshape(9, -1), lam, np.asarray(found), strict=True):
-        order = sorted(range(20), key=lambda i, v=values: (-v[i], i))
-        kept = set(order[: round(20 * float(share))])
-        assert mask.ravel().tolist() == [i in kept for i in range(20)]
+@pytest.mark.parametrize("threshold", [_geometry._by_bits, _geometry._by_digits])
+@pytest.mark.parametrize("shape", [(5, 1), (5, 7), (6, 4, 9), (2, 1000)])
+@pytest.mark.parametrize("values", [1, 5, 1000], ids=["all equal", "ties", "few ties"])
+def test_the_largest_are_those_of_a_stable_sort(monkeypatch, threshold, shape, values):
+    """On CPU bit by bit, elsewhere by digits: here both, on this machine."""
+    monkeypatch.setattr(_geometry, "_threshold", threshold)
+    rng = np.random.default_rng(0)
+    x = rng.integers(-values // 2, values // 2 + 1, shape).astype(np.float32)
+    lam = rng.uniform(size=shape[0]).astype(np.float32)
+    lam[[0, -1]] = 0, 1
+    marked = np.asarray(_geometry.mark_largest(jnp.asarray(x), jnp.asarray(lam)))
+    for row, share, found in zip(x.reshape(len(x), -1), lam, marked, strict=True):
+        expected = np.zeros(row.size, bool)
+        expected[np.argsort(-row, kind="stable")[: round(float(share) * row.size)]] = True
+        np.testing.assert_array_equal(found.reshape(-1), expected)
 
 
 def test_the_blur_is_gaussian():
