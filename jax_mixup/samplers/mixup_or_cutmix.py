@@ -1,11 +1,11 @@
 """mixup or CutMix: each draw is one of the two."""
 
 import jax.numpy as jnp
-from jaxtyping import ArrayLike, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
 from jax_mixup import _checks, _geometry
 from jax_mixup._draws import Law, below
-from jax_mixup._entry import public
+from jax_mixup._entry import one_program, public
 from jax_mixup.mix import Mix
 from jax_mixup.pairings._rows import Pairing
 from jax_mixup.pairings.static import reverse
@@ -83,17 +83,39 @@ def sample_mixup_or_cutmix(
     cut_axes = _checks.axes(name, axes, len(spatial))
     check_shares(name, draw, switch_prob=switch_prob, prob=prob)
     law, u = draw.law_and_uniforms(key, lam_law, 2 + len(cut_axes))
-    cut, on, centre = below(u[:, 0], switch_prob), below(u[:, 1], prob), u[:, 2:]
-    on &= ~jnp.isnan(jnp.asarray(switch_prob).astype(jnp.float32))
-    alpha = jnp.where(
-        cut, jnp.asarray(cutmix_alpha, jnp.float32), jnp.asarray(mixup_alpha, jnp.float32)
-    )
-    lam = jnp.where(on, law(alpha), 1.0)
-    cut, lam, centre = draw.tie((cut, lam, centre))
-    # A mixup is an empty box with λ outside, so that one `where` makes both masks.
-    sizes = tuple(spatial[axis - 1] for axis in cut_axes)
-    start, stop = _geometry.place_box(jnp.where(cut, lam, 1.0), centre, sizes, box=box)
-    mask, lam = _geometry.weighted_box(start, stop, jnp.where(cut, 1.0, lam), sizes)
+    cut, on, alpha, centre = _choice(u, switch_prob, prob, cutmix_alpha, mixup_alpha)
+    cut, on, lam, centre = draw.tie((cut, on, law(alpha), centre))
+    mask, lam = _mask(cut, on, lam, centre, tuple(spatial[axis - 1] for axis in cut_axes), box)
     if len(cut_axes) < len(spatial):
         mask = _geometry.spread(mask, cut_axes, spatial)
     return draw.mix(mask, lam)
+
+
+@one_program()
+def _choice(
+    u: Float[Array, "n others"],
+    switch_prob: ArrayLike,
+    prob: ArrayLike,
+    cutmix_alpha: ArrayLike,
+    mixup_alpha: ArrayLike,
+) -> tuple[Bool[Array, "n"], Bool[Array, "n"], Float[Array, "n"], Float[Array, "n d"]]:
+    """Whether each draw is a CutMix, whether it mixes at all, its alpha, and its box's centre."""
+    cut, on = below(u[:, 0], switch_prob), below(u[:, 1], prob)
+    on &= ~jnp.isnan(jnp.asarray(switch_prob).astype(jnp.float32))
+    alphas = (jnp.asarray(alpha, jnp.float32) for alpha in (cutmix_alpha, mixup_alpha))
+    return cut, on, jnp.where(cut, *alphas), u[:, 2:]
+
+
+@one_program("spatial", "box")
+def _mask(
+    cut: Bool[Array, "n"],
+    on: Bool[Array, "n"],
+    lam: Float[Array, "n"],
+    centre: Float[Array, "n d"],
+    spatial: tuple[int, ...],
+    box: str,
+) -> tuple[Float[Array, "n *spatial"], Float[Array, "n"]]:
+    # A mixup is an empty box with λ outside.
+    lam = jnp.where(on, lam, 1.0)
+    start, stop = _geometry.place_box(jnp.where(cut, lam, 1.0), centre, spatial, box=box)
+    return _geometry.weighted_box(start, stop, jnp.where(cut, 1.0, lam), spatial)
