@@ -46,6 +46,7 @@ def _uniforms(
     return u[0], u[1], u[2:].T
 
 
+@one_program("shape")
 def uniforms(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
     """Draw the numbers of jax.random.uniform, in a form that compiles faster on CPU."""
     return _drawn(jax.random.uniform, key, shape)
