@@ -172,18 +172,15 @@ def _linear(x: Shaped[Array, "b ..."], lines: list[Line]) -> Inexact[Array, "b .
     # Float64 and complex arrays are resized in their own dtype.
     dtype, rank = x.dtype if x.dtype in WIDE else jnp.float32, len(lines)
     out = jnp.zeros((), dtype)
-    for corner in itertools.product((0, 1), repeat=rank):
+    for corner in itertools.product((False, True), repeat=rank):
         weight, index = jnp.ones((), jnp.float32), []
         for axis, (far, line) in enumerate(zip(corner, lines, strict=True)):
             low = jnp.floor(line.place - 0.5)
             share = line.place - 0.5 - low
             weight = weight * _along(share if far else 1 - share, axis, rank)
-            index.append(line.whole(low + far))
-        weight = padded(weight, x.ndim).astype(dtype)
-        part = weight * _taken(x, index).astype(dtype)
-        if jnp.issubdtype(x.dtype, jnp.inexact):
-            part = jnp.where(weight == 0, jnp.zeros((), dtype), part)  # because 0 · NaN is NaN
-        out = out + part
+            # Nothing of weight 0 is read, because 0 · NaN is NaN.
+            index.append(line.whole(jnp.where(share > 0, low + float(far), low)))
+        out = out + padded(weight, x.ndim).astype(dtype) * _taken(x, index).astype(dtype)
     return out
 
 
