@@ -84,6 +84,8 @@ def _parse(name, rest):
     parsed["operands"] = re.findall(r"%([\w.-]+)", tail.split("), ")[0])
     if calls := re.search(r"calls=%?([\w.-]+)", tail):
         parsed["calls"] = calls.group(1)
+    if cycles := re.search(r'"estimated_cycles":"(\d+)"', tail):  # on TPUs
+        parsed["cycles"] = int(cycles[1])
     if opcode in ("while", "conditional", "call"):
         parsed["applies"] = re.findall(r"%([\w.-]+)", tail.split("), ", 1)[1])
         rounds = re.search(r'"known_trip_count":\{"n":"(\d+)"', tail)
