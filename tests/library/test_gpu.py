@@ -82,8 +82,8 @@ LAUNCHES = {
     "Puzzle Mix, 8 x 8": 825,
     "SMMix": 24,
 }
-# These ask other GPUs: for the corners of a partner's box, and for everybody's saliency.
-ASK = {"SnapMix", "GuidedMixup, salient pairs"}
+ASK = {"SnapMix"}  # asks other GPUs for the corners of a partner's box, a few bytes
+FLOOR = POSITIONS * 3 * (1 + 2) + ROWS * (1 + 1000) * 4  # u8 in, bf16 out; ids in, labels out
 
 
 @pytest.fixture(autouse=True)
@@ -129,12 +129,24 @@ SAMPLERS = {
 }
 
 
-@pytest.mark.parametrize("chip, size", [("h100", 8), ("a100", 1)])
 @pytest.mark.parametrize("per", ["batch", "example"])
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_one_pass_from_bytes_to_normalised_floats(name, per, chip, size):
-    sampler = partial(SAMPLERS[name], per=per, pairing=jm.reverse(groups=size))
-    assert not problems(compiled(ahead.by_shape(sampler), mesh(chip, size)))
+def test_one_pass_from_bytes_to_normalised_floats(name, per):
+    sampler = partial(SAMPLERS[name], per=per, pairing=jm.reverse(groups=SIZE))
+    program = compiled(ahead.by_shape(sampler), mesh())
+    assert not problems(program)
+    # Per batch one map of weights is written, and read.
+    assert launches.summary(Program(program))["bytes"] <= 1.015 * FLOOR
+
+
+@pytest.mark.parametrize("chip", ["a100", "b200"])
+def test_on_other_chips_too(chip):
+    either = jm.sample_mixup_or_cutmix
+    assert not problems(compiled(ahead.by_shape(either), mesh(chip, 1)))
+    program = compiled(ahead.by_shape(partial(either, per="example")), mesh(chip, 1))
+    # There the masks of all rows may be written as bools, and read.
+    assert launches.summary(Program(program))["bytes"] <= 1.01 * FLOOR + 2 * POSITIONS
+    assert program.memory_analysis().temp_size_in_bytes <= 1.01 * POSITIONS
 
 
 def test_every_method_has_its_limit():
@@ -166,6 +178,12 @@ def test_a_train_step_gains_a_few_launches(tmp_path):
     assert (
         "**1 x h100, 64 rows a GPU**" in table and "| mixup, per example | 3 | 0 | none |" in table
     )
+
+
+def test_without_the_compiler_the_command_says_what_to_install(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(gpu, "PLUGIN", "no_such_module")
+    assert gpu.main(gpu.Config(out=tmp_path)) == 2
+    assert "pip install '.[gpu-compile]', on Linux." in capsys.readouterr().err
 
 
 def shaped(*shape):
