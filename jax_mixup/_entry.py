@@ -87,7 +87,7 @@ def one_program(*static: str) -> Callable[[F], F]:
     """Mark an inner function of arrays: called outside of a trace, it runs as one program.
 
     Else each of its operations is a program of its own, and to start one takes 10 to 60 µs, more
-    than its work on a few numbers. Inside of a trace it is inlined, and leaves no mark. Such a
+    than its work on a few numbers. Inside of a jit it is inlined: the program is the same. Such a
     function sees no values and calls no function of the user, which could be new in each call.
     """
     # jit returns another type, but all that is used of it is the call.

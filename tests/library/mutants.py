@@ -42,6 +42,8 @@ def mutant(file, old, new, *tests):
 
 
 PUBLISHED = "test_defaults.py::test_defaults_are_those_that_were_published"
+EAGER = "recipes/test_eager.py::test_"
+FEW = f"{EAGER}a_call_outside_of_a_jit_runs_few_programs"
 RECIPES = "test_presets.py::test_recipes_are_the_samplers_with_their_numbers"
 COWMIX = "samplers/test_cowmix.py::test_blobs_have_the_share_and_the_size_asked_for"
 CHAIN = "test_verbs.py::test_wide_dtypes_are_not_narrowed_between_the_mixes_of_a_chain"
@@ -215,6 +217,12 @@ MUTANTS = [
     ),
     mutant("samplers/snapmix.py", "alpha: ArrayLike = 5.0", "alpha: ArrayLike = 1.0", PUBLISHED),
     mutant("samplers/tokenmix.py", "least: int = 14", "least: int = 16", PUBLISHED),
+    # Outside of a jit few programs, inside of one no others.
+    mutant(
+        "_entry.py", "inline=True", "inline=False", f"{EAGER}inside_of_a_jit_they_leave_no_mark"
+    ),
+    mutant("apply/inputs.py", '@one_program("function", "out")\n', "", FEW),
+    mutant("recipes/randommix.py", '@one_program("num_classes", "dtype")\n', "", FEW),
 ]
 
 
