@@ -102,3 +102,28 @@ def test_the_bytes_on_tpus_are_those_of_the_committed_run():
     }
     for shown, name in named.items():
         assert f"| {shown} | {found['2x4', name]} | {found['8x8', name]} |" in COSTS
+
+
+def test_the_launches_on_gpus_are_those_of_the_committed_run():
+    found = {}
+    for line in (BENCHMARKS / "gpu/runs.jsonl").read_text().splitlines():
+        run = json.loads(line)
+        found.setdefault(run["group"], {})[run["method"]] = run
+    mixes = [found[f"{size} x h100, 64 rows a GPU"] for size in (1, 8, 64)]
+    steps = [None, *(found[f"{size} x h100, vit_s16"] for size in (8, 64))]
+    named = {
+        "no mixing": (mixes, "no mixing"),
+        "mixup, per batch": (mixes, "mixup, per batch"),
+        "mixup or CutMix, per batch": (mixes, "mixup or CutMix, per batch"),
+        "mixup or CutMix, per example": (mixes, "mixup or CutMix, per example"),
+        "train step of ViT-S/16, no mixing": (steps, "no mixing"),
+        "with mixup or CutMix, per batch": (steps, "mixup or CutMix, per batch"),
+        "with permutation and beta, by hand": (steps, "by hand: permutation, beta"),
+    }
+    for shown, (groups, name) in named.items():
+        counts = [str(rows[name]["launches"]) if rows else "-" for rows in groups]
+        ratio = f"{groups[1][name]['bytes'] / groups[1]['no mixing']['bytes']:.4f}"
+        moved = "gathers the batch" if "by hand" in shown else "none"
+        assert markdown_row([shown, *counts, ratio, moved]) in COSTS
+        if moved == "none":
+            assert groups[1][name]["collectives"] == groups[1]["no mixing"]["collectives"]
