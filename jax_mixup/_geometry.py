@@ -225,6 +225,7 @@ def filtered(
     return jnp.fft.irfftn(spectrum, s=x.shape[1:], axes=axes)
 
 
+@one_program()
 def mark_largest(
     x: Float[Array, "n *spatial"], lam: Float[Array, "n"]
 ) -> Bool[Array, "n *spatial"]:
@@ -296,6 +297,7 @@ def _by_digits(x: UInt[Array, "n m"], count: Int[Array, "n"]) -> UInt[Array, "n"
     return threshold[:, 0]
 
 
+@one_program("spatial")
 def area_average(
     mask: Float[Array, "n *spatial"], spatial: tuple[int, ...]
 ) -> Float[Array, "n *new"]:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from jax_mixup import _checks
+from jax_mixup._entry import one_program
 
 
 def checked_map(function: str, saliency: ArrayLike) -> Float[Array, "b *spatial"]:
@@ -33,8 +34,11 @@ def smoothed(
 ) -> Float[Array, "b *spatial"]:
     """Blur with a Gaussian that is cut off at the borders; `_geometry.blur` is cyclic."""
     sigma = _checks.known(function, "blur", sigma, "a number >= 0, where 0 is no blur", 0.0)
-    if sigma == 0:
-        return s
+    return s if sigma == 0 else _blurred(s, float(sigma))
+
+
+@one_program("sigma")
+def _blurred(s: Float[Array, "b *spatial"], sigma: float) -> Float[Array, "b *spatial"]:
     for axis, size in enumerate(s.shape[1:], start=1):
         places = np.arange(size)
         kernel = np.exp(-np.square((places[:, None] - places[None, :]) / sigma) / 2)
@@ -65,12 +69,14 @@ def _multiplied(s: Float[Array, "b *spatial"], kernel: np.ndarray, axis: int) ->
     return jnp.moveaxis(jnp.tensordot(s, matrix, ((axis,), (1,)), precision=precision), -1, axis)
 
 
+@one_program()
 def over_channels(x: Float[Array, "... c"]) -> Float[Array, "..."]:
     """The sum over the last axis. XLA on CPU does not vectorise a sum over a few numbers."""
     c = x.shape[-1]
     return sum((x[..., i] for i in range(1, c)), start=x[..., 0]) if c <= 8 else x.sum(axis=-1)
 
 
+@one_program()
 def peak(s: Float[Array, "b *spatial"]) -> Int[Array, "b d"]:
     """The position of the greatest value, of equal ones the first.
 

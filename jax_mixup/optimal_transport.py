@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from jax_mixup import _checks
-from jax_mixup._entry import public
+from jax_mixup._entry import one_program, public
 
 
 @public
@@ -47,13 +47,19 @@ def sinkhorn(
         )
     _checks.positive("sinkhorn", "epsilon", epsilon)
     iterations = _checks.whole("sinkhorn", "iterations", iterations, 1)
+    return _plan(cost.astype(jnp.float32), jnp.asarray(epsilon).astype(jnp.float32), iterations)
+
+
+@one_program("iterations")
+def _plan(
+    cost: Float[Array, "..."], epsilon: Float[Array, "..."], iterations: int
+) -> Float[Array, "..."]:
     # A cost that a whole row or column has in common changes no plan, so it is taken off. Then each
     # row and column has an entry of 0, and no sum of exponentials is empty, even where a tiny
     # epsilon makes all other entries infinite.
-    cost = cost.astype(jnp.float32)
     cost -= cost.min(axis=-1, keepdims=True)
     cost -= cost.min(axis=-2, keepdims=True)
-    cost = jnp.where(cost > 0, cost / jnp.asarray(epsilon).astype(jnp.float32), 0.0)
+    cost = jnp.where(cost > 0, cost / epsilon, 0.0)
 
     def step(_: ArrayLike, g: Array) -> Array:
         f = -jax.nn.logsumexp(g - cost, axis=-1, keepdims=True)

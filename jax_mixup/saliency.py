@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from jax_mixup import _checks, _geometry
-from jax_mixup._entry import calls_back, on_any_mesh, public
+from jax_mixup._entry import calls_back, on_any_mesh, one_program, public
 from jax_mixup._maps import over_channels, smoothed
 
 
@@ -99,10 +99,17 @@ def spectral_residual(
     _has_channels(name, x, "one to three spatial axes", most=5)
     size = _checks.whole(name, "size", size, 1)
     grey = over_channels(x.astype(jnp.float32)) / x.shape[-1]
-    spatial, axes = grey.shape[1:], tuple(range(1, grey.ndim))
-    shrink = min(1.0, size / max(spatial))
-    work = tuple(max(1, round(n * shrink)) for n in spatial)
-    spectrum = jnp.fft.fftn(_geometry.area_average(grey, work), axes=axes)
+    shrink = min(1.0, size / max(grey.shape[1:]))
+    work = tuple(max(1, round(n * shrink)) for n in grey.shape[1:])
+    s = smoothed(name, _residual(_geometry.area_average(grey, work)), blur)
+    s = jax.image.resize(s, grey.shape, "linear", antialias=False)
+    return jax.lax.stop_gradient(s)
+
+
+@one_program()
+def _residual(grey: Float[Array, "b *spatial"]) -> Float[Array, "b *spatial"]:
+    axes = tuple(range(1, grey.ndim))
+    spectrum = jnp.fft.fftn(grey, axes=axes)
     magnitude = jnp.abs(spectrum)
     least = 1e-6 * magnitude.max(axis=axes, keepdims=True) + jnp.finfo(jnp.float32).tiny
     magnitude = jnp.maximum(magnitude, least)
@@ -110,9 +117,8 @@ def spectral_residual(
     for axis in axes:
         mean = (jnp.roll(mean, 1, axis) + mean + jnp.roll(mean, -1, axis)) / 3
     amplitude = jnp.exp(log - mean) / magnitude
-    s = jnp.square(jnp.abs(jnp.fft.ifftn(spectrum * amplitude.astype(jnp.complex64), axes=axes)))
-    s = jax.image.resize(smoothed(name, s, blur), grey.shape, "linear", antialias=False)
-    return jax.lax.stop_gradient(s)
+    residual = jnp.fft.ifftn(spectrum * amplitude.astype(jnp.complex64), axes=axes)
+    return jnp.square(jnp.abs(residual))
 
 
 def _has_channels(function: str, x: Array, need: str, *, most: int | None = None) -> None:

@@ -10,7 +10,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, Int, PyTree, Shape
 
 from jax_mixup import _checks, _geometry
 from jax_mixup._blending import WIDE, checked_rows, mask_for, masked_product
-from jax_mixup._entry import public
+from jax_mixup._entry import one_program, public
 from jax_mixup._geometry import padded
 from jax_mixup.adjust.masks import resize_mix
 from jax_mixup.mix import Mix
@@ -137,6 +137,7 @@ def pool_given(mix: Mix, h: Shaped[ArrayLike, "b *dims"]) -> Float[Array, "b c"]
     return total / jnp.where(count > 0, count, 1.0)
 
 
+@one_program()
 def _box(given: Bool[Array, "n *spatial"]) -> Box:
     """The smallest box around all True positions; one position if there is none."""
     ends = []
@@ -150,6 +151,7 @@ def _box(given: Bool[Array, "n *spatial"]) -> Box:
     return _geometry.fusion_barrier(start), _geometry.fusion_barrier(stop)
 
 
+@one_program("spatial")
 def _lines(box: Box, source: Box, spatial: tuple[int, ...]) -> list[Line]:
     """Where each position of the result looks in the source, axis by axis."""
     lines = []
@@ -163,10 +165,12 @@ def _lines(box: Box, source: Box, spatial: tuple[int, ...]) -> list[Line]:
     return lines
 
 
+@one_program()
 def _nearest(x: Shaped[Array, "b ..."], lines: list[Line]) -> Array:
     return _taken(x, [line.whole(line.place) for line in lines])
 
 
+@one_program()
 def _linear(x: Shaped[Array, "b ..."], lines: list[Line]) -> Inexact[Array, "b ..."]:
     """Interpolate between two positions along each axis, in one pass over the result."""
     # Float64 and complex arrays are resized in their own dtype.
@@ -203,6 +207,7 @@ def _along(line: Shaped[Array, "n size"], axis: int, rank: int) -> Shaped[Array,
     return jnp.expand_dims(line, [i + 1 for i in range(rank) if i != axis])
 
 
+@one_program()
 def _antialias(x: Shaped[Array, "b ..."], lines: list[Line]) -> Inexact[Array, "b ..."]:
     """Weigh by triangles that cover all that one position shows: shrinking averages."""
     wide = x if x.dtype in WIDE else x.astype(jnp.float32)

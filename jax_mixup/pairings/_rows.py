@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Int, Integer, PyTree
 
 from jax_mixup import _checks
+from jax_mixup._entry import one_program
 
 PER = ("batch", "group", "pair", "example")
 
@@ -163,6 +164,7 @@ def _move_static(pairing: StaticPairing, x: Any, *, numpy: Any = jnp) -> Any:
     return numpy.roll(groups, pairing.shift, axis=1).reshape(x.shape)
 
 
+@one_program("shift")
 def _rolled(groups: Array, shift: int) -> Array:
     """Roll the examples of each group.
 

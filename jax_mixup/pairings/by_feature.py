@@ -6,7 +6,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from jax_mixup import _checks
 from jax_mixup._distances import by_differences, by_products, overflow_scale, whole_rows
-from jax_mixup._entry import public
+from jax_mixup._entry import one_program, public
 from jax_mixup._geometry import padded
 from jax_mixup._loops import iterate
 from jax_mixup._maps import checked_map, normalised, smoothed
@@ -114,6 +114,7 @@ def transported(
     return cut_from_cycles(partner, missing)
 
 
+@one_program()
 def _assignment(cost: Float[Array, "k k"]) -> Int[Array, "k"]:
     """Assign a column to each row of the matrix, one to one, at nearly the least total cost."""
     k = cost.shape[0]
@@ -184,6 +185,7 @@ def salient_pairs(
     return jax.vmap(_cycle)(s.reshape(groups, size, -1), missing.reshape(groups, size))
 
 
+@one_program()
 def _cycle(s: Float[Array, "n positions"], missing: Bool[Array, "n"]) -> Int[Array, "n"]:
     """From the most distant pair on, each example with the most distant one that is left."""
     n = s.shape[0]

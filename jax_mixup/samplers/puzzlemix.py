@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree, Shaped
 from jax_mixup import _checks, _geometry
 from jax_mixup._blending import checked_rows, mask_for, mix_where, partner_rows
 from jax_mixup._draws import Law
-from jax_mixup._entry import public
+from jax_mixup._entry import one_program, public
 from jax_mixup._loops import iterate
 from jax_mixup._maps import checked_map, normalised
 from jax_mixup.mix import Mix
@@ -150,6 +150,7 @@ def _with_jumps(
     return cost, jnp.stack(borders)
 
 
+@one_program("iterations")
 def _least(
     cost: Float[Array, "b *grid"], surprise: Float[Array, "l b"], border: Array, iterations: int
 ) -> Float[Array, "b *grid"]:
@@ -320,6 +321,7 @@ def move_blocks(x: PyTree, source: Int[ArrayLike, "b k"], *, grid: tuple[int, ..
     return jax.tree.map(leaf, x)
 
 
+@one_program("rise", "iterations")
 def _auction(
     cost: Float[Array, "b block place"], rise: float, iterations: int
 ) -> Int[Array, "b place"]:

@@ -8,7 +8,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
 from jax_mixup import _checks, _geometry
 from jax_mixup._draws import Law
-from jax_mixup._entry import public
+from jax_mixup._entry import one_program, public
 from jax_mixup._geometry import padded
 from jax_mixup._loops import iterate
 from jax_mixup.mix import Mix
@@ -88,6 +88,7 @@ def sample_tokenmix(
     return draw.mix(mask)
 
 
+@one_program("tokens", "least")
 def _blocks(
     wanted: Float[Array, "n"], u: Float[Array, "n k r"], tokens: tuple[int, ...], least: int
 ) -> Bool[Array, "n *tokens"]:

@@ -40,7 +40,7 @@ LAYERS = [  # imports go down: a module imports from lines below its own
     "pairings.by_feature pairings.by_label",
     "saliency pairings.static pairings.random",
     "_maps distributions optimal_transport pairings._rows",
-    "_distances _draws",
+    "_distances _draws _loops",
     "_geometry",
     "_entry",
     "_checks",
