@@ -57,7 +57,8 @@ def uniforms(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
     """
     by_jax = partial(jax.random.uniform, shape=shape, dtype=jnp.float32)
     threefry = jax.random.key_impl(key) == "threefry2x32"
-    if not threefry or not jax.config.jax_threefry_partitionable or math.prod(shape) > 2**16:
+    threefry &= getattr(jax.config, "jax_threefry_partitionable", True)
+    if not threefry or math.prod(shape) > 2**16:
         return by_jax(key)
     return jax.lax.platform_dependent(key, cpu=partial(_unrolled, shape=shape), default=by_jax)
 
