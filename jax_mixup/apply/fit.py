@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -172,6 +173,12 @@ def _nearest(x: Shaped[Array, "b ..."], lines: list[Line]) -> Array:
 
 @one_program()
 def _linear(x: Shaped[Array, "b ..."], lines: list[Line]) -> Inexact[Array, "b ..."]:
+    # On a TPU a gather of each position moves eight times the bytes of the products.
+    narrow = partial(_triangles, shrinking=False)
+    return jax.lax.platform_dependent(x, lines, tpu=narrow, default=_corners)
+
+
+def _corners(x: Shaped[Array, "b ..."], lines: list[Line]) -> Inexact[Array, "b ..."]:
     """Interpolate between two positions along each axis, in one pass over the result."""
     # Float64 and complex arrays are resized in their own dtype.
     dtype, rank = x.dtype if x.dtype in WIDE else jnp.float32, len(lines)
@@ -209,25 +216,37 @@ def _along(line: Shaped[Array, "n size"], axis: int, rank: int) -> Shaped[Array,
 
 @one_program()
 def _antialias(x: Shaped[Array, "b ..."], lines: list[Line]) -> Inexact[Array, "b ..."]:
-    """Weigh by triangles that cover all that one position shows: shrinking averages."""
+    return _triangles(x, lines, shrinking=True)
+
+
+def _triangles(
+    x: Shaped[Array, "b ..."], lines: list[Line], *, shrinking: bool
+) -> Inexact[Array, "b ..."]:
+    """Weigh by triangles; if `shrinking`, by such as cover all that one position shows."""
     wide = x if x.dtype in WIDE else x.astype(jnp.float32)
+    weights = [
+        _triangle(line, size, shrinking) for line, size in zip(lines, x.shape[1:], strict=False)
+    ]
     if not jnp.issubdtype(x.dtype, jnp.inexact):
-        return _multiplied(wide, lines)
+        return _multiplied(wide, weights)
     # A NaN shows where its weight is positive and nowhere else, although 0 · NaN is NaN.
     missing = ~jnp.isfinite(wide)
-    out = _multiplied(jnp.where(missing, jnp.zeros((), wide.dtype), wide), lines)
-    affected = _multiplied(missing.astype(jnp.float32), lines) > 0
+    out = _multiplied(jnp.where(missing, jnp.zeros((), wide.dtype), wide), weights)
+    affected = _multiplied(missing.astype(jnp.float32), weights) > 0
     return jnp.where(affected, jnp.nan, out)
 
 
-def _multiplied(x: Inexact[Array, "b ..."], lines: list[Line]) -> Inexact[Array, "b ..."]:
-    for axis, line in enumerate(lines, start=1):
-        index = jnp.arange(x.shape[axis], dtype=jnp.int32)[None, None, :]
-        inside = (index >= line.origin[:, :, None]) & (index < line.end[:, :, None])
-        distance = jnp.abs(index.astype(jnp.float32) + 0.5 - line.place[:, :, None])
-        width = jnp.maximum(line.ratio, 1)[:, :, None]
-        weight = jnp.where(inside, jnp.maximum(0, 1 - distance / width), 0)
-        weight = weight / weight.sum(axis=2, keepdims=True)
+def _triangle(line: Line, size: int, shrinking: bool) -> Float[Array, "n size size"]:
+    index = jnp.arange(size, dtype=jnp.int32)[None, None, :]
+    inside = (index >= line.origin[:, :, None]) & (index < line.end[:, :, None])
+    distance = jnp.abs(index.astype(jnp.float32) + 0.5 - line.place[:, :, None])
+    width = jnp.maximum(line.ratio, 1)[:, :, None] if shrinking else 1.0
+    weight = jnp.where(inside, jnp.maximum(0, 1 - distance / width), 0)
+    return weight / weight.sum(axis=2, keepdims=True)
+
+
+def _multiplied(x: Inexact[Array, "b ..."], weights: list[Array]) -> Inexact[Array, "b ..."]:
+    for axis, weight in enumerate(weights, start=1):
         weight = jnp.broadcast_to(weight, (x.shape[0], *weight.shape[1:])).astype(x.dtype)
         rows = jnp.moveaxis(x, axis, 1)
         flat = rows.reshape(*rows.shape[:2], -1)

@@ -71,6 +71,21 @@ def test_interpolation_is_that_of_jax_image(method, source):
     np.testing.assert_allclose(fitted[:, 2:6, 3:9], expected, atol=1e-5)
 
 
+# Integers that are rounded from about a half may differ by one.
+@pytest.mark.parametrize("dtype, atol", [("uint8", 1), ("float32", 1e-3), ("complex64", 1e-3)])
+def test_on_tpus_linear_is_the_same_as_a_product_of_matrices(monkeypatch, dtype, atol):
+    x = np.random.default_rng(2).integers(0, 255, (4, 8, 12, 3)).astype(dtype)
+    mix = jm.sample_resizemix(KEY, (4, 8, 12), per="example")
+    fitted = jm.fit_partner(mix, x)
+    choose = lambda *args, tpu, default: tpu(*args)
+    monkeypatch.setattr(jax.lax, "platform_dependent", choose)
+    jax.clear_caches()
+    on_tpu = jm.fit_partner(mix, x)
+    jax.clear_caches()
+    on_tpu, fitted = (np.asarray(x).astype(np.complex64) for x in (on_tpu, fitted))
+    np.testing.assert_allclose(on_tpu, fitted, atol=atol)
+
+
 @pytest.mark.parametrize("method", jm.apply.fit.METHODS)
 def test_a_box_as_large_as_the_input_shows_the_partner_itself(method):
     x = np.random.default_rng(2).normal(size=(2, 8, 12, 3)).astype(np.float32)
@@ -119,7 +134,11 @@ def test_pool_given_by_hand():
 @pytest.mark.parametrize(
     "call, error, match",
     [
-        (lambda m, x: jm.fit_partner(m, x, method="cubic"), ValueError, "'linear', 'antialias', 'nearest'"),
+        (
+            lambda m, x: jm.fit_partner(m, x, method="cubic"),
+            ValueError,
+            "'linear', 'antialias', 'nearest'",
+        ),
         (lambda m, x: jm.fit_partner(jm.sample_mixup(KEY, (2,)), x), TypeError, "sample_resizemix"),
         (lambda m, x: jm.fit_partner(m, x[:, :2]), ValueError, "resize_mix"),
         (lambda m, x: jm.fit_partner(m, x, other=x[:, :2]), ValueError, "other of shape"),
