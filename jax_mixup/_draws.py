@@ -52,13 +52,13 @@ def _uniforms(
 def uniforms(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
     """Draw the numbers of jax.random.uniform.
 
-    A few of them are drawn on CPU without the loop that JAX runs there: this compiles in a third of
-    the time, and is one kernel in place of a dozen. Elsewhere JAX has no loop either.
+    On CPU they are drawn without the loop that JAX runs there: this compiles in a third of the
+    time, and is one kernel in place of a dozen. Elsewhere JAX has no loop either.
     """
     by_jax = partial(jax.random.uniform, shape=shape, dtype=jnp.float32)
     threefry = jax.random.key_impl(key) == "threefry2x32"
     threefry &= getattr(jax.config, "jax_threefry_partitionable", True)
-    if not threefry or math.prod(shape) > 2**16:
+    if not threefry or math.prod(shape) >= 2**32:
         return by_jax(key)
     return jax.lax.platform_dependent(key, cpu=partial(_unrolled, shape=shape), default=by_jax)
 
@@ -84,7 +84,8 @@ def _unrolled(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
     return jax.lax.bitcast_convert_type(bits >> 9 | jnp.uint32(0x3F800000), jnp.float32) - 1
 
 
-def _normals(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+@one_program("shape")
+def normals(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
     """Draw the numbers of jax.random.normal."""
     low = np.nextafter(np.float32(-1), np.float32(0))
     u = uniforms(key, shape) * (np.float32(1) - low) + low
@@ -146,7 +147,7 @@ def log_gamma(key: PRNGKeyArray, a: Float[Array, "..."]) -> Float[Array, "..."]:
     """
     key_normal, key_uniform = jax.random.split(key)
     shape = (PROPOSALS, *a.shape)
-    x = _normals(key_normal, shape)
+    x = normals(key_normal, shape)
     u = uniforms(key_uniform, (1 + PROPOSALS, *a.shape))
     # Smaller ones overflow, for logarithms are divided by them.
     a = jnp.where((a > 0) & (a < jnp.inf), jnp.clip(a, 1e-36, 1e30), 1.0)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike, PRNGKeyArray
 
 from jax_mixup import _checks, _geometry
-from jax_mixup._draws import Law
+from jax_mixup._draws import Law, normals
 from jax_mixup._entry import public
 from jax_mixup.mix import Mix
 from jax_mixup.pairings._rows import Pairing
@@ -72,7 +72,7 @@ def sample_cowmix(
     key, key_noise = jax.random.split(key)
     lam, u = draw.numbers(key, alpha, lam_law, 1)
     low, high = math.log(sigma[0]), math.log(sigma[1])
-    noise = jax.random.normal(key_noise, (draw.n, *spatial), jnp.float32)
+    noise = normals(key_noise, (draw.n, *spatial))
     # A wide blur leaves little but the mean, and few digits of float32 for the rest.
     noise -= noise.mean(tuple(range(1, noise.ndim)), keepdims=True)
     blurred = _geometry.blur(noise, jnp.exp(low + (high - low) * u[:, 0]))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike, PRNGKeyArray
 
 from jax_mixup import _checks, _geometry
-from jax_mixup._draws import Law
+from jax_mixup._draws import Law, normals
 from jax_mixup._entry import public
 from jax_mixup.mix import Mix
 from jax_mixup.pairings._rows import Pairing
@@ -72,7 +72,7 @@ def sample_fmix(
     decay = _checks.known(name, "decay", decay, "a number >= 0 (the paper's is 3)", 0.0)
     key, key_noise = jax.random.split(key)
     lam, _ = draw.numbers(key, alpha, lam_law)
-    noise = jax.random.normal(key_noise, (draw.n, *spatial), jnp.float32)
+    noise = normals(key_noise, (draw.n, *spatial))
     square = _geometry.square_frequency(spatial) * max(spatial) ** 2  # 0, or 1 or more
     # The mean, f = 0, changes no rank; without it float32 has more digits for the rest.
     response = jnp.where(square > 0, jnp.maximum(square, 0.5) ** (-decay / 2), 0.0)

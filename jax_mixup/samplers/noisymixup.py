@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike, PRNGKeyArray
 
 from jax_mixup import _checks, _geometry
-from jax_mixup._draws import Law
+from jax_mixup._draws import Law, normals
 from jax_mixup._entry import public
 from jax_mixup._geometry import padded
 from jax_mixup.mix import Mix
@@ -66,7 +66,7 @@ def sample_noisymixup(
     key, key_noise = jax.random.split(key)
     lam, _ = draw.numbers(key, alpha, lam_law)
     lam = padded(lam, len(shape))
-    offset = noise * jax.random.normal(key_noise, (draw.n, *spatial), jnp.float32)
+    offset = noise * normals(key_noise, (draw.n, *spatial))
     mask = jnp.clip(lam + jnp.where((lam > 0) & (lam < 1), offset, 0.0), 0, 1)
     mask = _geometry.fusion_barrier(draw.tie(mask))  # tied last: equal to the last digit
     return draw.mix(mask, _geometry.mean(mask))
