@@ -1,7 +1,9 @@
 """What the verbs share: they check arrays against a mix, fetch partners, and blend layers."""
 
 import dataclasses
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,11 +12,13 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Bool, Float, Shaped
 
 from jax_mixup import _checks
-from jax_mixup._geometry import padded
+from jax_mixup._entry import one_program
+from jax_mixup._geometry import fusion_barrier, padded
 from jax_mixup.mix import M, Mix, Mixes
 from jax_mixup.pairings._rows import move_rows
 
 WIDE = (jnp.float64, jnp.complex64, jnp.complex128)  # these are not cast to float32 for a blend
+SMALL = 2**12  # values of a picture, such as 32 x 32 x 3
 
 
 def layers_of(mix: Mixes) -> tuple[Mix, ...]:
@@ -98,9 +102,25 @@ def weighted(weight: Array, own: Array, other: Array, out: DTypeLike) -> Array:
         return own.astype(out)
     if weight.dtype == jnp.bool_:
         return _cast(jnp.where(weight, own, other.astype(own.dtype)), out)
+    shared = weight.shape[0] == 1 and weight.size > 1  # one mask with positions, for all examples
+    if shared and math.prod(own.shape[1:]) <= SMALL:
+        weight = _repeated(weight, (1, *own.shape[1:]))
     dtype = own.dtype if own.dtype in WIDE else jnp.float32
     parts = [_part(w.astype(dtype), x) for w, x in ((weight, own), (1 - weight, other))]
     return _cast(parts[0] + parts[1], out)
+
+
+@one_program("shape")
+def _repeated(weight: Array, shape: tuple[int, ...]) -> Array:
+    """Repeat a mask over the channels; on CPU the result is written, for all examples to read.
+
+    LLVM would else shuffle weights and values of three channels into each other, for each example.
+    To write the mask of large pictures costs more than that.
+    """
+    repeat = partial(jnp.broadcast_to, shape=shape)
+    return jax.lax.platform_dependent(
+        weight, cpu=lambda weight: fusion_barrier(repeat(weight)), default=repeat
+    )
 
 
 def _part(weight: Array, x: Array) -> Array:
