@@ -11,6 +11,6 @@ def draw(monkeypatch):
     def drawn(lam, u=()):
         lam = jnp.atleast_1d(lam)
         u = jnp.reshape(jnp.asarray(u, jnp.float32), (-1, lam.size))
-        monkeypatch.setattr(_options, "law_and_uniforms", lambda *_: (lambda alpha: lam, u))
+        monkeypatch.setattr(_options, "law_and_uniforms", lambda *_: (lambda alpha: lam, u.T))
 
     return drawn

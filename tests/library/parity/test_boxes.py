@@ -1,10 +1,13 @@
 """CutMix and other boxes, against the code of their authors."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import jax_mixup as jm
+from jax_mixup.samplers import smoothmix
 from tests.library.parity.cases import KEY, Case, boxed, f32, i32, run, same, under
 
 
@@ -102,7 +105,7 @@ def test_smoothmix(monkeypatch):
     sigma, centre = (case.drawn[:, 2] / 8 - 0.25) * 4, (2 * case.drawn[:, :2] - 0.5) / 16
 
     def ours(u):
-        monkeypatch.setattr(jax.random, "uniform", lambda *_: u)
+        monkeypatch.setattr(smoothmix, "uniforms", lambda *_: u)
         mix = jm.sample_smoothmix(KEY, (4, 16, 16), per="example")
         return under(case.index, mix.mask[:, ::2, ::2], case.x), mix.lam
 
@@ -153,18 +156,17 @@ def test_resizemix(draw):
         same(both[1][i][box], bilinear.mixed[i][box], atol=0.05)
 
 
-def test_recursivemix(monkeypatch):
+def test_recursivemix(draw):
     """Their resize is from corner to corner, so that it may be off by half of what a position
     shows.
     """
     case = Case("recursivemix")
-    low, high = case.bounds.tolist()  # of the share that they draw, uniformly
+    share = inspect.signature(jm.recursivemix).parameters["share"].default
+    assert case.bounds.tolist() == [0, share]  # of the share that they draw, uniformly
     x, previous = np.full((4, 12, 12, 2), -1, np.float32), (f32(ramps(12)), f32(case.old_y))
 
     def ours(share, centre):
-        kept = (high - share) / (high - low)
-        drawn = {(1,): kept[None], (2, 1): centre[:, None] / 12}
-        monkeypatch.setattr(jax.random, "uniform", lambda key, shape, *_: drawn[shape])
+        draw(1 - share, centre / 12)
         return jm.recursivemix(KEY, f32(x), i32(case.y), previous, num_classes=3)
 
     mixed, labels = run(jax.vmap(ours), case.drawn[:, 0], case.drawn[:, 1:])

@@ -6,6 +6,7 @@ import numpy as np
 
 import jax_mixup as jm
 from jax_mixup import _geometry
+from jax_mixup.samplers import noisymixup
 from tests.library.parity.cases import KEY, Case, f32, i32, mixup, run, same
 
 
@@ -174,7 +175,7 @@ def test_noisy_mixup(draw, monkeypatch):
 
     def ours(noise):
         draw(f32(0.4))
-        monkeypatch.setattr(jax.random, "normal", lambda *_: noise[None])
+        monkeypatch.setattr(noisymixup, "normals", lambda *_: noise[None])
         mix = jm.sample_noisymixup(KEY, (2, 8, 8))
         return jm.blend(mix, f32(case.x))[0], mix.lam
 
