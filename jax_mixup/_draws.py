@@ -20,9 +20,8 @@ def law_and_uniforms(
 ) -> tuple[Callable[[ArrayLike], Float[Array, "n"]], Float[Array, "n others"]]:
     """Return n draws of λ as a function of alpha, and the other numbers that a sampler needs.
 
-    All numbers come from one draw, unless `lam_law` needs a key of its own. On CPU XLA compiles
-    each draw to a loop, which takes 0.1 s to compile and more time to run than all work on the
-    numbers.
+    All numbers come from one draw, unless `lam_law` needs a key of its own: a draw takes longer to
+    compile, and on CPU longer to run, than all work on the numbers.
     """
     if lam_law is not None:
         key_lam, u = _key_and_uniforms(key, others, n)
