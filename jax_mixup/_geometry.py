@@ -252,11 +252,12 @@ def _first(mask: Bool[Array, "n m"], number: Int[Array, "n"]) -> Bool[Array, "n 
     width = math.isqrt(size - 1) + 1
     lines = jnp.pad(mask, ((0, 0), (0, -size % width))).reshape(n, -1, width)
     ahead = _before(lines.sum(axis=2, dtype=jnp.int32))
-    line = (ahead <= number[:, None]).sum(axis=1, keepdims=True) - 1  # where the last of them lies
+    found = (ahead <= number[:, None]).sum(axis=1, keepdims=True, dtype=jnp.int32)
+    line = found - 1  # where the last of them lies
     cut = jnp.take_along_axis(lines, line[:, :, None], axis=1)[:, 0]
     rest = number[:, None] - jnp.take_along_axis(ahead, line, axis=1)
     cut = cut & (_before(cut.astype(jnp.int32)) < rest)
-    place = jnp.arange(lines.shape[1])[None, :, None]
+    place = jnp.arange(lines.shape[1], dtype=jnp.int32)[None, :, None]
     line = line[:, :, None]
     kept = jnp.where(place == line, cut[:, None, :], lines & (place < line))
     return kept.reshape(n, -1)[:, :size]
@@ -265,7 +266,9 @@ def _first(mask: Bool[Array, "n m"], number: Int[Array, "n"]) -> Bool[Array, "n 
 def _before(counts: Int[Array, "n k"]) -> Int[Array, "n k"]:
     """The sum of all earlier entries: of few, so that comparing all pairs is one operation."""
     place = np.arange(counts.shape[1])
-    return jnp.where(place[None, :] < place[:, None], counts[:, None, :], 0).sum(axis=2)
+    return jnp.where(place[None, :] < place[:, None], counts[:, None, :], 0).sum(
+        axis=2, dtype=jnp.int32
+    )
 
 
 def _threshold(x: UInt[Array, "n m"], count: Int[Array, "n"]) -> UInt[Array, "n"]:

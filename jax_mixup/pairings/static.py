@@ -53,8 +53,10 @@ def roll(shift: int = 1, groups: int = 1) -> StaticPairing:
 
         p(i) = (i - shift) mod n within each group of n = B / groups examples
 
-    On CPU prefer another pairing with masks that have positions: XLA fuses a roll with them into a
-    loop that LLVM does not vectorise, more than twice as slow.
+    On several GPUs give `groups`: within groups the move is a gather of constant places, which costs
+    what `reverse` costs; over the whole batch it is a concatenation, in which each thread of a GPU
+    makes one value and not four. So it is on a CPU that shows several devices, where XLA does not
+    vectorise it next to a mask that has positions.
 
     Args:
       shift: the number of places, not zero.
@@ -117,7 +119,9 @@ def pairing_for(rows: int, *, shards: int = 1, backend: str | None = None) -> St
 
     With 256 examples or more XLA lays the batch along a TPU's lanes, where reversal is a pass of
     its own. With a mask that has positions, a roll on CPU costs 3.3, because XLA fuses the two into
-    a slow loop. GPU: not measured; each of the three is one pass. What `reverse` and `roll` pair
+    a slow loop. GPU: by the
+    compiled programs (H100, not run) each is one pass of the same bytes, with four values a thread,
+    but for a roll over the whole batch, which has one. What `reverse` and `roll` pair
     depends on `shards`; if results must not depend on the number of devices, take `neighbours()`.
     `python -m experiments.benchmarks` prints these numbers, and
     `python -m experiments.benchmarks.tpu --pairings` prints those for TPU.
