@@ -5,6 +5,7 @@ batch, or B.
 """
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -68,16 +69,27 @@ def fusion_barrier(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
 def outside_box(
     start: Num[Array, "n d"], stop: Num[Array, "n d"], spatial: tuple[int, ...]
 ) -> Bool[Array, "n *spatial"]:
-    """True at the positions outside the box: those come from the example itself.
+    """True at the positions outside the box: those come from the example itself."""
+    # Fewest comparisons are those of one line along each axis, which are then combined. But TPUs
+    # and GPUs write such lines, and read them; there each position is compared along each axis.
+    rank = len(spatial)
+    lines = [tuple(n if i == axis else 1 for i, n in enumerate(spatial)) for axis in range(rank)]
+    by_lines = partial(_outside, shapes=lines, spatial=spatial)
+    by_positions = partial(_outside, shapes=[spatial] * rank, spatial=spatial)
+    return jax.lax.platform_dependent(start, stop, cpu=by_lines, default=by_positions)
 
-    Each position is compared along each axis. Masks of the lines alone, combined, would be fewer
-    comparisons, but XLA writes such masks on TPUs, and combines them at more than twice the cost.
-    """
-    shape = (start.shape[0], *spatial)
-    inside = jnp.ones((1,) * len(shape), bool)
-    for axis in range(len(spatial)):
-        place = jax.lax.broadcasted_iota(start.dtype, shape, axis + 1)
-        low, high = (padded(corner[:, axis], len(shape)) for corner in (start, stop))
+
+def _outside(
+    start: Num[Array, "n d"],
+    stop: Num[Array, "n d"],
+    *,
+    shapes: list[tuple[int, ...]],
+    spatial: tuple[int, ...],
+) -> Bool[Array, "n *spatial"]:
+    inside = jnp.ones((start.shape[0], *spatial), bool)
+    for axis, shape in enumerate(shapes):
+        place = jax.lax.broadcasted_iota(start.dtype, (1, *shape), axis + 1)
+        low, high = (padded(corner[:, axis], inside.ndim) for corner in (start, stop))
         inside &= (place >= low) & (place < high)
     return ~inside
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -210,16 +211,16 @@ def steps(rows: int, image: int) -> dict[str, Row]:
         start = time.perf_counter()
         train = lowered.compile()
         seconds = time.perf_counter() - start
-        found[name] = Row(_Steps(train, state, key, images, ids), seconds)
+        found[name] = Row(_Steps(train, state, key, (images, ids)), seconds)
     return found
 
 
 class _Steps:
     """Consecutive steps: each takes the state that the last one gave."""
 
-    def __init__(self, train: Callable, state: State, *batch: Array):
-        self.train, self.state, self.batch = train, state, batch
+    def __init__(self, train: Callable, state: State, *inputs: Any):
+        self.train, self.state, self.inputs = train, state, inputs
 
     def __call__(self) -> Metrics:
-        self.state, metrics = self.train(self.state, *self.batch)
+        self.state, metrics = self.train(self.state, *self.inputs)
         return metrics
