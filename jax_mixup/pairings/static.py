@@ -53,10 +53,9 @@ def roll(shift: int = 1, groups: int = 1) -> StaticPairing:
 
         p(i) = (i - shift) mod n within each group of n = B / groups examples
 
-    On several GPUs give `groups`: within groups the move is a gather of constant places, which costs
-    what `reverse` costs; over the whole batch it is a concatenation, in which each thread of a GPU
-    makes one value and not four. So it is on a CPU that shows several devices, where XLA does not
-    vectorise it next to a mask that has positions.
+    On GPUs give `groups`: within groups the move is a gather of constant places, which costs what
+    `reverse` costs; over the whole batch it is a concatenation, in which each thread of a GPU makes
+    one value and not four.
 
     Args:
       shift: the number of places, not zero.
@@ -107,7 +106,7 @@ def pairing_for(rows: int, *, shards: int = 1, backend: str | None = None) -> St
 
     The numbers below compare the mix of uint8 images of 224 x 224 x 3 to normalised floats with the
     same pass without a partner. TPU: the bytes that a chip moves, by the compiler's own estimate,
-    for a v5e and bfloat16 results; not run. CPU: the time on two cores of an AMD EPYC, for 64
+    for a v5e and bfloat16 results; not run. CPU: the time on two cores of an Intel Xeon, for 64
     examples and float32 results. None of the static pairings adds a collective; index arrays such
     as `permutation` gather the whole batch on every device.
 
@@ -115,14 +114,13 @@ def pairing_for(rows: int, *, shards: int = 1, backend: str | None = None) -> St
         TPU,  8 to 64             1.00     2.99       4.97
         TPU, 128                  2.98     3.31       6.67
         TPU, 256                  3.64     1.83       6.67
-        CPU                       1.27     1.44       1.20
+        CPU                       1.52     1.23       1.14
 
     With 256 examples or more XLA lays the batch along a TPU's lanes, where reversal is a pass of
-    its own. With a mask that has positions, a roll on CPU costs 3.3, because XLA fuses the two into
-    a slow loop. GPU: by the
-    compiled programs (H100, not run) each is one pass of the same bytes, with four values a thread,
-    but for a roll over the whole batch, which has one. What `reverse` and `roll` pair
-    depends on `shards`; if results must not depend on the number of devices, take `neighbours()`.
+    its own. GPU: by the compiled programs (H100, not run) each is one pass of the same bytes, and
+    adds one kernel; its threads make four values each, but one in a `roll` of the whole batch,
+    which is some three times the instructions. What `reverse` and `roll` pair depends on `shards`;
+    if results must not depend on the number of devices, take `neighbours()`.
     `python -m experiments.benchmarks` prints these numbers, and
     `python -m experiments.benchmarks.tpu --pairings` prints those for TPU.
 

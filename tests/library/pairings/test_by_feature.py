@@ -101,3 +101,14 @@ def test_pairs_are_one_greedy_cycle_of_distant_maps():
     assert sorted(seen) == list(range(6))
     assert pair(MAPS[:1]).tolist() == [0]
     assert pair(np.zeros((2, 3), np.float32)).tolist() == [1, 0]
+
+
+def test_salient_pairs_within_groups():
+    maps = np.concatenate([MAPS, MAPS[::-1]])
+    grouped = jm.salient_pairs(maps, blur=0.0, groups=2)
+    each = [jm.salient_pairs(part, blur=0.0) for part in (MAPS, MAPS[::-1])]
+    np.testing.assert_array_equal(grouped, np.stack(each))
+    maps[0, 0] = np.nan
+    assert jm.salient_pairs(maps, groups=2)[0, 0] == 0  # left out of its cycle
+    with pytest.raises(ValueError, match="groups=5"):
+        jm.salient_pairs(maps, groups=5)
