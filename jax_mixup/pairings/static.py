@@ -118,9 +118,9 @@ def pairing_for(rows: int, *, shards: int = 1, backend: str | None = None) -> St
 
     With 256 examples or more XLA lays the batch along a TPU's lanes, where reversal is a pass of
     its own. GPU: by the compiled programs (H100, not run) each is one pass of the same bytes, and
-    adds one kernel; its threads make four values each, but one in a `roll` of the whole batch,
-    which is some three times the instructions. What `reverse` and `roll` pair depends on `shards`;
-    if results must not depend on the number of devices, take `neighbours()`.
+    adds one kernel; its threads make four values each, but one in a `roll` of the whole batch.
+    What `reverse` and `roll` pair depends on `shards`; if results must not depend on the number of
+    devices, take `neighbours()`.
     `python -m experiments.benchmarks` prints these numbers, and
     `python -m experiments.benchmarks.tpu --pairings` prints those for TPU.
 
