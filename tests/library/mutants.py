@@ -50,6 +50,7 @@ CHAIN = "test_verbs.py::test_wide_dtypes_are_not_narrowed_between_the_mixes_of_a
 REMIX = "adjust/test_labels.py::test_remix_by_its_three_cases"
 RANDOMMIX = "recipes/test_randommix.py::test_randommix_draws_alpha_for_each_method_that_has_one"
 CLASSMIX = "samplers/test_classmix.py::test_half_of_the_classes_are_kept_and_never_the_ignored"
+LARGEST = "test_geometry.py::test_the_largest_are_those_of_a_stable_sort"
 LAW = "test_laws.py::test_label_weight_is_the_share_really_taken"
 
 MUTANTS = [
@@ -170,6 +171,33 @@ MUTANTS = [
         "jnp.where(again, 0.0, weight)",
         "weight",
         "apply/test_inputs.py::test_the_energy_of_an_example_that_is_mixed_in_twice",
+    ),
+    # Few positions are read, few steps run: what CPUs, GPUs and TPUs do differently.
+    mutant(
+        "apply/fit.py",
+        "jnp.where(share > 0, low + float(far), low)",
+        "low + float(far)",
+        "apply/test_fit.py::test_a_missing_value_stays_in_its_own_place",
+    ),
+    mutant(
+        "apply/fit.py",
+        "if shrinking else 1.0",
+        "if shrinking else 2.0",
+        "apply/test_fit.py::test_on_tpus_linear_is_the_same_as_a_product_of_matrices",
+    ),
+    mutant("_geometry.py", "_before(cut.astype(jnp.int32)) < rest", "cut", LARGEST),
+    mutant("_geometry.py", "reversed(range(0, 32, 4))", "reversed(range(0, 28, 4))", LARGEST),
+    mutant(
+        "_maps.py",
+        "kernel[reach, : 2 * reach + 1]",
+        "kernel[reach, 1 : 2 * reach + 1]",
+        "test_maps.py::test_a_blur_is_a_gaussian_of_what_is_inside",
+    ),
+    mutant(
+        "_loops.py",
+        "default=unrolled)",
+        "default=lambda state, xs: state)",
+        "test_loops.py::test_elsewhere_the_results_are_the_same",
     ),
     # Digits.
     mutant(

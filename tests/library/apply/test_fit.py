@@ -156,6 +156,14 @@ def test_a_missing_value_is_resized_into_its_own_place_only(method):
     assert jnp.isnan(fitted[0]) and jnp.isfinite(fitted[1])
 
 
+@pytest.mark.parametrize("method", jm.apply.fit.METHODS)
+def test_a_missing_value_stays_in_its_own_place(method):
+    x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    x[1, 1, 2] = np.nan
+    fitted = jm.fit_partner(mix_of((0, 0), (3, 4), (3, 4)), x[..., None], method=method)
+    np.testing.assert_allclose(fitted[..., 0], x[::-1], rtol=1e-6)
+
+
 def test_fit_partner_of_bools_and_complex_numbers():
     mix = jm.Mix(jm.reverse(), jnp.array([[True, True, False, False]]), jnp.full(2, 0.5))
     bools = jnp.array([[0, 0, 0, 0], [1, 1, 0, 0]], bool)
