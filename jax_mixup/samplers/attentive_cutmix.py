@@ -66,6 +66,7 @@ def sample_attentive_cutmix(
     k = _checks.whole(name, "k", k, 0, cells)
     law = constant(1 - k / cells) if lam_law is None else lam_law
     share = 1 - drawn_from(law, key, batch)
-    means = _geometry.area_average(move_rows(draw.pairing, s), grid)
+    # Computed once: a sum that is computed again, in another kernel, may round to another number.
+    means = _geometry.fusion_barrier(_geometry.area_average(move_rows(draw.pairing, s), grid))
     mask = _geometry.enlarge(~_geometry.mark_largest(means, share), spatial)
     return draw.mix(mask)

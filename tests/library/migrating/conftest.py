@@ -15,7 +15,8 @@ def draw(loosely, monkeypatch):  # noqa: F811
 
         def checked(key, lam_law, others, n):
             law, u = given()
-            assert law(1.0).shape == (n,) and len(u) >= others, (law(1.0).shape, n, others)
+            shapes = law(1.0).shape, u.shape
+            assert shapes[0] == (n,) == u.shape[:1] and u.shape[1] >= others, (shapes, n, others)
             return law, u
 
         monkeypatch.setattr(_options, "law_and_uniforms", checked)
