@@ -69,10 +69,10 @@ def goals(backend: str | None = None) -> list[Goal]:
             for name in ("mixup", "mixup or CutMix")
         ]
     either, found = "mixup or CutMix", []
-    # The nearest that holds on a shared machine. For large uint8 pictures 1.08 was the aim: mixup is
-    # vectorised as the floor is, but reads and converts the partner too. For mixup or CutMix it was
-    # 1.15: LLVM shuffles one weight into three channels, and a weight for each channel would be a
-    # second pass.
+    # The nearest that holds on a shared machine. For large uint8 pictures 1.08 was the aim: mixup
+    # is vectorised as the floor is, but reads and converts the partner too. For mixup or CutMix it
+    # was 1.15: LLVM shuffles one weight into three channels, and a weight for each channel would be
+    # a second pass.
     limits = {"f32": (1.25, 1.35), "u8 to f32": (1.40, 1.25)}
     for types, pair in limits.items():
         for size, limit in zip(("large", "small"), pair, strict=True):
