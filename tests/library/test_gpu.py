@@ -163,6 +163,15 @@ def test_what_a_method_launches(name):
     assert not found["collectives"] or name in ASK
 
 
+def test_a_roll_within_groups_is_a_gather():
+    """A roll of the whole batch is a concatenation: each thread makes one value, and not four."""
+    kinds = {}
+    for name, pairing in {"groups": jm.roll(groups=SIZE), "whole": jm.roll()}.items():
+        draw = ahead.by_shape(partial(jm.sample_mixup, pairing=pairing))
+        kinds[name] = "concatenate" in compiled(draw, mesh("h100", 1)).as_text()
+    assert kinds == {"groups": False, "whole": True}
+
+
 def test_a_train_step_gains_a_few_launches(tmp_path):
     """By the command itself, with a small model."""
     options = {"chips": ("h100",), "devices": (1,), "methods": ("mixup",), "models": ("tiny",)}
