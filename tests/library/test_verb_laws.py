@@ -232,7 +232,10 @@ def test_nested_batches(method):
     mixed = jm.blend(mix, x)
     chex.assert_trees_all_equal_shapes_and_dtypes(mixed, x)
     same(mixed["rgb"], jm.blend(mix, x["rgb"]), 0)
-    same(jm.blend(mix, x, other=jm.take_partner(mix, x)), mixed, 0)
+    again = jm.blend(mix, x, other=jm.take_partner(mix, x))
+    # Two programs may round a product and a sum once or twice: by one digit of the dtype.
+    same(again["rgb"], mixed["rgb"], 2**-22)
+    same(again["extra"], mixed["extra"], 2**-7)
 
 
 class Variants(chex.TestCase):
