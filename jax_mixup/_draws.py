@@ -51,8 +51,8 @@ def _uniforms(
 def uniforms(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
     """Draw the numbers of jax.random.uniform.
 
-    On CPU they are drawn without the loop that JAX runs there: this compiles in a third of the
-    time, and is one kernel in place of a dozen. Elsewhere JAX has no loop either.
+    On CPU they are drawn without the loop that JAX runs there: this compiles faster, and is one
+    kernel in place of a dozen. Elsewhere JAX has no loop either.
     """
     by_jax = partial(jax.random.uniform, shape=shape, dtype=jnp.float32)
     threefry = jax.random.key_impl(key) == "threefry2x32"

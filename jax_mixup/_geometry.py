@@ -328,16 +328,19 @@ def area_average(
     return mask
 
 
+def multiplied(x: Float[Array, "n *old"], matrix: np.ndarray, axis: int) -> Float[Array, "n *new"]:
+    """Multiply an axis by a matrix [new, old]."""
+    # HIGHEST: TPUs would otherwise multiply in bfloat16.
+    dense, precision = jnp.asarray(matrix, jnp.float32), jax.lax.Precision.HIGHEST
+    return jnp.moveaxis(jnp.tensordot(x, dense, ((axis,), (1,)), precision=precision), -1, axis)
+
+
 def _weighed(x: Float[Array, "n *old"], weights: np.ndarray, axis: int) -> Float[Array, "n *new"]:
     """Multiply an axis by a matrix [new, old], of which few entries in a row are not zero."""
     used = weights > 1e-9  # less is a rounding error
     first, count = used.argmax(axis=1), used.sum(axis=1)
     if count.max() > 8:
-        # HIGHEST: TPUs would otherwise multiply in bfloat16.
-        matrix, precision = jnp.asarray(weights, jnp.float32), jax.lax.Precision.HIGHEST
-        return jnp.moveaxis(
-            jnp.tensordot(x, matrix, ((axis,), (1,)), precision=precision), -1, axis
-        )
+        return multiplied(x, weights, axis)
     total = jnp.zeros((), x.dtype)
     for k in range(count.max()):
         place = np.minimum(first + k, weights.shape[1] - 1)

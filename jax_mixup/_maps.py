@@ -10,6 +10,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from jax_mixup import _checks
 from jax_mixup._entry import one_program
+from jax_mixup._geometry import multiplied
 
 
 def checked_map(function: str, saliency: ArrayLike) -> Float[Array, "b *spatial"]:
@@ -48,7 +49,7 @@ def _blurred(s: Float[Array, "b *spatial"], sigma: float) -> Float[Array, "b *sp
         if reach <= 16 and 2 * reach < size:
             s = _by_taps(s, kernel, axis, reach)
         else:
-            s = _multiplied(s, kernel, axis)
+            s = multiplied(s, kernel, axis)
     return s
 
 
@@ -56,17 +57,11 @@ def _by_taps(s: Float[Array, "b *spatial"], kernel: np.ndarray, axis: int, reach
     """Sum few neighbours in one pass, and multiply matrices only at the borders."""
     size = s.shape[axis]
     part = partial(jax.lax.slice_in_dim, s, axis=axis)
-    first = _multiplied(part(0, 2 * reach), kernel[:reach, : 2 * reach], axis)
-    last = _multiplied(part(size - 2 * reach, size), kernel[-reach:, -2 * reach :], axis)
+    first = multiplied(part(0, 2 * reach), kernel[:reach, : 2 * reach], axis)
+    last = multiplied(part(size - 2 * reach, size), kernel[-reach:, -2 * reach :], axis)
     weights = kernel[reach, : 2 * reach + 1]  # of the first place whose neighbours are all there
     inner = sum(float(w) * part(k, size - 2 * reach + k) for k, w in enumerate(weights))
     return jnp.concatenate([first, inner, last], axis=axis)
-
-
-def _multiplied(s: Float[Array, "b *spatial"], kernel: np.ndarray, axis: int) -> Array:
-    # HIGHEST: TPUs would otherwise multiply in bfloat16.
-    matrix, precision = jnp.asarray(kernel, jnp.float32), jax.lax.Precision.HIGHEST
-    return jnp.moveaxis(jnp.tensordot(s, matrix, ((axis,), (1,)), precision=precision), -1, axis)
 
 
 @one_program()

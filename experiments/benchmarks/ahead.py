@@ -40,7 +40,7 @@ class Tiny(nnx.Module):
 
 
 def on_rows(mesh: Mesh, rows: int, shape: tuple[int, ...], dtype: Any) -> Any:
-    """An array of this shape for each example, so many on each chip, as a shape."""
+    """An array of this shape for each example, `rows` of them on each chip, as a shape."""
     whole = (rows * mesh.size, *shape)
     return jax.ShapeDtypeStruct(whole, dtype, sharding=devices.rows(mesh))
 

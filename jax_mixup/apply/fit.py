@@ -59,8 +59,8 @@ def fit_partner(
       other: what to show in place of the partners, of the shapes of x: the last step's batch, for
         example.
       method: "linear" interpolates between two positions along each axis, as the papers' code does.
-        "antialias" averages where it shrinks, by a product of matrices, which takes ten times as
-        long. Both round integers, and a bool is True where at least half of what it averages is.
+        "antialias" averages where it shrinks, by a product of matrices, which takes several times
+        as long. Both round integers, and a bool is True where at least half of what it averages is.
         "nearest" copies single positions: it is right for ids, and cheapest.
 
     Returns:
@@ -173,7 +173,8 @@ def _nearest(x: Shaped[Array, "b ..."], lines: list[Line]) -> Array:
 
 @one_program()
 def _linear(x: Shaped[Array, "b ..."], lines: list[Line]) -> Inexact[Array, "b ..."]:
-    # On a TPU a gather of each position moves eight times the bytes of the products.
+    # By the compiler's estimate for TPUs, a gather of each position moves eight times the bytes of
+    # the products.
     narrow = partial(_triangles, shrinking=False)
     return jax.lax.platform_dependent(x, lines, tpu=narrow, default=_corners)
 

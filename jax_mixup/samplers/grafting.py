@@ -70,7 +70,9 @@ def sample_grafting(
     threshold = _checks.known(name, "threshold", threshold, "a number >= 0", 0.0)
     grid = _checks.grid(name, grid, spatial)
     lam, u = draw.numbers(key, alpha, lam_law, math.prod(grid))
-    means = _geometry.area_average(move_rows(draw.pairing, s), grid).reshape(batch, -1)
+    # Computed once, as λ and the blend must see the same mask: another kernel may round otherwise.
+    means = _geometry.fusion_barrier(_geometry.area_average(move_rows(draw.pairing, s), grid))
+    means = means.reshape(batch, -1)
     candidate = means >= threshold * means.mean(axis=1, keepdims=True)
     own = ~candidate | (u < lam[:, None])
     mask = _geometry.enlarge(own.reshape(batch, *grid), spatial)

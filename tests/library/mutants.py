@@ -194,6 +194,13 @@ MUTANTS = [
         "test_maps.py::test_a_blur_is_a_gaussian_of_what_is_inside",
     ),
     mutant(
+        "samplers/grafting.py",
+        "_geometry.fusion_barrier(_geometry.area_average(move_rows(draw.pairing, s), grid))",
+        "_geometry.area_average(move_rows(draw.pairing, s), grid)",
+        "samplers/test_grafting.py::"
+        "test_where_all_is_as_salient_the_label_is_of_the_mask_that_is_blended",
+    ),
+    mutant(
         "_loops.py",
         "default=unrolled)",
         "default=lambda state, xs: state)",

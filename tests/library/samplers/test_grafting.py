@@ -37,3 +37,12 @@ def test_grafting_draws_among_the_partners_salient_cells(rng):
     assert (draw(s, jnp.ones(n)).lam == 1).all()
     every = partial(jm.sample_grafting, grid=(4,), threshold=0.0, lam_law=jm.constant(0.0))
     assert not jax.jit(every)(seed(5), s).mask.any()
+
+
+def test_where_all_is_as_salient_the_label_is_of_the_mask_that_is_blended():
+    """Each mean is at the threshold but for its rounding, which must be the same for both."""
+    draw = jax.jit(partial(jm.sample_grafting, grid=(3, 4), threshold=1.0))
+    for i in range(30):
+        saliency = np.full((4, 12, 12), np.random.default_rng(i).uniform(), np.float32)
+        mix = draw(seed(i), saliency)
+        np.testing.assert_allclose(mix.lam, np.asarray(mix.mask).mean((1, 2)), atol=1e-5)
