@@ -69,11 +69,11 @@ def goals(backend: str | None = None) -> list[Goal]:
             for name in ("mixup", "mixup or CutMix")
         ]
     either, found = "mixup or CutMix", []
-    # The nearest that holds on a shared machine. For large uint8 pictures 1.08 was the aim: mixup
-    # is vectorised as the floor is, but reads and converts the partner too. For mixup or CutMix it
-    # was 1.15: LLVM shuffles one weight into three channels, and a weight for each channel would be
-    # a second pass.
-    limits = {"f32": (1.25, 1.35), "u8 to f32": (1.40, 1.25)}
+    # For large uint8 pictures per batch, the nearest that held in two runs on a shared machine. For
+    # mixup 1.08 was the aim: it is vectorised as the floor is, but reads and converts the partner
+    # too. For mixup or CutMix it was 1.15: LLVM shuffles one weight into three channels, and a
+    # weight for each channel would be a second pass.
+    limits = {"f32": (1.25, 1.35), "u8 to f32": (1.40, 1.20)}
     for types, pair in limits.items():
         for size, limit in zip(("large", "small"), pair, strict=True):
             group = f"{size}, {types}, per batch"
@@ -81,7 +81,7 @@ def goals(backend: str | None = None) -> list[Goal]:
             if types == "f32":
                 text = f"mixup, {group}: fastest by hand / ours"
                 found.append(Goal(text, hand_over_ours(group, "mixup"), 0.95, at_most=False))
-    for per, pair in (("batch", (1.60, 1.35)), ("example", (1.60, 1.80))):
+    for per, pair in (("batch", (1.60, 1.30)), ("example", (1.5, 2.2))):
         for size, limit in zip(("large", "small"), pair, strict=True):
             group = f"{size}, u8 to f32, per {per}"
             found.append(Goal(f"{either}, {group}: x floor", ratio(group, either), limit))
