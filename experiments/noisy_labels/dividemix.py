@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 import jax_mixup as jm
 from experiments.core import metrics
+from experiments.core.guesses import sharpen
 from experiments.core.seeds import fit_in_pieces, pieces
 from experiments.core.step import Metrics, Recipe, State, Task, init, scored_model, train_step
 from experiments.data import augment, images
@@ -87,11 +88,6 @@ def mixture(losses: Float[Array, "n"], density: Density) -> Float[Array, "n"]:
     share = jax.lax.fori_loop(0, EM_STEPS, em, share)
     mean = moments(share)[1][:, 0]
     return jnp.where(mean[0] <= mean[1], share[0], share[1])
-
-
-def sharpen(p: Float[Array, "... k"], temperature: float = 0.5) -> Float[Array, "... k"]:
-    """p^(1/T), as probabilities again."""
-    return jax.nn.softmax(jnp.log(jnp.maximum(p, 1e-12)) / temperature)
 
 
 def divide(

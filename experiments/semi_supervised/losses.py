@@ -14,6 +14,7 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 import jax_mixup as jm
+from experiments.core.guesses import sharpen
 from experiments.core.step import Metrics, Task
 
 Augment = Callable[[PRNGKeyArray, Array], Array]
@@ -41,11 +42,6 @@ def described(name: str, numbers: Numbers) -> str:
 def ramp(step: Array, steps: float | Array) -> Float[Array, ""]:
     """From 0 to 1 along a line, and 1 from then on."""
     return jnp.clip(step / jnp.maximum(steps, 1.0), 0.0, 1.0)
-
-
-def sharpen(p: Float[Array, "n k"], temperature: float = 0.5) -> Float[Array, "n k"]:
-    """p^(1/T), of sum 1 again: lower entropy for T < 1, the largest class alone for T → 0."""
-    return jax.nn.softmax(jnp.log(p) / temperature)
 
 
 def guess(model: Any, views: Sequence[Array], temperature: float = 0.5) -> Float[Array, "u k"]:

@@ -13,6 +13,7 @@ from flax import nnx
 
 import jax_mixup as jm
 from experiments.core import loop
+from experiments.core.guesses import sharpen
 from experiments.core.step import Recipe, Task, init, train_step
 from experiments.data import few, semi
 from experiments.models.mlp import MLP
@@ -104,11 +105,9 @@ def told(model, x):
 def test_sharpening_squares_and_goes_to_the_largest():
     p = np.array([[0.5, 0.3, 0.2], [0.0, 0.6, 0.4]])
     squares = p**2 / (p**2).sum(-1, keepdims=True)
-    np.testing.assert_allclose(semi_losses.sharpen(jnp.asarray(p, jnp.float32)), squares, rtol=1e-5)
-    np.testing.assert_allclose(semi_losses.sharpen(jnp.float32(p), 1.0), p, rtol=1e-5)
-    np.testing.assert_allclose(
-        semi_losses.sharpen(jnp.float32(p), 0.01), [[1, 0, 0], [0, 1, 0]], atol=1e-6
-    )
+    np.testing.assert_allclose(sharpen(jnp.asarray(p, jnp.float32)), squares, rtol=1e-5)
+    np.testing.assert_allclose(sharpen(jnp.float32(p), 1.0), p, rtol=1e-5)
+    np.testing.assert_allclose(sharpen(jnp.float32(p), 0.01), [[1, 0, 0], [0, 1, 0]], atol=1e-6)
 
 
 def test_the_guess_is_the_mean_of_views_then_sharpened():
