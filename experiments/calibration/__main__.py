@@ -118,7 +118,7 @@ def measure(logits: Array, odd: dict[str, Array], y: Array, scaled: Array) -> di
 def make_work(config: Config) -> Work:
     """A function that gives one method's runs in one group."""
 
-    @functools.lru_cache(maxsize=1)  # the groups before and after scaling share their networks
+    @functools.cache  # the groups before and after scaling share their networks, in any order
     def trained(name: str, rate: str, best: Choice | None) -> tuple[Array, dict, Array]:
         method = METHODS[name] if best is None else best.numbers
         epochs = best.epoch + 1 if best and name == "stopped early" else config.epochs

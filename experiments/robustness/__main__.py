@@ -131,7 +131,7 @@ def make_work(config: Config) -> Work:
         """For each network one that learned the same digits by the next seed's weights, order."""
         return roll(fit(METHODS["plain"], roll(data(), 1))[0], -1)
 
-    @functools.lru_cache(maxsize=1)  # all groups of a method share its networks
+    @functools.cache  # all groups of a method share its networks, in any order
     def measured(method: Method) -> dict[str, Array]:
         keys = jax.vmap(jax.random.key)(2000 + jnp.arange(config.seeds))  # no seed that trains
         state, _ = fit(method, data())

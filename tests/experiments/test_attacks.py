@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import types
 from functools import partial
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from experiments.data import digits
+from experiments.harness.jobs import Task
 from experiments.robustness import __main__ as robustness
 from experiments.robustness import attacks, corruptions
 from tests.experiments import pinned
@@ -200,6 +202,29 @@ def test_the_verdict_on_robustness():
     assert verdict({("PGD, white", "mixup α=0.2"): 44.0}) == [True, False, True]
     assert verdict({("I-FGSM, white", "mixup α=8"): 44.0}) == [True, False, True]
     assert verdict({("I-FGSM, black", "mixup α=1"): 49.0}) == [True, True, False]
+
+
+def test_robustness_trains_a_method_once_in_any_order_of_jobs(monkeypatch):
+    """All groups share networks; a fake one's error says which method it learned by."""
+    fits = []
+
+    def fit(method, data, **_):
+        fits.append(method)
+        return jnp.full(2, method.alpha), {}
+
+    def errors(method, keys, state, stranger, x, y):
+        attacked = {name: jnp.stack([state] * 5, axis=1) for name in robustness.ATTACKS}
+        return {"clean": state, "corruptions": jnp.stack([state] * 9, axis=1), **attacked}
+
+    fake = types.SimpleNamespace(fit=fit)
+    monkeypatch.setattr(robustness.digits_mlp, "study_of", lambda: fake)
+    monkeypatch.setattr(robustness, "errors", errors)
+    groups = ("clean", *robustness.ATTACKS, "corruptions")
+    work = robustness.make_work(robustness.Config(seeds=2, epochs=2))
+    for group, name in itertools.product(groups, ("plain", "mixup α=1", "mixup α=8")):
+        runs = work(Task(group, name, range(2), lambda n: None))
+        assert [run["last_error"] for run in runs] == [100 * robustness.METHODS[name].alpha] * 2
+    assert len(fits) == 1 + 3  # the stranger, and each method
 
 
 @pytest.mark.slow

@@ -1,5 +1,8 @@
 """Metrics, each against the same number by hand or from another library; and calibration."""
 
+import itertools
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +18,7 @@ from experiments.core.methods import Method
 from experiments.core.step import init, train_step
 from experiments.data import digits, strange
 from experiments.harness import digits_mlp
+from experiments.harness.jobs import Task
 from experiments.harness.runs import read_runs
 from tests.experiments import pinned
 
@@ -243,6 +247,32 @@ def test_the_verdict_on_calibration():
         True,
         False,
     ]
+
+
+def test_calibration_trains_a_method_once_in_any_order_of_jobs(monkeypatch):
+    """The groups before and after scaling share networks; a fake one says what it was made from."""
+    fits = []
+
+    def fit(method, data, **_):
+        fits.append((method, int(data.wrong.any())))
+        return 1 + method.alpha + fits[-1][1], {}
+
+    def apply(method, state, x):
+        return state * x.reshape(*x.shape[:2], -1)[..., 10:20]
+
+    fake = types.SimpleNamespace(fit=fit, apply=apply)
+    monkeypatch.setattr(digits_mlp, "study_of", lambda *kind: fake)
+    rates, names = calibration.RATES, ("plain", "mixup α=1")
+    jobs = list(itertools.product([r + s for s in ("", calibration.SCALED) for r in rates], names))
+
+    def results(jobs):
+        work = calibration.make_work(calibration.Config(seeds=2, epochs=2))
+        return {(g, name): work(Task(g, name, range(2), lambda n: None)) for g, name in jobs}
+
+    found = results(jobs)
+    assert len(fits) == len(rates) * len(names) == len(set(fits))
+    assert found == results(sorted(jobs, key=lambda job: job[::-1]))
+    assert found["0 % noise", "plain"] != found["40 % noise", "plain"]
 
 
 @pytest.mark.slow
