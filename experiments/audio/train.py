@@ -169,14 +169,17 @@ def logits(model: Any, x: Array, valid: Array, *, train: bool) -> Float[Array, "
     """The network's logits; its last features are averaged over positions that are not padding."""
 
     def pooled(layer: int, h: Array) -> Array:
-        if layer < 4:
-            return h
-        (n, t, f), (rows, columns) = valid.shape, h.shape[1:3]
-        share = valid.reshape(n, rows, t // rows, columns, f // columns).mean(axis=(2, 4))
-        weight = share / share.mean(axis=(1, 2), keepdims=True)
-        return h * weight[..., None]
+        # One position is left, which the network's own average then leaves as it is.
+        return h if layer < 4 else valid_mean(h, valid)[:, None, None]
 
     return model(x[..., None], train=train, tap=pooled)
+
+
+def valid_mean(h: Float[Array, "b rows columns c"], valid: Bool[Array, "b t f"]) -> Array:
+    """The mean over what is valid; a position of coarser features weighs its valid fraction."""
+    (n, t, f), (rows, columns) = valid.shape, h.shape[1:3]
+    weight = valid.reshape(n, rows, t // rows, columns, f // columns).mean(axis=(2, 4))
+    return jnp.einsum("brs,brsc->bc", weight, h) / weight.sum(axis=(1, 2))[:, None]
 
 
 def recipe_of(pairs: bool, steps: int, width: int, method: Method) -> Recipe:

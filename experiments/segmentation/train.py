@@ -153,8 +153,9 @@ def lights(key: PRNGKeyArray, x: Float[Array, "b h w 3"]) -> Float[Array, "b h w
 def batch_of(key: PRNGKeyArray, data: Data, *, batch: int, crop: tuple[int, int]) -> Batch:
     """Random crops of random frames, half of them flipped."""
     count, *size = data.masks.shape
-    # If all are labelled there is nothing else to take, and no method uses these crops.
-    places = (0, data.labelled), (data.labelled % count, count)
+    # If all are labelled there is no other frame. Any will do, as no method then uses these crops.
+    first_other = jnp.where(data.labelled < count, data.labelled, 0)
+    places = (0, data.labelled), (first_other, count)
     low = jnp.array([[[first, 0, 0, 0]] for first, _ in places])
     room = [old - new + 1 for old, new in zip(size, crop, strict=True)]
     high = jnp.array([[[last, *room, 2]] for _, last in places])

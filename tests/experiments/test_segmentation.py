@@ -184,6 +184,18 @@ def test_crops_go_with_their_masks_and_labels_stay_where_they_are():
     assert seen == known and others == set(range(9)) - known and 24 < flipped < 72
 
 
+@pytest.mark.parametrize("labelled", [1, 8, 9])
+def test_other_frames_are_those_without_labels_or_any_where_all_have_them(labelled):
+    masks = np.zeros((9, 4, 4), np.int32)
+    images = (np.arange(9)[:, None, None, None] * np.ones((1, 4, 4, 3))).astype(np.uint8)
+    scenes = camvid.Scenes(*[camvid.Frames(images, masks)] * 3)
+    data = jax.tree.map(lambda a: a[0], training.data_of(scenes, scenes.test, range(1), labelled))
+    draw = jax.jit(lambda key: training.batch_of(key, data, batch=64, crop=(4, 4)))
+    found = [np.asarray(draw(key).unlabelled) for key in jax.random.split(KEY, 4)]
+    others = np.asarray(data.order[labelled:] if labelled < 9 else data.order)
+    np.testing.assert_array_equal(np.unique(found), np.sort(others))
+
+
 def test_the_teachers_loss_by_hand():
     """The mean over a frame's positions, times its fraction of sure ones; and the labelled part."""
     weak = np.zeros((2, 4, 4, K), np.float32)
