@@ -29,10 +29,10 @@ import numpy as np
 from experiments.cifar import recipe
 from experiments.core import loop
 from experiments.core.methods import Method
-from experiments.harness import cli, plots
+from experiments.harness import cli, intervals, plots
 from experiments.harness.jobs import Task
 from experiments.harness.rules import passed
-from experiments.harness.runs import Run, by_seed
+from experiments.harness.runs import Run, by_seed, defining
 from experiments.harness.study import Study, run_study
 from experiments.harness.tables import ERRORS, ERRORS_CAPTION, SCORES, SCORES_CAPTION, Column, Table
 from experiments.models import MODELS
@@ -55,6 +55,7 @@ NOISY_METHODS: dict[str, Method] = {
 }
 CUT = 0.18  # the pass rule's
 TABLE = Table(
+    interval=intervals.SHARED,
     columns=(*ERRORS, Column("train", "train_right"), *SCORES),
     caption=f"{ERRORS_CAPTION} train: error in % on training images with right labels. "
     f"{SCORES_CAPTION}",
@@ -104,14 +105,12 @@ def main(config: Config) -> int:
         raise loop.Stop(f"--models got {unknown}; it needs some of {', '.join(MODELS)}.")
     data = recipe.read(config)
     title = recipe.title(config, data)
-    settings = {"experiment": "cifar", "data": title} | recipe.defining(config)
-    settings["noise"] = config.noise
-    train_all = recipe.make_work(config, data, config.out, config.seeds, settings)
+    facts = {"data": title}
+    train_all = recipe.make_work(config, data, config.out, defining("cifar", config, facts))
 
     def work(task: Task) -> list[Run]:
         method = (METHODS | NOISY_METHODS)[task.method]
-        job = task.group, task.method
-        return train_all(job, task.group, method, task.tick, noise=config.noise)
+        return train_all(task, task.group, method, noise=config.noise)
 
     def rule(runs: list[Run]) -> str:
         return "\n".join(verdict(runs, model) for model in config.models)
@@ -120,11 +119,14 @@ def main(config: Config) -> int:
     study = Study(
         out=config.out,
         title=f"{title}{noise}, {config.seeds} paired seeds, {config.epochs} epochs",
-        settings=settings,
+        name="cifar",
+        config=config,
+        facts=facts,
+        one_by_one=True,
         groups=config.models,
         methods=config.methods,
         seeds=config.seeds,
-        ticks=config.seeds * config.epochs,
+        ticks=config.epochs,
         work=work,
         table=TABLE,
         plot=partial(plots.curves, main_group=config.models[0]),

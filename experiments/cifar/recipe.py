@@ -11,12 +11,13 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import tyro
 from rich.console import Console
 
 from experiments import models
@@ -28,7 +29,8 @@ from experiments.data import augment, images
 from experiments.data.digits import digits
 from experiments.data.split import Split, corrupt
 from experiments.harness import cli
-from experiments.harness.jobs import Job
+from experiments.harness.choose import FIRST_SEED
+from experiments.harness.jobs import Task
 from experiments.harness.runs import Run, seed_results
 
 DISPATCHES = 5  # of an epoch, or the next number that divides its steps
@@ -46,8 +48,6 @@ class Options:
     """Number of training images, drawn for each seed; all by default."""
     test: cli.Count | None = None
     """Number of test images, the first ones; all by default."""
-    first_seed: int = 0
-    """First seed. Results take 0; choices of options are made on 1000 and up."""
     epochs: cli.Count = 200
     """How long each network trains."""
     batch: cli.Count = 128
@@ -56,6 +56,10 @@ class Options:
     """Parts of a batch, one after the other, if the batch does not fit the memory."""
     rate: float = 0.1
     """SGD's learning rate at the start."""
+    schedule: Literal["steps", "cosine"] = "steps"
+    """Whether the rate falls after 1/2 and 3/4 of the epochs, or along a cosine to 0."""
+    augment: Annotated[bool, tyro.conf.FlagConversionOff] = True
+    """Whether pictures are cropped and flipped at random."""
     warmup: int = 0
     """Epochs in which the probability of mixing rises from 0 to 1."""
     mix_off: int = 0
@@ -64,6 +68,8 @@ class Options:
     """Decay of the averaged weights, which are then tested."""
     bf16: cli.Flag = False
     """Compute in bfloat16; parameters stay float32."""
+    score_every: cli.Count = 1
+    """Epochs from one score on the test images to the next; a divisor of the epochs."""
     save_every: cli.Count = 5
     """Dispatches from one checkpoint to the next; an epoch is five or some more."""
 
@@ -92,16 +98,21 @@ def title(options: Options, data: images.Images) -> str:
     return ", ".join(said)
 
 
-def defining(options: Options) -> dict[str, Any]:
-    """What defines a run, besides the data, in JSON's types."""
-    names = [field.name for field in dataclasses.fields(Options)]
-    return {n: getattr(options, n) for n in names if n not in ("data", "folder", "save_every")}
+def chosen(
+    options: Options, data: images.Images, *, noise: float, seed: int, reserved: int = 0
+) -> Split:
+    """The images that a seed trains on, some of their labels replaced by random ones.
 
-
-def chosen(options: Options, data: images.Images, *, noise: float, seed: int) -> Split:
-    """The images that a seed trains on, some of their labels replaced by random ones."""
-    rows = np.random.default_rng(seed).permutation(len(data.y))[: options.subset]
-    x, true, x_test, y_test = map(jnp.asarray, (data.x[rows], data.y[rows], *data[2:4]))
+    Seeds for choosing train and test on the last `reserved` training images, half and half, which
+    results do not train on.
+    """
+    free, rng = len(data.y) - reserved, np.random.default_rng(seed)
+    if seed < FIRST_SEED:
+        rows, tests = rng.permutation(free)[: options.subset], data[2:4]
+    else:
+        rows, others = np.split(free + rng.permutation(reserved), 2)
+        rows, tests = rows[: options.subset], (data.x[others], data.y[others])
+    x, true, x_test, y_test = map(jnp.asarray, (data.x[rows], data.y[rows], *tests))
     y = corrupt(jax.random.split(jax.random.key(seed))[0], true, noise, len(data.class_names))
     return Split(x, y, y != true, x_test, y_test)
 
@@ -112,7 +123,11 @@ def recipe_of(
     """The recipe for one of experiments/models; not all of these have dropout."""
     epoch = (options.subset or len(data.y)) // options.batch
     steps = options.epochs * epoch
-    rates = optax.piecewise_constant_schedule(options.rate, {steps // 2: 0.1, 3 * steps // 4: 0.1})
+    falls = {steps // 2: 0.1, 3 * steps // 4: 0.1}
+    if options.schedule == "cosine":
+        rates = optax.cosine_decay_schedule(options.rate, steps)
+    else:
+        rates = optax.piecewise_constant_schedule(options.rate, falls)
     decay = optax.add_decayed_weights(method.weight_decay)
     rise = lambda step: jnp.minimum((step + 1) / max(1, options.warmup * epoch), 1)
     size: dict[str, Any] = {"num_classes": len(data.class_names)}
@@ -122,7 +137,7 @@ def recipe_of(
         make_model=models.make(model, **size),
         optimizer=optax.chain(decay, optax.sgd(rates, momentum=0.9)),
         draw=method.draw,
-        prepare=lambda key, x, y: (augment.crop_flip(key, x), y),
+        prepare=(lambda key, x, y: (augment.crop_flip(key, x), y)) if options.augment else None,
         normalise=augment.standardise(data.x),
         smoothing=method.smoothing,
         mix_prob=lambda step: jnp.where(step < steps - options.mix_off * epoch, rise(step), 0.0),
@@ -132,16 +147,16 @@ def recipe_of(
 
 
 def make_work(
-    options: Options, data: images.Images, out: Path, seeds: int, settings: dict[str, Any]
+    options: Options, data: images.Images, out: Path, settings: dict[str, Any], *, reserved: int = 0
 ) -> Callable[..., list[Run]]:
-    """A function that trains all seeds of a method, each with checkpoints in a folder in `out`.
+    """A function that trains a task's seeds by a method, one after the other.
 
     Args:
       options: what to train, and how long.
       data: what to train and test on.
-      out: where the folders are, GROUP/METHOD/SEED.
-      seeds: number of seeds.
+      out: where a run's checkpoints are, in checkpoints/GROUP/METHOD/SEED.
       settings: what defines the runs, besides what `work` gets.
+      reserved: as in `chosen`.
     """
     console = Console()
 
@@ -153,27 +168,29 @@ def make_work(
             epochs=options.epochs,
             dispatches=DISPATCHES,
             save_every=options.save_every,
+            score_every=options.score_every,
             console=None if console.is_terminal else console,  # which has a bar for all runs
         )
 
-    def work(
-        job: Job, model: str, method: Method, tick: Callable[[int], None], *, noise: float
-    ) -> list[Run]:
-        full = settings | {"group": job[0], "method": job[1], "noise": noise}
-        folder, trained = out / _plain(job[0]) / _plain(job[1]), trainer(model, method.dropout)
-        curves, finals = [], []
-        for seed in range(options.first_seed, options.first_seed + seeds):
-            mine = chosen(options, data, noise=noise, seed=seed)
-            place = {"seed": seed, "folder": folder / str(seed), "settings": full, "tick": tick}
-            state, scores = trained.fit(method, mine, **place)
+    def work(task: Task, model: str, method: Method, *, noise: float) -> list[Run]:
+        full = settings | {"group": task.group, "method": task.method, "noise": noise}
+        folder = out / "checkpoints" / _plain(task.group) / _plain(task.method)
+        trained = trainer(model, method.dropout)
+        curves, finals, hits = [], [], []
+        for seed in task.seeds:
+            mine = chosen(options, data, noise=noise, seed=seed, reserved=reserved)
+            place = {"seed": seed, "folder": folder / str(seed), "settings": full}
+            state, scores = trained.fit(method, mine, **place, tick=task.tick)
             curves.append(scores)
-            missed = trained.logits(method, state, mine.x).argmax(-1) != mine.y
+            right = lambda x, y, state=state: trained.logits(method, state, x).argmax(-1) == y
+            missed = ~right(mine.x, mine.y)
             finals.append(
                 [(missed & rows).sum() / rows.sum() for rows in (~mine.wrong, mine.wrong)]
             )
+            hits.append(right(mine.x_test, mine.y_test))
         scores = {name: np.stack([curve[name] for curve in curves]) for name in curves[0]}
-        right, wrong = np.transpose(finals)
-        return seed_results(scores, {"train_right": right, "train_wrong": wrong})
+        final = dict(zip(("train_right", "train_wrong"), np.transpose(finals), strict=True))
+        return seed_results(scores, final, seeds=task.seeds, hits=np.array(hits))
 
     return work
 

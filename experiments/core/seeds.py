@@ -46,8 +46,8 @@ def batch_trainer(
       at_once: all seeds by vmap, which small models need; otherwise one after the other.
 
     Returns:
-      `.fit(numbers, data, steps=, every=, tick=)` scores after `every` steps, and gives the last
-      states and each score as an array [seeds, steps // every, ...].
+      `.fit(numbers, data, seeds=, steps=, every=, tick=)` scores after `every` steps, and gives the
+      last states and each score as an array [seeds, steps // every, ...].
     """
 
     @partial(jax.jit, static_argnames="every", donate_argnums=1)
@@ -83,11 +83,12 @@ def batch_trainer(
     start = starter(recipe_of)
 
     def fit(
-        numbers: Any, data: Any, *, steps: int, every: int, tick: Tick
+        numbers: Any, data: Any, *, seeds: Sequence[int], steps: int, every: int, tick: Tick
     ) -> tuple[State, dict[str, np.ndarray]]:
         if every < 1 or steps % every:
             raise ValueError(f"fit got steps={steps} and every={every}; it needs a multiple.")
-        return fit_in_pieces(start, advance, numbers, data, [every] * (steps // every), tick)
+        lengths = [every] * (steps // every)
+        return fit_in_pieces(start, advance, numbers, data, seeds, lengths, tick)
 
     return SeedTrainer(fit, apply)
 
@@ -100,8 +101,8 @@ def epoch_trainer(recipe_of: RecipeOf, *, batch: int) -> SeedTrainer:
       batch: examples in a step.
 
     Returns:
-      `.fit(numbers, data, epochs=, tick=)` gives the last states, and each score as an array
-      [seeds, epochs]. `.apply(numbers, state, x)` gives the logits.
+      `.fit(numbers, data, seeds=, epochs=, tick=)` gives the last states, and each score as an
+      array [seeds, epochs]. `.apply(numbers, state, x)` gives the logits.
     """
 
     @partial(jax.jit, static_argnames="epochs", donate_argnums=1)
@@ -119,9 +120,9 @@ def epoch_trainer(recipe_of: RecipeOf, *, batch: int) -> SeedTrainer:
     start = starter(recipe_of)
 
     def fit(
-        numbers: Any, data: Data, *, epochs: int, tick: Tick
+        numbers: Any, data: Data, *, seeds: Sequence[int], epochs: int, tick: Tick
     ) -> tuple[State, dict[str, np.ndarray]]:
-        return fit_in_pieces(start, some_epochs, numbers, data, pieces(epochs), tick)
+        return fit_in_pieces(start, some_epochs, numbers, data, seeds, pieces(epochs), tick)
 
     return SeedTrainer(fit, logits)
 
@@ -142,6 +143,7 @@ def fit_in_pieces(
     advance: Callable[[Any, Any, PRNGKeyArray, Any, int], tuple[Any, Metrics]],
     numbers: Any,
     data: Any,
+    seeds: Sequence[int],
     lengths: Sequence[int],
     tick: Tick,
 ) -> tuple[Any, dict[str, np.ndarray]]:
@@ -151,7 +153,8 @@ def fit_in_pieces(
       start: (numbers, keys) -> the first states.
       advance: (numbers, state, keys, data, length) -> the next states, and scores [seeds, n, ...].
       numbers: the method's numbers, which become float32.
-      data: any tree of arrays.
+      data: any tree of arrays, whose first axis is that of the seeds.
+      seeds: whose weights, order and draws these are.
       lengths: the pieces' lengths, in what `advance` counts: steps or epochs.
       tick: called with each piece's length when it is done.
 
@@ -159,7 +162,7 @@ def fit_in_pieces(
       The last states, and each score along all pieces, [seeds, n of all, ...].
     """
     numbers = jax.tree.map(jnp.float32, numbers)
-    keys = jax.vmap(jax.random.key)(jnp.arange(jax.tree.leaves(data)[0].shape[0]))
+    keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
     # Not the first two, which the data's own split may have taken from the same key.
     _, _, key_init, key_run = jax.vmap(partial(jax.random.split, num=4), out_axes=1)(keys)
     state, kept = start(numbers, key_init), []

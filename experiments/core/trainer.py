@@ -43,6 +43,7 @@ class Trainer:
       epochs: how long each run is.
       dispatches: number of dispatches in an epoch, or the next number that divides its steps.
       save_every: dispatches from one checkpoint to the next.
+      score_every: epochs from one score on the test examples to the next; a divisor of `epochs`.
       console: where progress shows; None is nowhere.
     """
 
@@ -54,10 +55,16 @@ class Trainer:
         epochs: int,
         dispatches: int = 1,
         save_every: int = 1,
+        score_every: int = 1,
         console: Console | None = None,
     ):
         self._recipe_of, self._batch, self._epochs = recipe_of, batch, epochs
         self._dispatches, self._save_every, self._console = dispatches, save_every, console
+        if epochs % score_every:
+            raise loop.Stop(
+                f"--epochs got {epochs} and --score-every {score_every}; it needs a multiple."
+            )
+        self._score_every = score_every
         self._start = jax.jit(lambda numbers, key: init(recipe_of(numbers), key))
         self._train = jax.jit(self._steps, static_argnames="steps", donate_argnums=1)
         self._score = jax.jit(metrics.classification)
@@ -84,7 +91,7 @@ class Trainer:
           tick: called with how many epochs are done since the last call.
 
         Returns:
-          The state, and each score on the test examples after every epoch, f64[epochs].
+          The state, and each score on the test examples, f64[epochs // score_every].
 
         Raises:
           KeyboardInterrupt: After Ctrl-C or SIGTERM, when the state is saved.
@@ -92,19 +99,20 @@ class Trainer:
         arrays = jax.device_put(Arrays(data.x, data.y, data.x_test, data.y_test))
         numbers = jax.tree.map(jnp.float32, numbers)
         epoch, steps = self._lengths(arrays.y.shape[0])
+        scored = epoch * self._score_every
         # Not the first two, which the data's own split may have taken from the same key.
         _, _, key_init, key = jax.random.split(jax.random.key(seed), 4)
 
         def tell(step: int, scores: loop.Scores) -> None:
             logged(step, scores)
             if "error" in scores:
-                tick(1)
+                tick(self._score_every)
 
         settings = settings | {"seed": seed, "steps_a_dispatch": steps}
         shown = {"total": self._epochs * epoch, "every": epoch, "console": self._console}
         with contextlib.closing(Checkpoints(folder, settings, keep=2)) as checkpoints:
             state = self._restored(checkpoints, numbers, key_init)
-            tick(int(state.step) // epoch)
+            tick(int(state.step) // scored * self._score_every)
             with log.Log(folder, **shown) as logged, hosts.stop_asked() as stopped:
                 state = loop.fit(
                     lambda state: self._train(numbers, state, key, arrays, steps=steps),
@@ -112,12 +120,12 @@ class Trainer:
                     loop.Hooks(tell, checkpoints.save, stopped),
                     steps=self._epochs * epoch,
                     evaluate=partial(self._test, numbers, arrays),
-                    evaluate_every=epoch,
+                    evaluate_every=scored,
                     save_every=self._save_every * steps,
                 )
         if int(state.step) < self._epochs * epoch:
             raise KeyboardInterrupt
-        return state, _curves(folder, [epoch * (i + 1) for i in range(self._epochs)])
+        return state, _curves(folder, [*range(scored, self._epochs * epoch + 1, scored)])
 
     def _lengths(self, examples: int) -> tuple[int, int]:
         """Steps of an epoch and of a dispatch."""

@@ -33,7 +33,8 @@ class Search(NamedTuple):
     Args:
       candidates: those of each method; a name is the same candidate for all methods.
       work: a study's work, with candidates as methods; results have a "curve".
-      groups, settings, seeds, ticks: those of a study.
+      groups, seeds, ticks: those of a study.
+      facts: what defines the search, besides what defines the study.
       said: (job, choice) -> what the verdict says of it; "" says nothing.
       other: what the choice was made on other ones of.
     """
@@ -41,7 +42,7 @@ class Search(NamedTuple):
     candidates: Candidates
     work: Work
     groups: Iterable[str] | None = None
-    settings: dict | None = None
+    facts: Mapping[str, Any] = {}
     seeds: int | None = None
     ticks: int | None = None
     said: Callable[[Job, Choice], str] | None = None
@@ -65,11 +66,12 @@ def choose(
     seeds: int,
     ticks: int,
     work: Work,
+    one_by_one: bool = False,
 ) -> dict[Job, Choice]:
     """For each group and method the candidate whose mean curve is lowest at the end.
 
     Args:
-      console, path, settings, ticks: as in `jobs.run_missing`.
+      console, path, settings, ticks, one_by_one: as in `jobs.run_missing`.
       groups: their names.
       candidates, work: as in `Search`.
       seeds: number of seeds, from `FIRST_SEED` on.
@@ -77,7 +79,10 @@ def choose(
     numbers = {name: n for names in candidates.values() for name, n in names.items()}
     jobs = [(group, name) for group in groups for name in numbers]
     others = range(FIRST_SEED, FIRST_SEED + seeds)
-    runs = run_missing(console, path, settings, jobs, seeds=others, ticks=ticks, work=work)
+    runs = run_missing(
+        console, path, settings, jobs,
+        seeds=others, ticks=ticks, work=work, one_by_one=one_by_one,
+    )  # fmt: skip
     curves = {
         job: np.mean([run["curve"] for run in runs if (run["group"], run["method"]) == job], axis=0)
         for job in jobs
@@ -115,13 +120,13 @@ def by_last_error(
     numbers = {name: n for names in candidates.values() for name, n in names.items()}
 
     def try_out(task: Task) -> list[dict]:
-        return seed_results(*fit(numbers[task.method], task))
+        return seed_results(*fit(numbers[task.method], task), seeds=task.seeds)
 
     def work(task: Task) -> list[dict]:
         choice = task.chosen[task.group, task.method]
         scores, final = fit(choice.numbers, task)
         stopped = {"stopped_error": scores["error"][:, choice.epoch]}
-        results = seed_results(scores, {**final, **stopped})
+        results = seed_results(scores, {**final, **stopped}, seeds=task.seeds)
         return [result | {"chosen": choice.name, "stop": choice.epoch + 1} for result in results]
 
     return Search(candidates, try_out, **options), work

@@ -113,17 +113,17 @@ def search(
     candidates = {name: m for methods in open_methods.values() for name, m in methods.items()}
 
     def work(task: Task) -> list[dict]:
-        data = halves(seeds, rates[task.group], first=task.seeds.start)
-        method = candidates[task.method]
-        _, scores = study_of().fit(method, data, epochs=epochs, tick=task.tick)
-        curves = scores[score].round(5).tolist()
-        return [{"seed": seed, "curve": curve} for seed, curve in enumerate(curves)]
+        data = halves(task.seeds, rates[task.group])
+        sizes = {"seeds": task.seeds, "epochs": epochs, "tick": task.tick}
+        _, scores = study_of().fit(candidates[task.method], data, **sizes)
+        curves = zip(task.seeds, scores[score].round(5).tolist(), strict=True)
+        return [{"seed": seed, "curve": curve} for seed, curve in curves]
 
     return Search(
         open_methods,
         work,
         groups=rates,
-        settings={"chosen by": score, "epochs": epochs},
+        facts={"chosen by": score},
         ticks=epochs,
         said=described if said else None,
     )

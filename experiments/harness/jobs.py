@@ -21,7 +21,7 @@ class Task(NamedTuple):
 
     Args:
       group, method: the job.
-      seeds: the seeds to train.
+      seeds: the seeds to train; results say which seed they are of.
       tick: `tick(n)` moves the bar on; all calls together count to the job's `ticks`.
       chosen: (group, method) -> what was chosen on other seeds.
     """
@@ -35,7 +35,7 @@ class Task(NamedTuple):
     @property
     def keys(self) -> PRNGKeyArray:
         """A key for each seed."""
-        return jax.vmap(jax.random.key)(jnp.arange(self.seeds.start, self.seeds.stop))
+        return jax.vmap(jax.random.key)(jnp.asarray(self.seeds))
 
 
 Work = Callable[[Task], list[dict]]
@@ -51,32 +51,52 @@ def run_missing(
     ticks: int,
     work: Work,
     chosen: Mapping[Job, Any] | None = None,
+    one_by_one: bool = False,
 ) -> list[Run]:
     """The runs of all jobs, those done before taken from `path`.
 
-    `work` gives a result for each seed, with "seed" counted from 0. Runs are written as soon as
-    their job is finished, so that a stopped command goes on where it was. Runs of other settings in
-    the file are left as they are, and left out.
+    `work` gives a result for each of a task's seeds. Runs are written as soon as their task is
+    finished, so that a stopped command goes on where it was. Runs of other settings in the file are
+    left as they are, and left out.
+
+    Args:
+      console: where the bar is shown.
+      path: the file of the runs.
+      settings: what defines them.
+      jobs: what to run.
+      seeds: for each job.
+      ticks: how often `work` moves the bar in a task.
+      work: trains the seeds of a task.
+      chosen: what tasks get as `chosen`.
+      one_by_one: a task has one seed, and all jobs of a seed come before the next seed's, so that
+        a run of hours can be read early. Otherwise a task has all seeds of a job that are missing.
     """
     runs, others = read_runs(path, settings)
     if others:
         console.print(f"{path} also holds {others} lines of other settings: kept, not used here.")
-    places = range(len(seeds))
     done = {(run["group"], run["method"], run["seed"]) for run in runs}
-    missing = [job for job in jobs if any((*job, seed) not in done for seed in places)]
-    facts = machine()
+    parts = [range(seed, seed + 1) for seed in seeds] if one_by_one else [seeds]
+    tasks = [(job, _left(job, part, done)) for part in parts for job in jobs]
+    missing, facts = [(job, part) for job, part in tasks if part], machine()
     with _bar(console) as progress:
-        bar = progress.add_task("", total=ticks * len(jobs))
-        progress.advance(bar, ticks * (len(jobs) - len(missing)))
-        for group, method in missing:
-            progress.update(bar, description=f"{group}: {method}")
+        bar = progress.add_task("", total=ticks * len(tasks))
+        progress.advance(bar, ticks * (len(tasks) - len(missing)))
+        for (group, method), part in missing:
+            name = f"{group}: {method}, seed {part[0]}" if one_by_one else f"{group}: {method}"
+            progress.update(bar, description=name)
             tick = lambda n: progress.advance(bar, n)
-            results = work(Task(group, method, seeds, tick, chosen or {}))
+            results = work(Task(group, method, part, tick, chosen or {}))
             label = {"settings": settings, "group": group, "method": method, "machine": facts}
             append_runs(path, [label | result for result in results])
     runs, _ = read_runs(path, settings)
     found = {(run["group"], run["method"], run["seed"]): run for run in runs}
-    return [found[*job, seed] for job in jobs for seed in places if (*job, seed) in found]
+    return [found[*job, seed] for job in jobs for seed in seeds if (*job, seed) in found]
+
+
+def _left(job: Job, seeds: range, done: set[tuple[str, str, int]]) -> range:
+    """The seeds from the first that is not done on."""
+    left = [seed for seed in seeds if (*job, seed) not in done]
+    return range(left[0], seeds.stop) if left else range(0)
 
 
 def _bar(console: Console) -> Progress:

@@ -20,7 +20,7 @@ from pathlib import Path
 from experiments import catalogue
 from experiments.harness import tables
 from experiments.harness.runs import Run, groups_of, machines, read_runs
-from experiments.harness.tables import INTERVAL, Table
+from experiments.harness.tables import Table
 
 ROOT = Path(__file__).parents[2]
 PAGE = "README.md"
@@ -65,7 +65,7 @@ def results(name: str, groups: list[str]) -> str:
     methods = methods_of(runs, table)
     cells = {group: tables.rows(runs, group, methods, table) for group in groups or held}
     shown = tables.markdown(cells, table)
-    caption = textwrap.fill(f"{table.caption} {INTERVAL}", 100, break_on_hyphens=False)
+    caption = textwrap.fill(table.legend, 100, break_on_hyphens=False)
     return f"\n\n{shown}\n{caption}\n`{command}`:\n{facts}.\n\n"
 
 

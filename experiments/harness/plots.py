@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from experiments.harness.runs import Run, by_seed, groups_of, mean_interval, paired
+from experiments.harness.intervals import STUDENT, Interval, mean_interval
+from experiments.harness.runs import Run, by_seed, groups_of, paired
 
 FIRST = "#333333"  # the method that the others are compared with
 # Okabe and Ito's colours, which colour-blind readers can distinguish, with wine for yellow.
@@ -33,8 +34,13 @@ def curves(
     main_group: str,
     key: str = "last_error",
     xlabel: str = POINTS,
+    interval: Interval = STUDENT,
+    every: int = 1,
 ) -> None:
-    """Left: the main group's test error over epochs. Right: paired gains of `key`, all groups."""
+    """Left: the main group's test error over epochs, of which each `every`-th has a score.
+
+    Right: paired gains of `key`, all groups, with their interval.
+    """
     height = max(4.5, _height(runs, methods) + 0.11 * len(methods))  # with room for the legend
     figure = Figure(figsize=(12, height), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.2, 1))
@@ -43,7 +49,7 @@ def curves(
         kept = [r["curve"] for r in runs if (r["group"], r["method"]) == (main_group, method)]
         if kept:
             mean, half = _intervals(np.array(kept).T)
-            epochs, style = np.arange(1, len(mean) + 1), _style(methods, method)
+            epochs, style = every * np.arange(1, len(mean) + 1), _style(methods, method)
             left.plot(epochs, mean, lw=1.8, **style)
             left.fill_between(epochs, mean - half, mean + half, fc=style["color"], alpha=0.12, lw=0)
             ends[method] = mean[-1]
@@ -51,7 +57,7 @@ def curves(
     left.set(xlabel="epoch", ylabel="test error, %", title=main_group, ylim=(0, 1.1 * max(tops)))
     left.margins(x=0)
     left.grid(axis="y", alpha=0.25)
-    _draw_gains(figure, right, runs, methods, key, xlabel, main_group)
+    _draw_gains(figure, right, runs, methods, key, xlabel, interval, main_group)
     options = {"title": "at the end", "alignment": "left", "ncols": 2, "frameon": False}
     figure.legend(*_lines(methods, ends, ": {:.1f}"), loc="outside lower left", **options)
     _save(figure, title, path)
@@ -65,10 +71,11 @@ def gains(
     *,
     key: str = "last_error",
     xlabel: str = POINTS,
+    interval: Interval = STUDENT,
 ) -> None:
     """Paired gains alone, for runs without curves."""
     figure = Figure(figsize=(8, _height(runs, methods)), layout="constrained")
-    _draw_gains(figure, figure.subplots(), runs, methods, key, xlabel)
+    _draw_gains(figure, figure.subplots(), runs, methods, key, xlabel, interval)
     _save(figure, title, path)
 
 
@@ -127,6 +134,7 @@ def _draw_gains(
     methods: list[str],
     key: str,
     xlabel: str,
+    interval: Interval,
     main_group: str | None = None,
 ) -> None:
     """A row for each method but the first, a mark in it for each group; the main group's filled."""
@@ -135,7 +143,7 @@ def _draw_gains(
     for offset, group, marker in zip(offsets, groups, cycle(MARKERS)):
         filled = main_group in (group, None)
         for row, method in enumerate(methods[1:]):
-            gain, half = paired(runs, group, methods[0], method, key)
+            gain, half = paired(runs, group, methods[0], method, key, interval)
             colour = _style(methods, method)["color"]
             axes.errorbar(
                 gain,

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from experiments.harness.runs import Run, by_seed, mean_interval, paired
+from experiments.harness.intervals import STUDENT, Interval
+from experiments.harness.runs import Run, mean, paired
 
 
 class Gain(NamedTuple):
@@ -65,12 +66,38 @@ class Claim(NamedTuple):
     holds: Test = above()
     part: int = 0
 
-    def gain(self, runs: list[Run]) -> Gain:
+    def gain(self, runs: list[Run], interval: Interval = STUDENT) -> Gain:
         if self.over is None:
-            return Gain(
-                *mean_interval([*by_seed(runs, self.group, self.method, self.key).values()])
-            )
-        return Gain(*paired(runs, self.group, self.over, self.method, self.key))
+            return Gain(*mean(runs, self.group, self.method, self.key, interval))
+        return Gain(*paired(runs, self.group, self.over, self.method, self.key, interval))
+
+
+class Gate(NamedTuple):
+    """What plain training must reach before a claim can be tested at all.
+
+    Args:
+      text: what is asked, for the verdict.
+      claims: means of keys, with `over=None`; what they must be is on their means alone.
+    """
+
+    text: str
+    claims: tuple[Claim, ...]
+
+    def __call__(self, runs: list[Run]) -> tuple[bool, str]:
+        """Whether it is passed, and the sentence that says so."""
+        gains = [claim.gain(runs) for claim in self.claims]
+        met = [claim.holds(gain) for claim, gain in zip(self.claims, gains, strict=True)]
+        found = ", ".join(
+            f"{gain.mean:.1f} ({claim.group})"
+            for claim, gain in zip(self.claims, gains, strict=True)
+        )
+        word = "passed" if all(met) else "missed, so that there is no verdict"
+        return all(met), f"Gate ({self.text}): {found}, {word}."
+
+
+def mean_below(bound: float) -> Test:
+    """The mean is below a bound, whatever the interval."""
+    return lambda gain: gain.mean < bound
 
 
 class Rule(NamedTuple):
@@ -81,21 +108,28 @@ class Rule(NamedTuple):
         {held[0]}, {held[1]}, ... say for each part whether it "holds" or "does not hold".
       claims: what must hold.
       exceptions: part -> how many of its claims may fail.
+      interval: which one the gains have.
+      gate: what comes first; if it is missed, there is no verdict.
     """
 
     text: str
     claims: tuple[Claim, ...]
     exceptions: Mapping[int, int] = {}
+    interval: Interval = STUDENT
+    gate: Gate | None = None
 
     def __call__(self, runs: list[Run]) -> str:
         """The verdict on these runs."""
-        gains = [claim.gain(runs) for claim in self.claims]
+        passes, said = (True, "") if self.gate is None else self.gate(runs)
+        if not passes:
+            return said
+        gains = [claim.gain(runs, self.interval) for claim in self.claims]
         failed: dict[int, int] = {}
         for claim, gain in zip(self.claims, gains, strict=True):
             failed[claim.part] = failed.get(claim.part, 0) + (not claim.holds(gain))
         parts = [failed[part] <= self.exceptions.get(part, 0) for part in sorted(failed)]
         held = ["holds" if part else "does not hold" for part in parts]
-        return self.text.format(*gains, verdict=passed(all(parts)), held=held)
+        return f"{said} {self.text.format(*gains, verdict=passed(all(parts)), held=held)}".lstrip()
 
 
 def passed(holds: bool) -> str:

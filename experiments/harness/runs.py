@@ -4,7 +4,7 @@ A run is a dict with "settings" (what defines the experiment), "group", "method"
 and its results. Runs are only ever appended, so that nothing finished is lost.
 """
 
-import functools
+import dataclasses
 import json
 import os
 import platform
@@ -12,13 +12,40 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
-from scipy import stats
+from jaxtyping import Bool
+
+from experiments.harness import code
+from experiments.harness.intervals import (
+    STUDENT,
+    Bits,
+    Interval,
+    mean_interval,
+    packed,
+    unpacked,
+    variance,
+)
 
 Run = dict
+NOT_DEFINING = ("out", "seeds", "smoke", "data", "folder")
 PLAIN = ("nll", "brier", "train_loss")  # scores that are not fractions, so not in percent
+
+
+def defining(question: str, config: Any, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What defines a run, in JSON's types: all options, what the data are, and the code.
+
+    Args:
+      question: its folder in `experiments`.
+      config: a dataclass of options; where the runs go, how many, and paths of data do not count.
+      facts: what else counts: the name or checksum of the data, for their path.
+    """
+    fields = [field.name for field in dataclasses.fields(config) if field.name not in NOT_DEFINING]
+    options = {name: getattr(config, name) for name in fields}
+    settings = {"experiment": question} | options | dict(facts or {}) | {"code": code.of(question)}
+    return json.loads(json.dumps(settings, default=str))
 
 
 def append_runs(path: Path, runs: Iterable[Run]) -> None:
@@ -79,41 +106,30 @@ def seed_results(
     scores: Mapping[str, np.ndarray],
     final: Mapping[str, np.ndarray | jax.Array],
     *,
+    seeds: Sequence[int],
     plain: Sequence[str] = PLAIN,
+    hits: Bool[np.ndarray, "seeds examples"] | None = None,
 ) -> list[dict]:
     """A result for each seed: its last scores, its best error, its error curve.
 
     Args:
       scores: arrays [seeds, epochs], the test "error" among them.
       final: arrays [seeds] of what is measured once.
+      seeds: which ones these are.
       plain: the names of scores that are not fractions. Fractions become percent.
+      hits: which test examples are right at the end, where all seeds share them.
     """
     last = {name: np.asarray(values) for name, values in final.items()}
     last |= {name: values[:, -1] for name, values in scores.items() if name != "error"}
     last |= {"last_error": scores["error"][:, -1], "best_error": scores["error"].min(axis=1)}
     shown = {name: values * (1 if name in plain else 100) for name, values in last.items()}
+    curves = 100 * scores["error"]
     return [
-        {"seed": seed, **{name: rounded(values[seed]) for name, values in shown.items()}}
-        | {"curve": rounded(curve, 3)}
-        for seed, curve in enumerate(100 * scores["error"])
+        {"seed": seed, **{name: rounded(values[i]) for name, values in shown.items()}}
+        | {"curve": rounded(curves[i], 3)}
+        | ({} if hits is None else {"hits": packed(np.asarray(hits[i]))})
+        for i, seed in enumerate(seeds)
     ]
-
-
-def mean_interval(
-    values: Sequence[float | None] | np.ndarray, level: float = 0.95
-) -> tuple[float, float]:
-    """The mean and the half-width of Student's interval for it; NaN where there is none."""
-    array = np.asarray(values, np.float64)
-    n = array.size
-    if n < 2:
-        return float(array.sum() if n else np.nan), np.nan
-    return float(array.mean()), float(quantile(n - 1, level) * array.std(ddof=1) / np.sqrt(n))
-
-
-@functools.cache  # which takes scipy longer than everything else
-def quantile(freedom: int, level: float) -> float:
-    """How many standard errors Student's two-sided interval reaches from the mean."""
-    return float(stats.t.ppf((1 + level) / 2, freedom))
 
 
 def by_seed(runs: Sequence[Run], group: str, method: str, key: str) -> dict[int, float]:
@@ -122,12 +138,39 @@ def by_seed(runs: Sequence[Run], group: str, method: str, key: str) -> dict[int,
     return {run["seed"]: np.nan if run[key] is None else run[key] for run in chosen}
 
 
+def mean(
+    runs: Sequence[Run], group: str, method: str, key: str, interval: Interval = STUDENT
+) -> tuple[float, float]:
+    """A number of a method's runs: mean and half-width."""
+    values = by_seed(runs, group, method, key)
+    over_examples = variance(_hits(runs, group, method, values)) if _tested(interval, key) else 0.0
+    return mean_interval([*values.values()], interval, over_examples)
+
+
 def paired(
-    runs: Sequence[Run], group: str, baseline: str, method: str, key: str = "last_error"
+    runs: Sequence[Run],
+    group: str,
+    baseline: str,
+    method: str,
+    key: str = "last_error",
+    interval: Interval = STUDENT,
 ) -> tuple[float, float]:
     """How much lower a number is than the baseline's, seed by seed: mean and half-width."""
     base, own = (by_seed(runs, group, name, key) for name in (baseline, method))
-    return mean_interval([base[seed] - own[seed] for seed in sorted(base.keys() & own.keys())])
+    seeds, over_examples = sorted(base.keys() & own.keys()), 0.0
+    if seeds and _tested(interval, key):
+        over_examples = variance(*(_hits(runs, group, name, seeds) for name in (baseline, method)))
+    return mean_interval([base[seed] - own[seed] for seed in seeds], interval, over_examples)
+
+
+def _tested(interval: Interval, key: str) -> bool:
+    """Whether a number is a mean over test examples which all seeds share."""
+    return interval.examples and key == "last_error"
+
+
+def _hits(runs: Sequence[Run], group: str, method: str, seeds: Iterable[int]) -> Bits:
+    held = {run["seed"]: run for run in runs if (run["group"], run["method"]) == (group, method)}
+    return [unpacked(held[seed].get("hits")) for seed in seeds]
 
 
 def groups_of(runs: Iterable[Run]) -> list[str]:

@@ -1,7 +1,7 @@
 """Ask a question: choose, train what is missing, then print, write and draw the comparison."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from rich.console import Console
 
 from experiments.harness.choose import Search, choose
 from experiments.harness.jobs import Job, Work, run_missing
-from experiments.harness.runs import Run
+from experiments.harness.runs import Run, defining
 from experiments.harness.tables import Plot, Table, write
 
 
@@ -21,8 +21,10 @@ class Study:
     """Folder of runs.jsonl, table.md, plot.png and, if there is a search, choose.jsonl."""
     title: str
     """Title of the table and the picture."""
-    settings: dict[str, Any]
-    """What defines a run, in JSON's types: runs on disk with the same settings are done."""
+    name: str
+    """The question's folder."""
+    config: Any
+    """All options. With `facts` and the code they define a run: such runs on disk are done."""
     groups: Iterable[str]
     """Tables of the report: data sets, rates of noise, ..."""
     methods: Iterable[str]
@@ -37,6 +39,10 @@ class Study:
     """The columns."""
     plot: Plot | None = None
     """Draws plot.png."""
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What else defines a run, in JSON's types: the data's name or checksum."""
+    one_by_one: bool = False
+    """Whether `work` gets one seed at a time, seed by seed; for runs of minutes."""
     rule: Callable[[list[Run]], str] | None = None
     """The verdict on what was predicted: a `rules.Rule`, or a function."""
     search: Search | None = None
@@ -54,27 +60,29 @@ class Study:
 def run_study(study: Study) -> int:
     """Choose and train what is missing, then print, write and draw the comparison."""
     console, groups, methods = Console(), list(study.groups), list(study.methods)
-    search, chosen = study.search, {}
+    search, chosen, settings = study.search, {}, defining(study.name, study.config, study.facts)
     if search is not None:
         chosen = choose(
             console,
             study.out / "choose.jsonl",
-            study.settings if search.settings is None else search.settings,
+            settings | dict(search.facts),
             groups if search.groups is None else list(search.groups),
             search.candidates,
             seeds=search.seeds or study.seeds,
             ticks=search.ticks or study.ticks,
             work=search.work,
+            one_by_one=study.one_by_one,
         )
     runs = run_missing(
         console,
         study.out / "runs.jsonl",
-        study.settings,
+        settings,
         study.jobs or [(group, method) for group in groups for method in methods],
         seeds=range(study.first_seed, study.first_seed + study.seeds),
         ticks=study.ticks,
         work=study.work,
         chosen=chosen,
+        one_by_one=study.one_by_one,
     )
     verdict = [study.rule(runs) if study.rule else "", search.describe(chosen) if search else ""]
     write(

@@ -13,10 +13,10 @@ import rich.table
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 
-from experiments.harness.runs import Run, by_seed, groups_of, machines, mean_interval, paired
+from experiments.harness.intervals import STUDENT, Interval
+from experiments.harness.runs import Run, groups_of, machines, mean, paired
 
 Plot = Callable[[Path, str, list[Run], list[str]], None]
-INTERVAL = "± is half the 95 % interval over seeds (Student's t)."
 
 
 class Column(NamedTuple):
@@ -35,6 +35,12 @@ class Table(NamedTuple):
     caption: str  # what the columns are
     options: str = ""  # the committed run's, besides --out
     methods: tuple[str, ...] = ()  # the rows on its page, the first to compare with; () is all
+    interval: Interval = STUDENT
+
+    @property
+    def legend(self) -> str:
+        """What the columns and ± are."""
+        return f"{self.caption} {self.interval.text}"
 
 
 ERRORS = (
@@ -59,7 +65,10 @@ def rows(runs: Sequence[Run], group: str, methods: Sequence[str], table: Table) 
     """The cells of each method that the group has."""
     held = {run["method"] for run in runs if run["group"] == group}
     return [
-        [method, *(_cell(runs, group, methods[0], method, column) for column in table.columns)]
+        [
+            method,
+            *(_cell(runs, group, methods[0], method, c, table.interval) for c in table.columns),
+        ]
         for method in methods
         if method in held
     ]
@@ -94,11 +103,10 @@ def write(
     cells = {group: rows(runs, group, methods, table) for group in groups_of(runs)}
     for group, of_group in cells.items():
         console.print(_printed(f"{title}: {group}", of_group, table))
-    caption = f"{table.caption} {INTERVAL}"
     parts = [f"{title}.\n", markdown(cells, table)]
-    parts += [f"{caption} Machine: {machines(runs)}.", *([f"\n{verdict}"] if verdict else [])]
+    parts += [f"{table.legend} Machine: {machines(runs)}.", *([f"\n{verdict}"] if verdict else [])]
     (out / "table.md").write_text("\n".join(parts) + "\n")
-    console.print(caption)
+    console.print(table.legend)
     if plot is not None:
         plot(out / "plot.png", title, runs, methods)
     files = "runs.jsonl and table.md" if plot is None else "runs.jsonl, table.md and plot.png"
@@ -119,14 +127,21 @@ def _printed(title: str, cells: list[list[str]], table: Table) -> rich.table.Tab
     return shown
 
 
-def _cell(runs: Sequence[Run], group: str, baseline: str, method: str, column: Column) -> str:
+def _cell(
+    runs: Sequence[Run],
+    group: str,
+    baseline: str,
+    method: str,
+    column: Column,
+    interval: Interval,
+) -> str:
     if column.gain and method == baseline:
         return ""
     if column.gain:
-        mean, half = paired(runs, group, baseline, method, column.key)
+        value, half = paired(runs, group, baseline, method, column.key, interval)
     else:
-        mean, half = mean_interval(list(by_seed(runs, group, method, column.key).values()))
-    if np.isnan(mean):
+        value, half = mean(runs, group, method, column.key, interval)
+    if np.isnan(value):
         return "-"
-    shown = f"{mean:{'+' if column.gain else ''}.{column.digits}f}"
+    shown = f"{value:{'+' if column.gain else ''}.{column.digits}f}"
     return shown if np.isnan(half) else f"{shown} ± {half:.{column.digits}f}"

@@ -7,12 +7,13 @@ from flax import nnx
 
 from experiments.models.cnn import CNN
 from experiments.models.densenet import densenet100_12, densenet190_40
-from experiments.models.preact import preact18, preact34, wrn28_10
+from experiments.models.preact import preact8, preact18, preact34, wrn28_10
 from experiments.models.resnet import resnet50
 from experiments.models.vit import vit_s16
 
 MODELS: dict[str, Callable[..., nnx.Module]] = {
     "cnn": CNN,
+    "preact8": preact8,
     "preact18": preact18,
     "preact34": preact34,
     "wrn28_10": wrn28_10,

@@ -10,6 +10,7 @@ from jax.nn import initializers
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+Convolve = Callable[..., Array]  # as `jax.lax.conv_general_dilated`
 Tap = Callable[[int, Array], Array]  # (layer, its features) -> what goes on in their place
 
 
@@ -18,7 +19,14 @@ def untapped(layer: int, x: Array) -> Array:
 
 
 def conv(
-    inputs: int, outputs: int, size: int, stride: int = 1, *, dtype: DTypeLike, rngs: nnx.Rngs
+    inputs: int,
+    outputs: int,
+    size: int,
+    stride: int = 1,
+    *,
+    dtype: DTypeLike,
+    by: Convolve = jax.lax.conv_general_dilated,
+    rngs: nnx.Rngs,
 ) -> nnx.Conv:
     """A convolution without bias, padded to keep the size at stride 1; weights as He et al.'s."""
     return nnx.Conv(
@@ -30,6 +38,7 @@ def conv(
         use_bias=False,
         kernel_init=initializers.variance_scaling(2, "fan_out", "normal"),
         dtype=dtype,
+        conv_general_dilated=by,
         rngs=rngs,
     )
 

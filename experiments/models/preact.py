@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from experiments.models import layers
+from experiments.models.conv import conv_general_dilated
 
 
 class Block(nnx.Module):
@@ -22,17 +24,17 @@ class Block(nnx.Module):
         dropout: float | Array,
         *,
         dtype: DTypeLike,
+        by: layers.Convolve,
         rngs: nnx.Rngs,
     ):
+        conv = partial(layers.conv, dtype=dtype, by=by, rngs=rngs)
         self.norm1 = layers.batch_norm(inputs, rngs=rngs)
-        self.conv1 = layers.conv(inputs, outputs, 3, stride, dtype=dtype, rngs=rngs)
+        self.conv1 = conv(inputs, outputs, 3, stride)
         self.norm2 = layers.batch_norm(outputs, rngs=rngs)
         self.dropout = layers.Dropout(dropout)
-        self.conv2 = layers.conv(outputs, outputs, 3, dtype=dtype, rngs=rngs)
+        self.conv2 = conv(outputs, outputs, 3)
         same = stride == 1 and inputs == outputs
-        self.shortcut = nnx.data(
-            None if same else layers.conv(inputs, outputs, 1, stride, dtype=dtype, rngs=rngs)
-        )
+        self.shortcut = nnx.data(None if same else conv(inputs, outputs, 1, stride))
 
     def __call__(
         self, x: Float[Array, "b h w c"], train: bool, rngs: nnx.Rngs | None
@@ -57,12 +59,14 @@ class PreActResNet(nnx.Module):
         width: int,
         stem: int,
         last_norm: bool,
+        stem_stride: int = 1,
         dtype: DTypeLike = jnp.float32,
         dropout: float | Array = 0.0,
+        by: layers.Convolve = jax.lax.conv_general_dilated,
         rngs: nnx.Rngs,
     ):
-        block = partial(Block, dropout=dropout, dtype=dtype, rngs=rngs)
-        self.stem = layers.conv(3, stem, 3, dtype=dtype, rngs=rngs)
+        block = partial(Block, dropout=dropout, dtype=dtype, by=by, rngs=rngs)
+        self.stem = layers.conv(3, stem, 3, stem_stride, dtype=dtype, by=by, rngs=rngs)
         groups, inputs = [], stem
         for stage, depth in enumerate(stages):
             blocks = []
@@ -98,5 +102,10 @@ class PreActResNet(nnx.Module):
 # use for CIFAR, whose sizes are quoted, do not.
 preact18 = partial(PreActResNet, stages=(2, 2, 2, 2), width=64, stem=64, last_norm=False)
 preact34 = partial(PreActResNet, stages=(3, 4, 6, 3), width=64, stem=64, last_norm=False)
+# For experiments on two cores: 308,000 parameters, 12.3 million multiply-adds a picture.
+preact8 = partial(
+    PreActResNet, stages=(1, 1, 1), width=32, stem=32, stem_stride=2, last_norm=True,
+    by=conv_general_dilated,
+)  # fmt: skip
 # Zagoruyko and Komodakis (2016).
 wrn28_10 = partial(PreActResNet, stages=(4, 4, 4), width=160, stem=16, last_norm=True)
