@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 import jax_mixup as jm
@@ -12,6 +13,7 @@ class Method(NamedTuple):
 
     alpha: float = 0.0  # λ ~ Beta(α, α); 0 is off, which is plain training; infinity is λ = ½
     cutmix: float = 0.0  # probability of CutMix in place of mixup
+    instead: float = 0.0  # 1 leaves batches without CutMix unmixed
     smoothing: float = 0.0  # of labels
     weight_decay: float = 0.0
     noise: float = 0.0  # σ of Gaussian noise on the inputs
@@ -23,7 +25,7 @@ class Method(NamedTuple):
         return jm.sample_mixup_or_cutmix(
             key,
             x.shape[:-1],
-            mixup_alpha=self.alpha,
+            mixup_alpha=jnp.where(self.instead > 0, 0.0, self.alpha),
             cutmix_alpha=self.alpha,
             switch_prob=self.cutmix,
         )

@@ -20,11 +20,18 @@ Candidates = Mapping[str, Mapping[str, Any]]  # method -> candidate -> its numbe
 
 
 class Choice(NamedTuple):
-    """The best of a method's candidates, and its epoch of lowest mean, from 0."""
+    """The best of a method's candidates.
+
+    Args:
+      name, numbers: the candidate.
+      epoch: that of its lowest mean, from 0.
+      error: its mean at the end.
+    """
 
     name: str
     epoch: int
     numbers: Any = None
+    error: float = np.nan
 
 
 class Search(NamedTuple):
@@ -91,7 +98,9 @@ def choose(
     for group in groups:
         for method, names in candidates.items():
             name = min(names, key=lambda name: curves[group, name][-1])
-            choices[group, method] = Choice(name, int(curves[group, name].argmin()), numbers[name])
+            curve = curves[group, name]
+            best = Choice(name, int(curve.argmin()), numbers[name], float(curve[-1]))
+            choices[group, method] = best
     return choices
 
 

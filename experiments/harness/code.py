@@ -66,7 +66,8 @@ def _used(module: str, name: str) -> Iterator[Place]:
 def _walked(node: ast.AST) -> Iterator[ast.AST]:
     """The node and all in it, but what a `Study` only shows."""
     yield node
-    is_study = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Study"
+    called = getattr(node, "func", None)
+    is_study = getattr(called, "id", getattr(called, "attr", "")) in ("Study", "study_of")
     for child in ast.iter_child_nodes(node):
         if not (is_study and isinstance(child, ast.keyword) and child.arg in OF_STUDY):
             yield from _walked(child)

@@ -22,16 +22,12 @@ least 5 points below the chosen weight decay, and the 95 % interval lies above 0
 import dataclasses
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
-from experiments.cifar import recipe
+from experiments.cifar import few
 from experiments.core.methods import Method
 from experiments.harness import cli, intervals, plots
-from experiments.harness.choose import Choice, Search
-from experiments.harness.jobs import Job, Task
 from experiments.harness.rules import Claim, Gate, Rule, above, mean_below
-from experiments.harness.runs import Run, defining
-from experiments.harness.study import Study, run_study
+from experiments.harness.study import run_study
 from experiments.harness.tables import ERRORS, ERRORS_CAPTION, SCORES, SCORES_CAPTION, Column, Table
 
 GROUP = "40 % noise"
@@ -50,7 +46,6 @@ OPEN = {
     "weight decay": {f"weight decay {name}": method for name, method in DECAYS.items()},
     "dropout": {f"dropout {name}": method for name, method in DROPOUTS.items()},
 }
-RESERVED = 10_000  # training pictures, for choosing
 TABLE = Table(
     columns=(
         *ERRORS,
@@ -76,7 +71,7 @@ RULE = Rule(
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(recipe.Options):
+class Config(few.Options):
     """Train on pictures with wrong labels, and compare methods."""
 
     out: Path = Path("results/label_noise_pictures")
@@ -85,66 +80,20 @@ class Config(recipe.Options):
     """Two epochs on digits, into OUT/smoke: only shows that everything works."""
     seeds: cli.Seeds = 5
     """Number of paired seeds, at least two."""
-    model: str = "preact8"
-    """Of experiments/models."""
-    subset: cli.Count | None = 5000
-    """Number of training pictures, drawn for each seed."""
     epochs: cli.Count = 60
     """How long each network trains."""
-    schedule: Literal["steps", "cosine"] = "cosine"
-    """Whether the rate falls after 1/2 and 3/4 of the epochs, or along a cosine to 0."""
     augment: bool = False
     """Whether pictures are cropped and flipped at random."""
-    score_every: cli.Count = 5
-    """Epochs from one score on the test pictures to the next; a divisor of the epochs."""
-    save_every: cli.Count = 50
-    """Dispatches from one checkpoint to the next; an epoch is five or some more."""
-
-
-def described(job: Job, best: Choice) -> str:
-    """What was chosen for a method."""
-    return best.name
 
 
 def main(config: Config) -> int:
     """Choose, train what is missing, then print and write the comparison."""
-    small = {"data": None, "subset": 256, "epochs": 2, "score_every": 1, "seeds": 2}
-    config = cli.ready(config, **small)
-    data = recipe.read(config)
-    reserved = RESERVED if config.data else 512
-    facts = {"data": recipe.title(config, data), "reserved": reserved}
-    settings = defining("label_noise_pictures", config, facts)
-    train = partial(recipe.make_work, config, data, settings=settings, reserved=reserved)
-    train_chosen, train_tried = train(out=config.out), train(out=config.out / "choose")
-    candidates = {name: method for methods in OPEN.values() for name, method in methods.items()}
-
-    def work(task: Task) -> list[Run]:
-        best = task.chosen.get((task.group, task.method))
-        method = METHODS[task.method] if best is None else best.numbers
-        return train_chosen(task, config.model, method, noise=NOISE)
-
-    def try_out(task: Task) -> list[Run]:
-        return train_tried(task, config.model, candidates[task.method], noise=NOISE)
-
-    study = Study(
-        name="label_noise_pictures",
-        out=config.out,
-        title=f"{facts['data']}, {config.seeds} paired seeds, {config.epochs} epochs",
-        config=config,
-        facts=facts,
-        groups=(GROUP,),
-        methods=METHODS,
-        seeds=config.seeds,
-        ticks=config.epochs,
-        work=work,
-        one_by_one=True,
-        table=TABLE,
-        plot=partial(
-            plots.curves, main_group=GROUP, every=config.score_every, interval=intervals.SHARED
-        ),
-        rule=None if config.smoke else RULE,
-        search=Search(OPEN, try_out, seeds=1, said=described, other="pictures"),
-    )
+    config = cli.ready(config, **few.SMALL)
+    every = {"every": config.score_every, "interval": intervals.SHARED}
+    study = few.study_of(
+        "label_noise_pictures", config, GROUP, METHODS, OPEN, noise=NOISE, table=TABLE,
+        plot=partial(plots.curves, main_group=GROUP, **every), rule=None if config.smoke else RULE,
+    )  # fmt: skip
     return run_study(study)
 
 
