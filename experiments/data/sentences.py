@@ -11,26 +11,27 @@ from jaxtyping import Int32
 
 PADDING, UNKNOWN = 0, 1  # the first words' numbers; a vocabulary's own begin at 2
 CORPORA = {"movie": "movie sentences", "trec": "TREC questions"}  # in the archive: in tables
-PARTS = ("train", "train_labels", "test", "test_labels")
+PARTS = ("train", "train_labels", "test", "test_labels")  # what each corpus must have
+HELD_OUT = 0.1  # of the training sentences, where a corpus has none for choices
 
 
 class Corpus(NamedTuple):
-    """Sentences for training and for testing."""
+    """Sentences for training, for testing, and, if there are any, for choices."""
 
     train: list[str]
     train_labels: Int32[np.ndarray, "n"]
     test: list[str]
     test_labels: Int32[np.ndarray, "m"]
+    val: Sequence[str] = ()
+    val_labels: Int32[np.ndarray, "k"] = np.zeros(0, np.int32)
 
 
 class Encoded(NamedTuple):
-    """Both parts as numbers; what lies beyond a sentence's length is padding."""
+    """Both parts as numbers; what lies beyond a sentence's end is PADDING."""
 
     tokens: Int32[Any, "n t"]
-    lengths: Int32[Any, "n"]
     labels: Int32[Any, "n"]
     tokens_test: Int32[Any, "m t"]
-    lengths_test: Int32[Any, "m"]
     labels_test: Int32[Any, "m"]
 
 
@@ -48,17 +49,22 @@ def read(path: Path) -> dict[str, Corpus]:
                 f"read got {str(path)!r} without {', '.join(lacking)}; it needs {', '.join(needed)}"
                 ": save sentences and class numbers under these names."
             )
-        arrays = {name: file[name] for name in needed}
+        arrays = {name: file[name] for name in file.files}
     found = {}
     for name, title in CORPORA.items():
-        train, train_labels, test, test_labels = (arrays[f"{name}_{part}"] for part in PARTS)
-        labels = train_labels.astype(np.int32), test_labels.astype(np.int32)
-        found[title] = Corpus(list(map(str, train)), labels[0], list(map(str, test)), labels[1])
+        part = lambda split, name=name: (
+            [str(text) for text in arrays.get(f"{name}_{split}", ())],
+            arrays.get(f"{name}_{split}_labels", np.zeros(0)).astype(np.int32),
+        )
+        found[title] = Corpus(*part("train"), *part("test"), *part("val"))
     return found
 
 
 def toy(count: int = 160, classes: int = 3) -> dict[str, Corpus]:
-    """Made-up sentences of 1 to 12 words; one word in three indicates the class."""
+    """Made-up sentences of 1 to 12 words; one word in three indicates the class.
+
+    As with the real ones, there are sentences for choices of one corpus only.
+    """
     rng = np.random.default_rng(0)
 
     def corpus() -> Corpus:
@@ -68,7 +74,10 @@ def toy(count: int = 160, classes: int = 3) -> dict[str, Corpus]:
         half = count // 2
         return Corpus(texts[:half], labels[:half], texts[half:], labels[half:])
 
-    return {title: corpus() for title in CORPORA.values()}
+    movie, trec = CORPORA.values()
+    part = corpus()
+    more = {"val": part.test, "val_labels": part.test_labels}
+    return {movie: corpus()._replace(**more), trec: corpus()}
 
 
 def words(sentence: str) -> list[str]:
@@ -76,37 +85,42 @@ def words(sentence: str) -> list[str]:
     return re.findall(r"[\w']+|[^\w\s]", sentence.lower())
 
 
-def vocabulary(sentences: Sequence[str], size: int) -> dict[str, int]:
-    """Numbers below `size` for the words that come twice or more, the most frequent first."""
+def vocabulary(sentences: Sequence[str]) -> dict[str, int]:
+    """Numbers for the words that come twice or more, from 2 on, the most frequent first."""
     counts = Counter(word for sentence in sentences for word in words(sentence))
     ranked = sorted((word for word in counts if counts[word] > 1), key=lambda w: (-counts[w], w))
-    return {word: number for number, word in enumerate(ranked[: max(size - 2, 0)], start=2)}
+    return {word: number for number, word in enumerate(ranked, start=UNKNOWN + 1)}
 
 
 def encode(
     numbers: Mapping[str, int], sentences: Sequence[str], length: int
-) -> tuple[Int32[np.ndarray, "n t"], Int32[np.ndarray, "n"]]:
-    """Words' numbers, cut after `length` and padded to it, and how many there are.
+) -> Int32[np.ndarray, "n t"]:
+    """Words' numbers, cut after `length` and padded to it.
 
-    A word that the vocabulary lacks is UNKNOWN; an empty sentence has length 0.
+    A word that the vocabulary lacks is UNKNOWN; an empty sentence is all PADDING.
     """
     tokens = np.full((len(sentences), length), PADDING, np.int32)
-    lengths = np.zeros(len(sentences), np.int32)
     for row, sentence in enumerate(sentences):
         ids = [numbers.get(word, UNKNOWN) for word in words(sentence)[:length]]
-        tokens[row, : len(ids)], lengths[row] = ids, len(ids)
-    return tokens, lengths
+        tokens[row, : len(ids)] = ids
+    return tokens
 
 
-def draw(corpus: Corpus, seed: int, *, train: int, size: int, length: int) -> Encoded:
-    """This many random training sentences, in the vocabulary that they give, and all test ones."""
-    if train > len(corpus.train):
-        raise ValueError(
-            f"draw got train={train} of {len(corpus.train)} sentences: ask for that many or fewer."
-        )
-    rows = np.random.default_rng(seed).permutation(len(corpus.train))[:train]
-    mine = [corpus.train[row] for row in rows]
-    numbers = vocabulary(mine, size)
-    tokens, lengths = encode(numbers, mine, length)
-    tested = encode(numbers, corpus.test, length)
-    return Encoded(tokens, lengths, corpus.train_labels[rows], *tested, corpus.test_labels)
+def for_choices(corpus: Corpus, seed: int) -> Corpus:
+    """The sentences for choices in the place of the test sentences, which are not looked at.
+
+    Where there are none, they are a tenth of the training sentences, another one for each seed.
+    """
+    if corpus.val:
+        return corpus._replace(test=list(corpus.val), test_labels=corpus.val_labels)
+    rows = np.random.default_rng(seed).permutation(len(corpus.train))
+    count = round(HELD_OUT * len(rows))
+    part = lambda rows: ([corpus.train[row] for row in rows], corpus.train_labels[rows])
+    return Corpus(*part(rows[count:]), *part(rows[:count]))
+
+
+def encoded(corpus: Corpus, length: int) -> Encoded:
+    """Both parts in the vocabulary that the training sentences give, cut after `length` words."""
+    numbers = vocabulary(corpus.train)
+    train, test = (encode(numbers, part, length) for part in (corpus.train, corpus.test))
+    return Encoded(train, corpus.train_labels, test, corpus.test_labels)

@@ -5,6 +5,7 @@ It is the paper's CNN-rand: the words' vectors are random at first, and learned 
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +64,7 @@ class KimCNN(nnx.Module):
     ) -> Float[Array, "b k"]:
         """The logits; `tap` gets the words' vectors (0) and one vector for each sentence (1)."""
         words = tap(WORDS, self.words(tokens) * (tokens != PADDING)[..., None])
-        found = strongest(words, self.filters[...], self.sizes)
+        found: Any = strongest(words, self.filters[...], self.sizes)
         sentence = tap(SENTENCE, nnx.relu(found + self.bias[...]))
         return self.last(self.dropout(sentence, train, layers.streams(key)))
 

@@ -1,3 +1,3 @@
-"""What should be mixed in text? Embeddings, hidden features, spans of words; masks."""
+"""Does mixing help a text classifier? Words' or sentences' vectors; masks."""
 
-TIME = "5 min"  # on two cores, unless it says otherwise
+TIME = "90 min"  # on two cores, unless it says otherwise

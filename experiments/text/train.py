@@ -1,6 +1,5 @@
-"""Mixing text: words cannot be averaged, so their features are, or spans of them change places."""
+"""Training Kim's convolutional network, with the words' vectors or the sentences' vectors mixed."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from functools import partial
@@ -8,134 +7,134 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 import jax_mixup as jm
 from experiments.core import metrics
 from experiments.core.classify import cross_entropy
-from experiments.core.seeds import SeedTrainer, batch_trainer
-from experiments.core.step import Metrics, Recipe, Task
-from experiments.data.sentences import UNKNOWN, Encoded
-from experiments.models import transformer
-from experiments.models.transformer import TextEncoder
+from experiments.core.step import Metrics, Recipe, State, Task, init, scored_model, train_step
+from experiments.data.sentences import PADDING, UNKNOWN, Encoded
+from experiments.models.kim_cnn import WORDS, KimCNN
 
-DEPTH = 2
-NOWHERE, SENTENCE = (
-    -1,
-    DEPTH + 1,
-)  # no layer, and the layer whose features are one vector for each sentence
+AT_ONCE = 64  # sentences that are scored in one piece
 
 
 class Method(NamedTuple):
     """Traced numbers, so that one compiled program works for all methods."""
 
     alpha: float = 0.0  # λ ~ Beta(α, α); 0 is off
-    first: float = 0.0  # features after a random layer from this one, 0 being the words,
-    last: float = 0.0  # to this one are mixed
-    span: float = 0.0  # or whether spans of words are swapped instead (SSMix without saliency)
-    matched: float = 0.0  # whether partners are among the four of nearest length
-    own_mask: float = 0.0  # whether the example's own mask stays: a mistake, to see what it costs
+    layer: float = WORDS  # whose features are mixed: wordMixup; SENTENCE is senMixup
     word_dropout: float = 0.0  # probability that a word becomes an unknown one
-    dropout: float = 0.3
-    weight_decay: float = 0.3
+    weight_decay: float = 0.0
+    dropout: float = 0.5  # of the sentence's features
 
 
 class Setting(NamedTuple):
     """What all methods share."""
 
     vocabulary: int
-    length: int
     num_classes: int
     batch: int
-    rate: float = 2e-3
+    rate: float
+    width: int = 300  # of the words' vectors
+    maps: int = 100  # filters of each size
 
 
-class Batch(NamedTuple):
-    tokens: Int[Array, "b t"]
-    lengths: Int[Array, "b"]
-    labels: Int[Array, "b"]
+class Trainer(NamedTuple):
+    """Trains one seed, epoch by epoch."""
+
+    start: Callable[[Method, PRNGKeyArray], State]
+    epoch: Callable[..., tuple[State, Metrics]]  # (method, state, key, data)
+    logits: Callable[[Method, State, Any], Array]  # of sentences [n, t]
 
 
-def mixing_tap(
-    mix: jm.Mix, layer: int | Array, *, own_mask: float | Array = 0.0
-) -> transformer.Tap:
-    """Mix the features of one layer; from there on all attend to the text of both examples."""
+class Fitted(NamedTuple):
+    """What the training of one seed gives."""
 
-    def tap(i: int, x: Array, attend: Array) -> transformer.Masked:
-        union = union_mask(mix, attend)
-        mixed = jm.blend(mix, x), jnp.where(own_mask > 0, attend, union)
-        pick = lambda new, old: jnp.where(layer == i, new, old)
-        return pick(mixed[0], x), pick(mixed[1], attend)
-
-    return tap
-
-
-def union_mask(mix: jm.Mix, attend: Bool[Array, "b q t"]) -> Bool[Array, "b q t"]:
-    """True where it is for an example with weight: at λ = 1 only the example's own places."""
-    return jm.blend(mix, attend, dtype=jnp.float32) > 0
-
-
-def swap_spans(
-    key: PRNGKeyArray, batch: Batch, *, alpha: float | Array = 1.0, pairing: Any
-) -> tuple[jm.Mix, Int[Array, "b t"]]:
-    """A span of the partner's words in place of one of the example's, both within their lengths."""
-    size = batch.tokens.shape[1]
-    mix, source = jm.sample_span(key, batch.lengths, size, alpha=alpha, pairing=pairing)
-    other = jnp.take_along_axis(jm.take_partner(mix, batch.tokens), source, axis=1)
-    return mix, jm.select(mix, batch.tokens, other=other)
+    scores: dict[str, Float[np.ndarray, "epochs"]]  # after each epoch, on the sentences for tests
+    final: dict[str, Float[np.ndarray, ""]]  # the error on the sentences learned from, at the end
+    hits: Bool[np.ndarray, "m"]  # which sentences for tests get their class, at the end
 
 
 def drop_words(
     key: PRNGKeyArray, tokens: Int[Array, "b t"], prob: float | Array
 ) -> Int[Array, "b t"]:
-    """Each word becomes UNKNOWN with this probability; padding, which no one attends to, too."""
-    return jnp.where(jax.random.uniform(key, tokens.shape) < prob, UNKNOWN, tokens)
-
-
-def partners(key: PRNGKeyArray, lengths: Int[Array, "b"], matched: float | Array) -> Array:
-    """The examples reversed, which are in random order, or one of the four of nearest length."""
-    near = jm.nearest(key, lengths.astype(jnp.float32), k=4)
-    return jnp.where(matched > 0, near, jm.partner_index(jm.reverse(), lengths.shape[0]))
+    """Each word becomes UNKNOWN with this probability; padding stays padding."""
+    dropped = jax.random.uniform(key, tokens.shape) < prob
+    return jnp.where(dropped & (tokens != PADDING), UNKNOWN, tokens)
 
 
 def loss(method: Method, task: Task) -> tuple[Float[Array, ""], Metrics]:
-    """The cross-entropy to both examples' labels."""
-    batch: Batch = task.batch
-    key_pair, key_mix, key_layer, key_words, key_model = jax.random.split(task.key, 5)
-    given: dict[str, Any] = {"alpha": method.alpha}
-    given["pairing"] = partners(key_pair, batch.lengths, method.matched)
-    mix = jm.sample_mixup(key_mix, batch.labels.shape, **given)
-    spans, swapped = swap_spans(key_mix, batch, **given)
-    low, high = (jnp.asarray(end, jnp.int32) for end in (method.first, method.last))
-    layer, on = jax.random.randint(key_layer, (), low, high + 1), method.span > 0
-    mix = dataclasses.replace(mix, lam=jnp.where(on, spans.lam, mix.lam))
-    tap = mixing_tap(mix, jnp.where(on, NOWHERE, layer), own_mask=method.own_mask)
-    tokens = drop_words(key_words, jnp.where(on, swapped, batch.tokens), method.word_dropout)
-    attend = transformer.padding_mask(batch.lengths, tokens.shape[1])
-    logits = task.student(tokens, attend, train=True, key=key_model, tap=tap)
-    return jm.pair_loss(mix, cross_entropy, logits, batch.labels).mean(), {}
+    """The cross-entropy to both sentences' labels."""
+    tokens, labels = task.batch
+    key_mix, key_words, key_model = jax.random.split(task.key, 3)
+    mix = jm.sample_mixup(key_mix, labels.shape, alpha=method.alpha)
+    tap = lambda i, x: jnp.where(method.layer == i, jm.blend(mix, x), x)
+    tokens = drop_words(key_words, tokens, method.word_dropout)
+    logits = task.student(tokens, train=True, key=key_model, tap=tap)
+    return jm.pair_loss(mix, cross_entropy, logits, labels).mean(), {}
 
 
 @functools.cache
-def study_of(setting: Setting) -> SeedTrainer:
-    """Trainer for all seeds of a method."""
+def trainer_of(setting: Setting) -> Trainer:
+    """Compiled once for all methods."""
 
     def recipe_of(method: Method) -> Recipe:
-        def make_model(rngs: Any) -> TextEncoder:
-            sizes = setting.vocabulary, setting.length, setting.num_classes
-            return TextEncoder(*sizes, depth=DEPTH, dropout=method.dropout, rngs=rngs)
+        def make_model(rngs: Any) -> KimCNN:
+            return KimCNN(
+                setting.vocabulary,
+                setting.num_classes,
+                width=setting.width,
+                maps=setting.maps,
+                dropout=method.dropout,
+                rngs=rngs,
+            )
 
         optimizer = optax.adamw(setting.rate, weight_decay=method.weight_decay)
         return Recipe(make_model, optimizer, partial(loss, method))
 
-    def batch_of(key: PRNGKeyArray, data: Encoded) -> Batch:
-        rows = jax.random.randint(key, (setting.batch,), 0, data.labels.shape[0])
-        return Batch(*(jnp.take(part, rows, axis=0) for part in data[:3]))
+    @partial(jax.jit, donate_argnums=1)
+    def epoch(
+        method: Method, state: State, key: PRNGKeyArray, data: Encoded
+    ) -> tuple[State, Metrics]:
+        count = data.labels.shape[0]
+        steps = count // setting.batch
+        key_order, key_steps = jax.random.split(key)
+        order = jax.random.permutation(jax.random.fold_in(key_order, state.step), count)
 
-    def score(model: Callable[..., Array], data: Encoded) -> Metrics:
-        attend = transformer.padding_mask(data.lengths_test, data.tokens_test.shape[1])
-        found = metrics.classification(model(data.tokens_test, attend), data.labels_test)
-        return {name: found[name] for name in ("error", "nll", "ece", "gap")}
+        def step(state: State, rows: Int[Array, "b"]) -> tuple[State, Array]:
+            batch = data.tokens[rows], data.labels[rows]
+            state, scores = train_step(recipe_of(method), state, key_steps, batch)
+            return state, scores["loss"]
 
-    return batch_trainer(recipe_of, batch_of, score)
+        order = order[: steps * setting.batch].reshape(steps, setting.batch)
+        state, losses = jax.lax.scan(step, state, order)
+        return state, {"train_loss": losses.mean()}
+
+    @jax.jit
+    def logits(method: Method, state: State, tokens: Int[Array, "n t"]) -> Float[Array, "n k"]:
+        model, count = scored_model(recipe_of(method), state), tokens.shape[0]
+        filled = jnp.pad(tokens, ((0, -count % AT_ONCE), (0, 0)))
+        out = jax.lax.map(model, filled.reshape(-1, AT_ONCE, tokens.shape[1]))
+        return out.reshape(-1, setting.num_classes)[:count]
+
+    start = jax.jit(lambda method, key: init(recipe_of(method), key))
+    return Trainer(start, epoch, logits)
+
+
+def fit(trainer: Trainer, method: Method, data: Encoded, *, seed: int, epochs: int) -> Fitted:
+    """Train one seed, which gives the weights, the order and the draws."""
+    numbers = jax.tree.map(jnp.float32, method)
+    key_init, key_run = jax.random.split(jax.random.key(seed))
+    state, data, rows = trainer.start(numbers, key_init), jax.tree.map(jnp.asarray, data), []
+    for _ in range(epochs):
+        state, means = trainer.epoch(numbers, state, key_run, data)
+        out = trainer.logits(numbers, state, data.tokens_test)
+        found = metrics.classification(out, data.labels_test)
+        rows.append(means | {name: found[name] for name in ("error", "nll", "ece", "gap")})
+    scores = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+    right = lambda tokens, labels: trainer.logits(numbers, state, tokens).argmax(-1) == labels
+    final = {"train_error": 1 - np.asarray(right(data.tokens, data.labels)).mean()}
+    return Fitted(scores, final, np.asarray(right(data.tokens_test, data.labels_test)))
