@@ -282,3 +282,28 @@ def test_smoke(tmp_path):
     assert len((out / "runs.jsonl").read_text().splitlines()) == 2 * 2 * len(text.STRENGTHS)
     tried = (out / "choose.jsonl").read_text().splitlines()
     assert len(tried) == 2 * 3 * (1 + 3 * (len(text.STRENGTHS) - 1))
+
+
+def test_the_verdict_asks_for_both_corpora_and_for_good_plain_training():
+    """And for the kind of mixing that was better where it was chosen."""
+
+    def run(group, method, seed, error, held_out=9.0):
+        found = {"last_error": error, "train_error": 0.5, "chosen_error": held_out}
+        return {"group": group, "method": method, "seed": seed} | found
+
+    movie, trec = text.LENGTHS
+    seeds = range(3)
+    runs = [run(group, "plain", s, 9 + s / 10) for group in text.LENGTHS for s in seeds]
+    word = [run(group, "wordMixup", s, 8 + s / 9, 8.5) for group in text.LENGTHS for s in seeds]
+    sentence = lambda group, error, held_out: [
+        run(group, "senMixup", s, error + s / 9, held_out) for s in seeds
+    ]
+    worse = [*runs, *word, *sentence(movie, 9, 8.6)]
+    assert text.rule([*worse, *sentence(trec, 9, 8.6)]).endswith("PASS.")
+    verdict = text.rule([*worse, *sentence(trec, 9, 8.4)])
+    assert verdict.endswith("FAIL.") and "(wordMixup), TREC" in verdict and "(senMixup)" in verdict
+    assert text.rule([*worse, *sentence(trec, 8.5, 8.4)]).endswith("PASS.")
+    for key in ("last_error", "train_error"):
+        poor = [r | {key: 12.0} if r["method"] == "plain" else r for r in worse]
+        found = text.rule([*poor, *sentence(trec, 9, 8.6)])
+        assert found.endswith("missed, so that there is no verdict.")
