@@ -130,19 +130,20 @@ def make_work(config: Config) -> Work:
     trainers = {rate: epoch_trainer(partial(recipe_of, rate), batch=50) for rate in (0.0, 0.5)}
 
     @functools.cache
-    def data(group: str) -> Split:
-        keys = jax.vmap(jax.random.key)(jnp.arange(config.seeds))
+    def data(group: str, seeds: range) -> Split:
+        keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
         half = partial(split, train=898, noise=GROUPS[group])
         x, y = digits()
         return jax.vmap(lambda key: half(key, x, y))(keys)
 
     def work(task: Task) -> list[dict]:
-        given, method = data(task.group), METHODS[task.method]
+        given, method = data(task.group, task.seeds), METHODS[task.method]
         trainer = trainers[method.dropout]  # dropout's draws would slow all other methods
-        state, scores = trainer.fit(method, given, epochs=config.epochs, tick=task.tick)
+        sizes = {"seeds": task.seeds, "epochs": config.epochs}
+        state, scores = trainer.fit(method, given, **sizes, tick=task.tick)
         missed = trainer.apply(method, state, given.x).argmax(-1) != given.y
         wrong = (missed & given.wrong).sum(1) / given.wrong.sum(1)  # NaN where none is
-        return seed_results(scores, {"train_wrong": wrong})
+        return seed_results(scores, {"train_wrong": wrong}, seeds=task.seeds)
 
     return work
 
@@ -157,7 +158,8 @@ def main(config: Config) -> int:
     study = Study(
         out=config.out,
         title=f"Mixup changed in one place, digits, {config.seeds} paired seeds",
-        settings={"experiment": "ablation", "epochs": config.epochs},
+        name="ablation",
+        config=config,
         groups=GROUPS,
         methods=[name for name in METHODS if not (config.smoke and METHODS[name].dropout)],
         seeds=config.seeds,

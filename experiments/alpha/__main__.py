@@ -99,8 +99,9 @@ def make_work(config: Config, cells: dict[str, tuple[int, str]]) -> Work:
     def work(task: Task) -> list[dict]:
         (width, rate), alpha = cells[task.group], METHODS[task.method]
         data = halves(task.keys, RATES[rate])
-        _, scores = trainers[width].fit(alpha, data, epochs=config.epochs, tick=task.tick)
-        return seed_results(scores, {})
+        sizes = {"seeds": task.seeds, "epochs": config.epochs}
+        _, scores = trainers[width].fit(alpha, data, **sizes, tick=task.tick)
+        return seed_results(scores, {}, seeds=task.seeds)
 
     return work
 
@@ -151,7 +152,8 @@ def main(config: Config) -> int:
     study = Study(
         out=config.out,
         title=f"Digits by α, width and noise, {config.seeds} paired seeds, {config.epochs} epochs",
-        settings={"experiment": "alpha", "epochs": config.epochs},
+        name="alpha",
+        config=config,
         groups=cells,
         methods=METHODS,
         seeds=config.seeds,

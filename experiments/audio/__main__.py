@@ -22,6 +22,7 @@ speakers below plain training with the usual augmentation; the paired 95 % inter
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -101,7 +102,7 @@ def recordings(config: Config) -> spoken.Recordings:
         return spoken.load(str(config.data), config.size)
 
 
-def make_work(config: Config, folds: Any, steps: int) -> Work:
+def make_work(config: Config, folds_of: Callable[[range], Any], steps: int) -> Work:
     """A function that trains all seeds of one method in one group."""
 
     @functools.cache
@@ -109,10 +110,10 @@ def make_work(config: Config, folds: Any, steps: int) -> Work:
         return train.study(group == TWO, steps=steps, batch=config.batch, width=config.width)
 
     def work(task: Task) -> list[dict]:
-        sizes = {"steps": steps, "every": steps // config.epochs}
+        sizes = {"seeds": task.seeds, "steps": steps, "every": steps // config.epochs}
         trainer, method = trainer_of(task.group), METHODS[task.method]
-        _, scores = trainer.fit(method, folds, **sizes, tick=task.tick)
-        return seed_results(scores, {})
+        _, scores = trainer.fit(method, folds_of(task.seeds), **sizes, tick=task.tick)
+        return seed_results(scores, {}, seeds=task.seeds)
 
     return work
 
@@ -121,26 +122,29 @@ def main(config: Config) -> int:
     """Train what is missing, then print and write the comparison."""
     config = cli.ready(config, epochs=1, seeds=2, batch=20, width=2, size=1280)
     data = recordings(config)
-    folds = jax.tree.map(jnp.asarray, spoken.folds(data, config.seeds))
-    steps = config.epochs * (folds[0].y.shape[1] // config.batch)
+
+    @functools.cache
+    def folds_of(seeds: range) -> Any:
+        return jax.tree.map(jnp.asarray, spoken.folds(data, seeds))
+
+    steps = config.epochs * (folds_of(range(1))[0].y.shape[1] // config.batch)
 
     def hear(runs: list[Run]) -> str:
         train.hear(config.out, data)
         return "Also written: spectra.png and mixes.wav"
 
-    sizes = {"epochs": config.epochs, "size": config.size}
-    sizes |= {"batch": config.batch, "width": config.width}
     study = Study(
         out=config.out,
         title=f"Spoken digits, speakers left out, {config.seeds} paired seeds, {config.epochs} "
         "epochs",
-        settings={"experiment": "audio"} | sizes,
+        name="audio",
+        config=config,
         groups=GROUPS,
         methods=METHODS,
         jobs=[(group, name) for group, names in GROUPS.items() for name in names],
         seeds=config.seeds,
         ticks=steps,
-        work=make_work(config, folds, steps),
+        work=make_work(config, folds_of, steps),
         table=TABLE,
         plot=partial(plots.curves, main_group=ONE),
         rule=None if config.smoke else RULE,

@@ -119,23 +119,25 @@ def make_work(config: Config) -> Work:
     """A function that gives one method's runs in one group."""
 
     @functools.cache  # the groups before and after scaling share their networks, in any order
-    def trained(name: str, rate: str, best: Choice | None) -> tuple[Array, dict, Array]:
+    def trained(
+        name: str, rate: str, best: Choice | None, seeds: range
+    ) -> tuple[Array, dict, Array]:
         method = METHODS[name] if best is None else best.numbers
         epochs = best.epoch + 1 if best and name == "stopped early" else config.epochs
-        data = digits_mlp.halves(config.seeds, RATES[rate])
+        data = digits_mlp.halves(seeds, RATES[rate])
         trainer = digits_mlp.study_of(method.dropout, method.regmixup)
-        state, _ = trainer.fit(method, data, epochs=epochs, tick=lambda n: None)
+        state, _ = trainer.fit(method, data, seeds=seeds, epochs=epochs, tick=lambda n: None)
         logits = partial(trainer.apply, method, state)
         odd = {name: logits(jax.vmap(kind)(data.x_test)) for name, kind in strange.KINDS.items()}
         return logits(data.x_test), odd, data.y_test
 
     def work(task: Task) -> list[dict]:
         rate, name = task.group.removesuffix(SCALED), task.method
-        networks = trained(name, rate, task.chosen.get((rate, name)))
+        networks = trained(name, rate, task.chosen.get((rate, name)), task.seeds)
         final = measure(*networks, task.group.endswith(SCALED))
         task.tick(1)
         scores = {"error": final.pop("error")[:, None]}
-        return seed_results(scores, final, plain=(*PLAIN, *UNITLESS))
+        return seed_results(scores, final, seeds=task.seeds, plain=(*PLAIN, *UNITLESS))
 
     return work
 
@@ -143,12 +145,12 @@ def make_work(config: Config) -> Work:
 def main(config: Config) -> int:
     """Train what is missing, then print and write the comparison."""
     config = cli.ready(config, epochs=2, seeds=2)
-    sizes = {"seeds": config.seeds, "epochs": config.epochs}
     groups = [rate + suffix for rate in RATES for suffix in ("", SCALED)]
     study = Study(
         out=config.out,
         title=f"Calibration on digits, {config.seeds} paired seeds, {config.epochs} epochs",
-        settings={"experiment": "calibration"} | sizes,
+        name="calibration",
+        config=config,
         groups=groups,
         methods=METHODS,
         jobs=[(r + suffix, name) for r in RATES for name in METHODS for suffix in ("", SCALED)],

@@ -189,7 +189,8 @@ def make_work(
             )
             hits.append(right(mine.x_test, mine.y_test))
         scores = {name: np.stack([curve[name] for curve in curves]) for name in curves[0]}
-        final = dict(zip(("train_right", "train_wrong"), np.transpose(finals), strict=True))
+        on_right, on_wrong = np.transpose(finals)
+        final = {"train_right": on_right, "train_wrong": on_wrong}
         return seed_results(scores, final, seeds=task.seeds, hits=np.array(hits))
 
     return work

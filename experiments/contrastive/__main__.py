@@ -90,11 +90,11 @@ def make_fit(
     config: Config, pool: few.Pool, groups: dict[str, int]
 ) -> Callable[[Candidate, Task], Scores]:
     """A function that trains and probes all seeds of one candidate with n labels."""
-    learner = train.learner(pool, seeds=config.seeds, steps=config.steps)
+    learner = train.learner(pool, steps=config.steps)
 
     def fit(how: Candidate, task: Task) -> Scores:
         n = groups[task.group]
-        features = learner(how, n, task.seeds.start)
+        features = learner(how, n, task.seeds)
         linear, near = train.errors(features, n, penalty=how.penalty)
         task.tick(1)
         return {"error": linear[:, None]}, {"nearest_error": near}
@@ -130,7 +130,9 @@ def main(config: Config) -> int:
     study = Study(
         out=config.out,
         title=f"{pool.title}, features without labels, {config.seeds} paired seeds",
-        settings={"experiment": "contrastive", "data": pool.title, "steps": config.steps},
+        name="contrastive",
+        config=config,
+        facts={"pictures": pool.title},
         groups=groups,
         methods=methods,
         seeds=config.seeds,

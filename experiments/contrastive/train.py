@@ -83,8 +83,8 @@ def recipe_of(pool: few.Pool, task: str, numbers: Candidate) -> Recipe:
     return Recipe(make_model, optax.adamw(numbers.rate, weight_decay=numbers.decay), loss)
 
 
-def learner(pool: few.Pool, *, seeds: int, steps: int) -> Callable[[Candidate, int, int], Learned]:
-    """A function (candidate, number of labels, first seed) -> what all seeds learned.
+def learner(pool: few.Pool, *, steps: int) -> Callable[[Candidate, int, range], Learned]:
+    """A function (candidate, number of labels, seeds) -> what they learned.
 
     What does not depend on the labels is learned once for all numbers of them.
     """
@@ -98,16 +98,16 @@ def learner(pool: few.Pool, *, seeds: int, steps: int) -> Callable[[Candidate, i
         return batch_trainer(recipe, take, score, look=look, at_once=small)
 
     @cache
-    def learned(how: Candidate, labels: int, first: int) -> Learned:
-        keys = jax.vmap(jax.random.key)(first + jnp.arange(seeds))
+    def learned(how: Candidate, labels: int, seeds: range) -> Learned:
+        keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
         rows = jax.vmap(partial(semi.draw, pool=pool, labels=max(pool.sizes)))(keys)
         x, x_test = (semi.inputs(pool, part) for part in (rows.labelled, rows.test))
         predicted, y, y_test = None, pool.y[rows.labelled], pool.y[rows.test]
         if how.task:
             numbers = how._replace(task=0)  # a name is not a number, and the trainer knows the task
-            data = Data(rows, jnp.full(seeds, labels))
+            data = Data(rows, jnp.full(len(seeds), labels))
             trained, times = study(how.task), {"steps": steps, "every": steps // 4}
-            state, _ = trained.fit(numbers, data, **times, tick=lambda n: None)
+            state, _ = trained.fit(numbers, data, seeds=seeds, **times, tick=lambda n: None)
             (x, _), (x_test, predicted) = (
                 trained.apply(numbers, state, part) for part in (x, x_test)
             )
@@ -115,8 +115,8 @@ def learner(pool: few.Pool, *, seeds: int, steps: int) -> Callable[[Candidate, i
         own = np.asarray(predicted) if how.task == "supervised" else None
         return Learned(flat(x), np.asarray(y), flat(x_test), np.asarray(y_test), own)
 
-    def call(how: Candidate, labels: int, first: int) -> Learned:
-        return learned(how._replace(penalty=0.0), labels if how.task == "supervised" else 0, first)
+    def call(how: Candidate, labels: int, seeds: range) -> Learned:
+        return learned(how._replace(penalty=0.0), labels if how.task == "supervised" else 0, seeds)
 
     return call
 

@@ -1,6 +1,7 @@
 """Recordings of spoken digits, padded to one length, and folds that leave speakers out."""
 
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,7 +71,7 @@ def generated(size: int, *, takes: int = 2, speakers: int = 6, seed: int = 0) ->
     return Recordings(wave.astype(np.int16), *(a.astype(np.int32) for a in (length, y, speaker)))
 
 
-def folds(recordings: Recordings, seeds: int) -> tuple[Recordings, Recordings]:
+def folds(recordings: Recordings, seeds: Iterable[int]) -> tuple[Recordings, Recordings]:
     """For each seed, training and test recordings, those of two speakers left out.
 
     Seed i leaves out the speakers i and i + 1 + i // k, modulo their number k: after k seeds each
@@ -84,7 +85,7 @@ def folds(recordings: Recordings, seeds: int) -> tuple[Recordings, Recordings]:
             "speakers with equally many, so that all folds have one shape: leave some out."
         )
     parts = []
-    for i in range(seeds):
+    for i in seeds:
         test = np.isin(speaker, (i % k, (i + 1 + i // k % (k - 1)) % k))
         parts.append((np.flatnonzero(~test), np.flatnonzero(test)))
     train, test = (np.stack(rows) for rows in zip(*parts, strict=True))

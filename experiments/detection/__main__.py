@@ -98,21 +98,21 @@ def make_work(config: Config) -> Work:
     trainer = train.study_of(Setting(digits.NUM_CLASSES, config.batch, config.steps))
 
     @functools.cache
-    def data() -> Data:
-        every = [drawn(config, seed) for seed in range(config.seeds)]
+    def data(seeds: range) -> Data:
+        every = [drawn(config, seed) for seed in seeds]
         return jax.tree.map(lambda *parts: np.stack(parts), *every)
 
     def work(task: Task) -> list[dict]:
         method = METHODS[task.method]._replace(jitter=GROUPS[task.group])
-        length = {"steps": config.steps, "every": config.steps // CHECKS}
-        state, scores = trainer.fit(method, data(), **length, tick=task.tick)
-        found = jax.tree.map(np.asarray, trainer.apply(method, state, data()))
-        results = []
-        for seed in range(config.seeds):
-            mine, test = jax.tree.map(lambda a, seed=seed: a[seed], (found, data().test))
+        sizes = {"steps": config.steps, "every": config.steps // CHECKS, "seeds": task.seeds}
+        given, results = data(task.seeds), []
+        state, scores = trainer.fit(method, given, **sizes, tick=task.tick)
+        found = jax.tree.map(np.asarray, trainer.apply(method, state, given))
+        for i, seed in enumerate(task.seeds):
+            mine, test = jax.tree.map(lambda a, i=i: a[i], (found, given.test))
             ap = 100 * scenes.average_precision(mine, test)
-            numbers = {"ap": ap, "missed": 100 - ap, "test_loss": scores["loss"][seed, -1]}
-            numbers["train_loss"] = scores["train_loss"][seed, -1]
+            numbers = {"ap": ap, "missed": 100 - ap, "test_loss": scores["loss"][i, -1]}
+            numbers["train_loss"] = scores["train_loss"][i, -1]
             results.append({"seed": seed} | {k: rounded(v) for k, v in numbers.items()})
         first = jax.tree.map(lambda a: a[0, 0], found)  # for the figure
         results[0]["found"] = [rounded(part, 3) for part in first]
@@ -136,11 +136,11 @@ def picture(config: Config, path: Path, title: str, runs: list[Run], methods: li
 def main(config: Config) -> int:
     """Train what is missing, then print, write and draw the comparison."""
     config = cli.ready(config, steps=8, seeds=2, scenes=8, test=8, batch=4)
-    sizes = {name: getattr(config, name) for name in ("steps", "scenes", "test", "batch")}
     study = Study(
         out=config.out,
         title=f"Digits in scenes, {config.seeds} paired seeds, {config.steps} steps",
-        settings={"experiment": "detection"} | sizes,
+        name="detection",
+        config=config,
         groups=GROUPS,
         methods=METHODS,
         seeds=config.seeds,

@@ -91,10 +91,10 @@ def main(config: Config) -> int:
     with cli.one_sentence():
         groups = train.pools(config.data, smoke=config.smoke)
     methods = [m for m in names if m == PLAIN or m in (config.methods or names)]
-    work_of = functools.cache(lambda group: train.make_work(groups[group], config.seeds))
+    work_of = functools.cache(lambda group, seeds: train.make_work(groups[group], seeds))
 
     def work(task: Task) -> list[dict]:
-        return work_of(task.group)(task.method, task.tick)
+        return work_of(task.group, task.seeds)(task.method, task.tick)
 
     def ranked(runs: list[Run]) -> list[str]:
         """In the order of their errors relative to plain training's."""
@@ -111,7 +111,9 @@ def main(config: Config) -> int:
     study = Study(
         out=config.out,
         title=f"The family, {config.seeds} paired seeds",
-        settings={"experiment": "family", "smoke": config.smoke},
+        name="family",
+        config=config,
+        facts={"groups": [*groups]},
         groups=groups,
         methods=methods,
         seeds=config.seeds,

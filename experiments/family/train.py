@@ -46,12 +46,12 @@ def pools(data: str | None, *, smoke: bool) -> dict[str, Pool]:
     return groups
 
 
-def make_work(pool: Pool, seeds: int) -> Callable[..., list[dict]]:
+def make_work(pool: Pool, seeds: range) -> Callable[..., list[dict]]:
     """A function that trains all seeds of one method."""
     losses = methods.table(pool.steps)
     channels, kind = pool.x.shape[-1], pool.x.dtype
     drawn = jax.jit(jax.vmap(lambda key: split.split(key, pool.x, pool.y, train=pool.train)))
-    data = drawn(jax.vmap(jax.random.key)(jnp.arange(seeds)))
+    data = drawn(jax.vmap(jax.random.key)(jnp.asarray(seeds)))
     scaled = lambda x: x.astype(jnp.float32) / (255 if kind == np.uint8 else 1)
 
     def batch_of(key: PRNGKeyArray, data: split.Split) -> Any:
@@ -78,8 +78,8 @@ def make_work(pool: Pool, seeds: int) -> Callable[..., list[dict]]:
 
         study = batch_trainer(recipe_of, batch_of, score)
         decay, every = DECAYS.get(name, 1e-2), pool.steps // CHECKS
-        sizes = {"steps": pool.steps, "every": every}
+        sizes = {"seeds": seeds, "steps": pool.steps, "every": every}
         _, scores = study.fit(decay, data, **sizes, tick=lambda _: tick(1))
-        return seed_results(scores, {})
+        return seed_results(scores, {}, seeds=seeds)
 
     return work

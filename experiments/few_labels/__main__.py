@@ -109,7 +109,7 @@ def make_fit(
     def fit(numbers: Method, task: Task) -> Scores:
         n, augmented = groups[task.group]
         data = few.split(pool, *draw(task.keys, n))
-        sizes = {"epochs": config.epochs, "tick": task.tick}
+        sizes = {"seeds": task.seeds, "epochs": config.epochs, "tick": task.tick}
         return trainer.fit((numbers, augmented), data, **sizes)[1], {}
 
     return fit
@@ -161,7 +161,9 @@ def main(config: Config) -> int:
     study = Study(
         out=config.out,
         title=f"{pool.title} with few labels, {config.seeds} paired seeds, {config.epochs} epochs",
-        settings={"experiment": "few_labels", "data": pool.title, "epochs": config.epochs},
+        name="few_labels",
+        config=config,
+        facts={"pictures": pool.title},
         groups=groups,
         methods=METHODS,
         seeds=config.seeds,

@@ -120,13 +120,15 @@ def make_work(config: Config, methods: dict[str, Method]) -> Work:
 
         if task.method == FLOOR:
             task.tick(CHECKS)
-            return mixtures.measure(mixture, draw(rngs, 1, SAMPLES), draw(fresh, SAMPLES))
+            return mixtures.measure(
+                mixture, task.seeds, draw(rngs, 1, SAMPLES), draw(fresh, SAMPLES)
+            )
         shape = config.steps // CHECKS, config.critic, config.batch
         real = (draw(rngs, *shape) for _ in range(CHECKS))
         method = methods[task.method]
         method = method._replace(rate=method.rate or RATES[task.group])
         samples = fit(method, task.keys, real, samples=SAMPLES, tick=task.tick)
-        results = mixtures.measure(mixture, samples, draw(fresh, SAMPLES))
+        results = mixtures.measure(mixture, task.seeds, samples, draw(fresh, SAMPLES))
         if task.group == "grid" and not config.choose:  # what is drawn
             results[0]["samples"] = rounded(samples[0, SHOWN - 1, :DOTS], 2)
         return results
@@ -138,13 +140,13 @@ def main(config: Config) -> int:
     """Train what is missing, then print, write and draw the comparison."""
     config = cli.ready(config, steps=40, seeds=2)
     methods = CANDIDATES if config.choose else METHODS
-    sizes = {name: getattr(config, name) for name in ("steps", "critic", "batch", "hidden")}
     times = [f"after {check * config.steps // CHECKS} steps" for check in SHOWN]
     picture = partial(mixtures.picture, mixture=MIXTURES["grid"], group="grid", times=times)
     study = Study(
         out=config.out / "choose" if config.choose else config.out,
         title=f"GANs on mixtures, {config.seeds} paired seeds, {config.steps} steps",
-        settings={"experiment": "gan", "choose": config.choose} | sizes,
+        name="gan",
+        config=config,
         groups=MIXTURES,
         methods=methods if config.choose else [*methods, FLOOR],
         seeds=config.seeds,

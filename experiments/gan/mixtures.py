@@ -84,11 +84,14 @@ def coverage(
 
 
 def measure(
-    mixture: Mixture, samples: Float[np.ndarray, "s t n 2"], real: Float[np.ndarray, "s n 2"]
+    mixture: Mixture,
+    seeds: Sequence[int],
+    samples: Float[np.ndarray, "s t n 2"],
+    real: Float[np.ndarray, "s n 2"],
 ) -> list[dict]:
     """A run's results for each seed, from samples at t checks and as many real ones."""
     results = []
-    for seed, (checks, target) in enumerate(zip(samples, real, strict=True)):
+    for seed, checks, target in zip(seeds, samples, real, strict=True):
         modes, good = zip(*(coverage(x, mixture) for x in checks), strict=True)
         distances = [round(sliced_wasserstein(x, target), 5) for x in checks]
         results.append(

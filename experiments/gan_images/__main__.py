@@ -105,13 +105,13 @@ def make_work(config: Config, methods: dict[str, Method]) -> Work:
 
         if task.method == FLOOR:
             task.tick(CHECKS)
-            return scores.measure(scorer(), draw(1, config.samples))
+            return scores.measure(scorer(), task.seeds, draw(1, config.samples))
         shape = config.steps // CHECKS, 1, config.batch
         real = (draw(*shape) for _ in range(CHECKS))
         method = methods[task.method]
         method = method._replace(rate=method.rate or RATE)
         samples = fit(method, task.keys, real, samples=config.samples, tick=task.tick)
-        results = scores.measure(scorer(), samples)
+        results = scores.measure(scorer(), task.seeds, samples)
         if not config.choose:  # what is drawn
             shown = samples[0, SHOWN - 1, :DRAWN, :, :, 0]
             results[0]["samples"] = (16 * shown).round().astype(int).tolist()
@@ -124,12 +124,12 @@ def main(config: Config) -> int:
     """Train what is missing, then print, write and draw the comparison."""
     config = cli.ready(config, **SMALL)
     methods = CANDIDATES if config.choose else METHODS
-    sizes = {name: getattr(config, name) for name in ("steps", "batch", "width", "samples")}
     times = [f"after {check * config.steps // CHECKS} steps" for check in SHOWN]
     study = Study(
         out=config.out / "choose" if config.choose else config.out,
         title=f"GANs on digits, {config.seeds} paired seeds, {config.steps} steps",
-        settings={"experiment": "gan_images", "choose": config.choose} | sizes,
+        name="gan_images",
+        config=config,
         groups=[GROUP],
         methods=methods if config.choose else [*methods, FLOOR],
         seeds=config.seeds,

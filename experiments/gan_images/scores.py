@@ -115,10 +115,12 @@ def score(judge: Scorer, x: Images) -> dict[str, float]:
     }
 
 
-def measure(judge: Scorer, samples: Float[np.ndarray, "s t n 8 8 1"]) -> list[dict]:
+def measure(
+    judge: Scorer, seeds: Sequence[int], samples: Float[np.ndarray, "s t n 8 8 1"]
+) -> list[dict]:
     """A run's results for each seed, from samples at t checks."""
     results = []
-    for seed, checks in enumerate(samples):
+    for seed, checks in zip(seeds, samples, strict=True):
         scores = [score(judge, x) for x in checks]
         distances = [one["distance"] for one in scores]
         last = scores[-1] | {"missed": digits.NUM_CLASSES - scores[-1]["classes"]}

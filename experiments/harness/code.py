@@ -2,12 +2,14 @@
 
 The code is what `main` of the question reaches: definitions of `experiments` and `jax_mixup`,
 followed by name through their modules. What only shows runs (tables, plots, rules, the command
-line) does not count, nor do docstrings and whole lines of comment.
+line) does not count, nor do docstrings and comments.
 """
 
 import ast
 import functools
 import hashlib
+import io
+import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +26,7 @@ OF_STUDY = {"title", "table", "plot", "rule", "ranked", "more"}  # `Study`'s opt
 class Module(NamedTuple):
     """A module's lines, and what each of its names stands for."""
 
-    lines: list[str]
+    lines: list[str]  # without comments
     own: dict[str, list[ast.stmt]]  # definitions and assignments of the module itself
     imported: dict[str, tuple[str, str | None]]  # name -> module, and the name there
 
@@ -105,7 +107,7 @@ def _module(name: str) -> Module:
     path = _path(name)
     assert path is not None, name
     text = path.read_text()
-    found = Module(text.splitlines(), {}, {})
+    found = Module(_uncommented(text), {}, {})
     for statement in _flat(ast.parse(text).body):
         if isinstance(statement, ast.Import):
             for alias in statement.names:
@@ -141,7 +143,7 @@ def _bound(statement: ast.stmt) -> list[str]:
 
 
 def _text(module: str, name: str) -> list[str]:
-    """The lines of a definition, without docstrings, comments on their own lines, and blanks."""
+    """The lines of a definition, without docstrings, comments and blanks."""
     lines, kept = _module(module).lines, []
     for statement in _module(module).own[name]:
         strings = [
@@ -155,9 +157,17 @@ def _text(module: str, name: str) -> list[str]:
         decorators = getattr(statement, "decorator_list", [])
         first = min(node.lineno for node in (statement, *decorators))
         numbers = range(first, (statement.end_lineno or first) + 1)
-        own = [lines[n - 1] for n in numbers if n not in dropped]
-        kept += [line for line in own if line.strip() and not line.strip().startswith("#")]
+        kept += [lines[n - 1] for n in numbers if n not in dropped and lines[n - 1].strip()]
     return kept
+
+
+def _uncommented(text: str) -> list[str]:
+    lines = text.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column].rstrip()
+    return lines
 
 
 @functools.cache

@@ -85,10 +85,10 @@ def _study_of(dropout: float, regmixup: bool) -> SeedTrainer:
 
 
 @partial(jax.jit, static_argnames="seeds")
-def halves(seeds: int, rate: ArrayLike = 0.0, *, first: ArrayLike = 0) -> split.Split:
-    """Half of the digits for training, a fraction of labels wrong, from seed `first` on."""
+def halves(seeds: range, rate: ArrayLike = 0.0) -> split.Split:
+    """Half of the digits for training, a fraction of labels wrong, others for each seed."""
     x, y = digits.digits()
-    keys = jax.vmap(jax.random.key)(first + jnp.arange(seeds))
+    keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
     return jax.vmap(lambda key: split.split(key, x, y, train=898, noise=rate))(keys)
 
 

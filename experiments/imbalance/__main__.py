@@ -118,7 +118,7 @@ def make_fit(config: Config, pool: longtail.Pool, factors: dict[str, int]) -> Ca
 
     def fit(method: Method, task: Task) -> Scores:
         trainer, drawn = parts(task.group)
-        sizes = {"steps": config.steps, "every": EVERY}
+        sizes = {"seeds": task.seeds, "steps": config.steps, "every": EVERY}
         return trainer.fit(method, drawn(task.keys), **sizes, tick=task.tick)[1], {}
 
     return fit
@@ -135,7 +135,9 @@ def main(config: Config) -> int:
     study = Study(
         out=config.out,
         title=f"{pool.title}, long-tailed, {config.seeds} paired seeds, {config.steps} steps",
-        settings={"experiment": "imbalance", "data": pool.title, "steps": config.steps},
+        name="imbalance",
+        config=config,
+        facts={"pictures": pool.title},
         groups=factors,
         methods=METHODS,
         seeds=config.seeds,

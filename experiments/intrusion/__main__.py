@@ -131,29 +131,33 @@ def main(config: Config) -> int:
     trainer = epoch_trainer(recipe_of, batch=50)
 
     @functools.cache
-    def data(group: str) -> Split:
-        keys = jax.vmap(jax.random.key)(jnp.arange(config.seeds))
+    def data(group: str, seeds: range) -> Split:
+        keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
         return jax.vmap(partial(points, *GROUPS[group]))(keys)
 
     def work(task: Task) -> list[dict]:
-        method, given = METHODS[task.method], data(task.group)
-        state, scores = trainer.fit(method, given, epochs=config.epochs, tick=task.tick)
+        method, given = METHODS[task.method], data(task.group, task.seeds)
+        sizes = {"seeds": task.seeds, "epochs": config.epochs}
+        state, scores = trainer.fit(method, given, **sizes, tick=task.tick)
         missed = trainer.apply(method, state, given.x_test).argmax(-1) != given.y_test
         outer, middle = missed[:, :400].mean(axis=1), missed[:, 400:].mean(axis=1)
-        return seed_results(scores, {"outer_error": outer, "middle_error": middle})
+        final = {"outer_error": outer, "middle_error": middle}
+        return seed_results(scores, final, seeds=task.seeds)
 
     def plot(path: Path, title: str, runs: list[Run], methods: list[str]) -> None:
         names = ("plain", "mixup α=1", "nearest 5 α=1")
         lines = [(MAIN, name) for name in PAIRINGS] + [(g, "mixup") for g in GROUPS if g != MAIN]
-        decide = partial(figures.decide, trainer, data=data(MAIN), epochs=config.epochs)
+        points = data(MAIN, range(config.seeds))
+        decide = partial(figures.decide, trainer, data=points, epochs=config.epochs)
         decided = {name: decide(METHODS[name]) for name in names}
         shown = {"lines": lines, "alphas": ALPHAS, "key": "middle_error"}
-        figures.plot(path, title, runs, methods, decided=decided, data=data(MAIN), **shown)
+        figures.plot(path, title, runs, methods, decided=decided, data=points, **shown)
 
     study = Study(
         out=config.out,
         title=f"A class M between two others, {config.seeds} paired seeds, {config.epochs} epochs",
-        settings={"experiment": "intrusion", "epochs": config.epochs},
+        name="intrusion",
+        config=config,
         groups=GROUPS,
         methods=METHODS,
         seeds=config.seeds,

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from experiments.core.seeds import SeedTrainer
 from experiments.data.split import Split
-from experiments.harness.runs import Run, by_seed, mean_interval
+from experiments.harness.intervals import mean_interval
+from experiments.harness.runs import Run, by_seed
 
 Decided = Int[np.ndarray, "height width"]
 X, Y = np.linspace(-1.6, 1.6, 161), np.linspace(-0.7, 0.7, 71)
@@ -21,7 +22,9 @@ COLOURS = {"cmap": ListedColormap(("#0072B2", "#E69F00", "#009E73")), "vmin": 0,
 
 def decide(study: SeedTrainer, numbers: Any, data: Split, epochs: int) -> Decided:
     """Train all seeds of a method, and take the first one's class at each place."""
-    state, _ = study.fit(numbers, data, epochs=epochs, tick=lambda n: None)
+    state, _ = study.fit(
+        numbers, data, seeds=range(len(data.y)), epochs=epochs, tick=lambda n: None
+    )
     grid = np.stack(np.meshgrid(X, Y), axis=-1).reshape(-1, 2).astype(np.float32)
     logits = study.apply(numbers, state, jnp.broadcast_to(grid, (len(data.y), *grid.shape)))
     return np.asarray(logits[0].argmax(-1)).reshape(len(Y), len(X))

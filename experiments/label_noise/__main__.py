@@ -89,14 +89,15 @@ def make_work(config: Config, methods: dict[str, Method], rates: dict[str, float
     def work(task: Task) -> list[dict]:
         best = task.chosen.get((task.group, task.method))
         method = methods[task.method] if best is None else best.numbers
-        data = digits_mlp.halves(config.seeds, rates[task.group])
+        data = digits_mlp.halves(task.seeds, rates[task.group])
         trainer = digits_mlp.study_of(method.dropout)
-        state, scores = trainer.fit(method, data, epochs=config.epochs, tick=task.tick)
+        sizes = {"seeds": task.seeds, "epochs": config.epochs}
+        state, scores = trainer.fit(method, data, **sizes, tick=task.tick)
         missed = trainer.apply(method, state, data.x).argmax(-1) != data.y
         right, wrong = (missed & ~data.wrong).sum(1), (missed & data.wrong).sum(1)
         final = {"train_right": right / (~data.wrong).sum(1)}
         final["train_wrong"] = wrong / data.wrong.sum(1)  # NaN where no label is wrong
-        return seed_results(scores, final)
+        return seed_results(scores, final, seeds=task.seeds)
 
     return work
 
@@ -123,7 +124,8 @@ def main(config: Config) -> int:
     study = Study(
         out=config.out,
         title=f"Digits with wrong labels, {config.seeds} paired seeds, {config.epochs} epochs",
-        settings={"experiment": "label_noise"} | sizes,
+        name="label_noise",
+        config=config,
         groups=rates,
         methods=methods,
         seeds=config.seeds,

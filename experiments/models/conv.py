@@ -43,10 +43,12 @@ def conv_general_dilated(
             # One product for the three rows of the kernel, whose results then move and add up.
             out = _product(columns, rows.transpose(1, 0, 2).reshape(n * c, n * d))
             out = jnp.pad(out, ((0, 0), (1, 1), (0, 0), (0, 0)))
-            return sum(out[:, i : i + x.shape[1], :, i * d : (i + 1) * d] for i in range(n))
+            parts = [out[:, i : i + x.shape[1], :, i * d : (i + 1) * d] for i in range(n)]
+            return parts[0] + parts[1] + parts[2]
         columns = jnp.pad(columns, ((0, 0), (1, 1), (0, 0), (0, 0)))
         taken = [columns[:, i : i + x.shape[1] : stride] for i in range(n)]
-        return sum(_product(part, row) for part, row in zip(taken, rows, strict=True))
+        parts = [_product(part, row) for part, row in zip(taken, rows, strict=True)]
+        return parts[0] + parts[1] + parts[2]
 
     def whole(x: Array, kernel: Array) -> Array:
         return jax.lax.conv_general_dilated(x, kernel, window_strides, padding, **options)

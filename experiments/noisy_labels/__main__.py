@@ -119,9 +119,10 @@ def main(config: Config) -> int:
 
     def try_out(task: Task) -> list[dict]:
         kind, method = made[task.method]
-        data = draw(len(task.seeds), groups[task.group], first=task.seeds.start)
-        scores = study_of(kind)(method, data, epochs=config.epochs, tick=task.tick)
-        return [result | {"chosen": task.method} for result in seed_results(scores, {})]
+        data, sizes = draw(task.seeds, groups[task.group]), {"epochs": config.epochs}
+        scores = study_of(kind)(method, data, seeds=task.seeds, tick=task.tick, **sizes)
+        results = seed_results(scores, {}, seeds=task.seeds)
+        return [result | {"chosen": task.method} for result in results]
 
     def work(task: Task) -> list[dict]:
         return try_out(task._replace(method=task.chosen[task.group, task.method].name))
@@ -129,7 +130,9 @@ def main(config: Config) -> int:
     study = Study(
         out=config.out,
         title=f"{data_name}, wrong labels, {config.seeds} paired seeds, {config.epochs} epochs",
-        settings={"experiment": "noisy_labels", "data": data_name, "epochs": config.epochs},
+        name="noisy_labels",
+        config=config,
+        facts={"pictures": data_name},
         groups=groups,
         methods=methods,
         seeds=config.seeds,

@@ -6,7 +6,7 @@ two networks has an axis of its own on `State`. An example whose label is consid
 in the batch: it gets another target and another loss, and no batch changes its size.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -260,15 +260,20 @@ def seeds(
     begin = partial(start, kind._replace(correct="no"), make_model)
 
     def fit(
-        method: Method, data: Split, *, epochs: int, tick: Callable[[int], None]
+        method: Method,
+        data: Split,
+        *,
+        seeds: Sequence[int],
+        epochs: int,
+        tick: Callable[[int], None],
     ) -> dict[str, np.ndarray]:
-        return fit_in_pieces(begin, some, method, data, pieces(epochs), tick)[1]
+        return fit_in_pieces(begin, some, method, data, seeds, pieces(epochs), tick)[1]
 
     return fit
 
 
 def sources(data: str | None, rows: int) -> tuple[str, Callable[..., Split], Callable[[Kind], Any]]:
-    """The data's name, (seeds, rate, first=) -> all seeds' data, and kind -> what trains them."""
+    """The data's name, (seeds, rate) -> all seeds' data, and kind -> what trains them."""
     if data is None:
         return (
             "Digits",
@@ -279,9 +284,9 @@ def sources(data: str | None, rows: int) -> tuple[str, Callable[..., Split], Cal
     x = jnp.concatenate([found.x, found.x_test]).astype(jnp.float32) / 255
     y, k = jnp.concatenate([found.y, found.y_test]), len(found.class_names)
 
-    def draw(count: int, rate: float, *, first: int = 0) -> Split:
+    def draw(seeds: Sequence[int], rate: float) -> Split:
         one = lambda key: split(key, x, y, train=rows, noise=rate, num_classes=k)
-        return jax.vmap(one)(jax.vmap(jax.random.key)(first + jnp.arange(count)))
+        return jax.vmap(one)(jax.vmap(jax.random.key)(jnp.asarray(seeds)))
 
     cnn = partial(CNN, k, channels=x.shape[-1])
     study_of = cache(lambda kind: seeds(kind, cnn, prepare=augment.crop_flip, at_once=False))

@@ -84,7 +84,8 @@ def make_fit(config: Config, found: dict[str, tables.Table]) -> Callable[..., Sc
 
     def fit(method: Method, task: Task) -> Scores:
         table = found[task.group]
-        data, sizes = drawn(task.keys, table.x, table.y), {"steps": config.steps, "every": EVERY}
+        data = drawn(task.keys, table.x, table.y)
+        sizes = {"seeds": task.seeds, "steps": config.steps, "every": EVERY}
         return trainer_of(task.group).fit(method, data, **sizes, tick=task.tick)[1], {}
 
     return fit
@@ -115,7 +116,9 @@ def main(config: Config) -> int:
     study = Study(
         out=config.out,
         title=f"Regression, {config.seeds} paired seeds, {config.steps} steps",
-        settings={"experiment": "regression", "steps": config.steps, "data": sums},
+        name="regression",
+        config=config,
+        facts={"tables": sums},
         groups=found,
         methods=METHODS,
         seeds=config.seeds,

@@ -124,7 +124,7 @@ def make_work(config: Config, methods: dict[str, Method]) -> Work:
         return [
             {"seed": seed, "seen": seen[-1], "unseen": unseen[-1], "lost": -unseen[-1]}
             | {"gap": round(seen[-1] - unseen[-1], 2), "seen_curve": seen, "unseen_curve": unseen}
-            for seed, (seen, unseen) in enumerate(zip(*kinds, strict=True))
+            for seed, (seen, unseen) in zip(task.seeds, zip(*kinds, strict=True), strict=True)
         ]
 
     return work
@@ -134,12 +134,12 @@ def main(config: Config) -> int:
     """Train what is missing, then print, write and draw the comparison."""
     config = cli.ready(config, updates=10, seeds=2, horizon=20)
     methods = CANDIDATES if config.choose else METHODS
-    sizes = {"updates": config.updates, "horizon": config.horizon}
     picture = partial(levels.picture, steps=config.updates * 1024)
     study = Study(
         out=config.out / "choose" if config.choose else config.out,
         title=f"PPO on levels of CartPole, {config.seeds} paired seeds",
-        settings={"experiment": "rl", "choose": config.choose} | sizes,
+        name="rl",
+        config=config,
         groups=list(GROUPS)[:1] if config.choose or config.smoke else GROUPS,
         methods=methods,
         seeds=config.seeds,

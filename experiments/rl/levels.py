@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 
 from experiments.core.loop import Stop
 from experiments.harness import plots
-from experiments.harness.runs import Run, groups_of, mean_interval
+from experiments.harness.intervals import mean_interval
+from experiments.harness.runs import Run, groups_of
 from experiments.rl import ppo
 
 SCALE = np.array([2.4, 2.0, 0.2, 2.0], np.float32)  # divided by it, the state's numbers are about 1

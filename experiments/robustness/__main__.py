@@ -115,37 +115,32 @@ def errors(
     return {"clean": error(x), **moved, "corruptions": spoilt}
 
 
-@partial(jax.jit, static_argnames="by")
-def roll(tree: Any, by: int) -> Any:
-    """All seeds' arrays; each seed gets those of the seed `by` places before it."""
-    return jax.tree.map(lambda array: jnp.roll(array, by, axis=0), tree)
-
-
 def make_work(config: Config) -> Work:
     """A function that gives one method's runs in one group."""
-    data = functools.cache(lambda: digits_mlp.halves(config.seeds))
+    data = functools.cache(digits_mlp.halves)
     fit = partial(digits_mlp.study_of().fit, epochs=config.epochs, tick=lambda n: None)
 
     @functools.cache
-    def strangers() -> Any:
+    def strangers(seeds: range) -> Any:
         """For each network one that learned the same digits by the next seed's weights, order."""
-        return roll(fit(METHODS["plain"], roll(data(), 1))[0], -1)
+        others = range(seeds.start + 1, seeds.stop + 1)
+        return fit(METHODS["plain"], data(seeds), seeds=others)[0]
 
     @functools.cache  # all groups of a method share its networks, in any order
-    def measured(method: Method) -> dict[str, Array]:
-        keys = jax.vmap(jax.random.key)(2000 + jnp.arange(config.seeds))  # no seed that trains
-        state, _ = fit(method, data())
-        return errors(method, keys, state, strangers(), data().x_test, data().y_test)
+    def measured(method: Method, seeds: range) -> dict[str, Array]:
+        keys = jax.vmap(jax.random.key)(2000 + jnp.asarray(seeds))  # no seed that trains
+        (state, _), given = fit(method, data(seeds), seeds=seeds), data(seeds)
+        return errors(method, keys, state, strangers(seeds), given.x_test, given.y_test)
 
     def work(task: Task) -> list[dict]:
         best = task.chosen.get(("clean", task.method))
         method = METHODS[task.method] if best is None else best.numbers
-        values = 100 * np.asarray(measured(method)[task.group])
+        values = 100 * np.asarray(measured(method, task.seeds)[task.group])
         task.tick(1)
         main = values[:, MAIN] if task.group in ATTACKS else values.reshape(len(values), -1).mean(1)
         return [
             {"seed": seed, "last_error": rounded(e), "errors": rounded(all_of_them)}
-            for seed, (e, all_of_them) in enumerate(zip(main, values, strict=True))
+            for seed, e, all_of_them in zip(task.seeds, main, values, strict=True)
         ]
 
     return work
@@ -154,12 +149,12 @@ def make_work(config: Config) -> Work:
 def main(config: Config) -> int:
     """Train what is missing, then print and write the comparison."""
     config = cli.ready(config, epochs=2, seeds=2)
-    sizes = {"seeds": config.seeds, "epochs": config.epochs}
     groups = ("clean", *ATTACKS, "corruptions")
     study = Study(
         out=config.out,
         title=f"Digits attacked and corrupted, {config.seeds} paired seeds, {config.epochs} epochs",
-        settings={"experiment": "robustness"} | sizes,
+        name="robustness",
+        config=config,
         groups=groups,
         methods=METHODS,
         jobs=[(group, name) for name in METHODS for group in groups],

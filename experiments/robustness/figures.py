@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.harness import plots
-from experiments.harness.runs import Run, groups_of, mean_interval
+from experiments.harness.intervals import mean_interval
+from experiments.harness.runs import Run, groups_of
 
 
 def under_attack(

@@ -115,9 +115,9 @@ def make_work(config: Config, scenes: camvid.Scenes, methods: tuple[str, ...]) -
         mixing = 0 if config.choose else methods.index(task.method)
         numbers = train.Numbers(mixing, CANDIDATES.get(task.method, DECAY))
         tick = lambda steps: task.tick(steps // every)
-        sizes = {"steps": config.steps, "every": every}
+        sizes = {"seeds": task.seeds, "steps": config.steps, "every": every}
         _, scores = trainer_of(teacher).fit(numbers, data, **sizes, tick=tick)
-        return train.results(scores)
+        return train.results(task.seeds, scores)
 
     return work
 
@@ -135,12 +135,11 @@ def main(config: Config) -> int:
         return "Also written: predictions.png and mixes.png"
 
     shown = "Generated scenes" if config.smoke else "CamVid at 60 x 45"
-    settings = {"experiment": "segmentation", "choose": choosing, "steps": config.steps}
-    settings |= {"batch": config.batch, "widths": list(config.widths)}
     study = Study(
         out=out,
         title=f"{shown}, {config.seeds} paired seeds, {config.steps} steps",
-        settings=settings,
+        name="segmentation",
+        config=config,
         groups=[group for group, (_, teacher) in GROUPS.items() if not (choosing and teacher)],
         methods=CANDIDATES if choosing else methods,
         seeds=config.seeds,

@@ -224,15 +224,15 @@ def data_of(scenes: camvid.Scenes, test: camvid.Frames, seeds: range, labelled: 
     return Data(images, masks, jnp.asarray(order), same(jnp.int32(labelled)), *tested)
 
 
-def results(scores: dict[str, np.ndarray]) -> list[dict]:
-    """A result for each seed, in percent: the last scores, the curve, and seed 0's predictions."""
+def results(seeds: Sequence[int], scores: dict[str, np.ndarray]) -> list[dict]:
+    """A result for each seed, in percent: last scores, curve, and the first's predictions."""
     last = {name: values[:, -1] for name, values in scores.items()}
     found = {name: 100 * last[name] for name in ("miou", "accuracy", "ious")}
     found |= {"rare": found["ious"][:, RARE].mean(1), "miss": 100 - found["miou"]}
     found |= {"loss": last["train_loss"], "curve": 100 * scores["miou"]}
-    seeds = range(len(found["miou"]))
     runs: list[dict] = [
-        {"seed": i} | {n: rounded(v[i], 3) for n, v in found.items()} for i in seeds
+        {"seed": seed} | {n: rounded(v[i], 3) for n, v in found.items()}
+        for i, seed in enumerate(seeds)
     ]
     runs[0]["shown"] = packed(last["shown"][0])
     return runs

@@ -105,14 +105,15 @@ def main(config: Config) -> int:
         methods = {name: dict([*METHODS[name].items()][:1]) for name in ("supervised", "MixMatch")}
         groups = dict([*groups.items()][:1])
     checks = config.steps // EVERY
-    fit = partial(train.Fit(groups), seeds=config.seeds, checks=checks, every=EVERY)
+    fit = partial(train.Fit(groups), checks=checks, every=EVERY)
 
     def scores(numbers: Any, task: Task) -> Scores:
-        return fit(task.group, *numbers, first=task.seeds.start, tick=task.tick).scores, {}
+        return fit(task.group, *numbers, seeds=task.seeds, tick=task.tick).scores, {}
 
     def draw_moons(runs: list[Run]) -> str:
         best = {run["method"]: run["chosen"] for run in runs if run["group"] == MOONS}
-        found = {name: fit(MOONS, *methods[name][best[name]]) for name in methods}
+        seeds = range(config.seeds)
+        found = {name: fit(MOONS, *methods[name][best[name]], seeds=seeds) for name in methods}
         train.draw_moons(config.out / "moons.png", found)
         return "Also written: moons.png"
 
@@ -122,7 +123,9 @@ def main(config: Config) -> int:
     study = Study(
         out=config.out,
         title=f"Few labels, {config.seeds} paired seeds, {config.steps} steps (an epoch: {EVERY})",
-        settings={"experiment": "semi_supervised", "groups": [*groups], "steps": config.steps},
+        name="semi_supervised",
+        config=config,
+        facts={"groups": [*groups]},
         groups=groups,
         methods=methods,
         seeds=config.seeds,

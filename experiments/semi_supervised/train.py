@@ -1,6 +1,6 @@
 """Train on few labels: the data, the networks, and a picture of what they decide."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,19 +95,18 @@ class Fit:
         loss: Any,
         numbers: Numbers,
         *,
-        seeds: int,
+        seeds: Sequence[int],
         checks: int,
         every: int,
-        first: int = 0,
         tick: Callable[[int], None] = lambda n: None,
     ) -> Fitted:
-        """Train from seed `first` on; score `checks` times, each a tick, after `every` steps."""
+        """Train all seeds; score `checks` times, each a tick, after `every` steps."""
         (pool, labels), study = self.groups[group], self.study(group, loss)
-        keys = jax.vmap(jax.random.key)(first + jnp.arange(seeds))
+        keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
         rows = jax.vmap(partial(semi.draw, pool=pool, labels=labels))(keys)
         times = {"steps": checks * every, "every": every, "tick": lambda n: tick(1)}
-        state, scores = study.fit(numbers, rows, **times)
-        ask = lambda x: study.apply(numbers, state, jnp.broadcast_to(x, (seeds, *x.shape)))
+        state, scores = study.fit(numbers, rows, seeds=seeds, **times)
+        ask = lambda x: study.apply(numbers, state, jnp.broadcast_to(x, (len(seeds), *x.shape)))
         return Fitted(pool, rows, scores, ask)
 
 

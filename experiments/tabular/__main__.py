@@ -112,8 +112,8 @@ def make_fit(config: Config, found: dict[str, tables.Table]) -> Callable[[Method
     def fit(numbers: Method, task: Task) -> Scores:
         table = found[task.group]
         data = drawn(task.keys, table.x, table.y)
-        trainer = trainer_of(task.group)
-        _, scores = trainer.fit(numbers, data, epochs=config.epochs, tick=task.tick)
+        sizes = {"seeds": task.seeds, "epochs": config.epochs}
+        _, scores = trainer_of(task.group).fit(numbers, data, **sizes, tick=task.tick)
         return scores, {"early_error": scores["error"][:, PAPER - 1]}
 
     return fit
@@ -146,8 +146,9 @@ def main(config: Config) -> int:
     study = Study(
         out=config.out,
         title=f"Tables, {config.seeds} paired seeds, {config.epochs} epochs",
-        settings={"experiment": "tabular", "epochs": config.epochs, "rows": config.rows}
-        | {"data": sums},
+        name="tabular",
+        config=config,
+        facts={"tables": sums},
         groups=found,
         methods=METHODS,
         seeds=config.seeds,

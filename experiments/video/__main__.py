@@ -134,20 +134,21 @@ def main(config: Config) -> int:
     trainer = train.study(steps=config.steps, batch=32, width=config.width)
 
     @functools.cache
-    def data() -> Any:
+    def data(seeds: range) -> Any:
         sizes = {"train": config.train, "test": 32 if config.smoke else 320}
-        pairs = [moving_digits.split(seed, **sizes) for seed in range(config.seeds)]
+        pairs = [moving_digits.split(seed, **sizes) for seed in seeds]
         return jax.tree.map(lambda *arrays: jnp.stack(arrays), *pairs)
 
     def work(task: Task) -> list[dict]:
-        sizes = {"steps": config.steps, "every": config.every}
-        _, scores = trainer.fit(METHODS[task.method], data(), tick=task.tick, **sizes)
-        return seed_results(scores, {})
+        sizes = {"seeds": task.seeds, "steps": config.steps, "every": config.every}
+        _, scores = trainer.fit(METHODS[task.method], data(task.seeds), tick=task.tick, **sizes)
+        return seed_results(scores, {}, seeds=task.seeds)
 
     study = Study(
         out=config.out,
         title=f"Moving digits, {config.seeds} paired seeds, {config.steps} steps",
-        settings={"experiment": "video", "steps": config.steps, "train": config.train},
+        name="video",
+        config=config,
         groups=[GROUP],
         methods=METHODS,
         seeds=config.seeds,
