@@ -144,3 +144,25 @@ def test_missing_data_stop_with_one_sentence(tmp_path):
 def test_only_what_was_chosen_is_told():
     assert study.said(("a", "plain"), Choice("plain", 0)) == ""
     assert study.said(("a", "mixup"), Choice("mixup α=8", 0)) == "a: mixup α=8"
+
+
+def test_verdict():
+    """Two corpora; plain errs on `memorised` % of its wrong labels."""
+
+    def runs(memorised, plain, dropout, mixup):
+        errors = {"plain": plain, "dropout": dropout, "mixup": mixup}
+        return [
+            {"group": group, "method": method, "seed": seed, "train_wrong": memorised}
+            | {"last_error": error + seed + 0.1 * (seed % 2) * len(method)}
+            for group in study.NOISY
+            for method, error in errors.items()
+            for seed in range(4)
+        ]
+
+    assert study.RULE(runs(5, 30, 25, 24)).endswith("PASS.")
+    assert study.RULE(runs(5, 30, 24, 24)).endswith("PASS.")  # not worse than dropout
+    assert study.RULE(runs(5, 30, 22, 24)).endswith("FAIL.")
+    assert study.RULE(runs(5, 24, 24, 24)).endswith("FAIL.")  # no gain over plain training
+    assert "no verdict" in study.RULE(runs(40, 30, 25, 24))
+    names = {study.group_name(title, noise) for title in CORPORA.values() for noise in study.NOISE}
+    assert set(study.NOISY) < names and "TREC questions, 40 % noise" in study.NOISY
