@@ -5,7 +5,7 @@ starts with `<!-- results: label_noise "40 % noise" "0 % noise" -->` and ends wi
 It gets the tables of these groups (no group: all) from experiments/label_noise/results/runs.jsonl,
 as TABLE in experiments/label_noise/__main__.py shows them. In a sentence,
 `<!-- gain: label_noise "40 % noise" "mixup α=8" -->` ... `<!-- end -->` gets one cell of such a
-table, by the title of its column; `<!-- cost: costs "FMix" -->` a method's time next to mixup's,
+table, by the title of its column, with † if the runs are of earlier code than the present; `<!-- cost: costs "FMix" -->` a method's time next to mixup's,
 from experiments/benchmarks/results/costs. `<!-- methods -->` gets the table of methods from
 experiments/catalogue.py.
 """
@@ -18,10 +18,11 @@ from collections import Counter
 from pathlib import Path
 
 from experiments import catalogue
-from experiments.harness import tables
+from experiments.harness import code, tables
 from experiments.harness.runs import Run, groups_of, machines, read_runs
 from experiments.harness.tables import Table
 
+EARLIER = "†"  # after a figure
 ROOT = Path(__file__).parents[2]
 PAGE = "README.md"
 BLOCK = re.compile(
@@ -62,6 +63,7 @@ def results(name: str, groups: list[str]) -> str:
     out = f"experiments/{name}/results"
     command = " ".join(f"python -m experiments.{name} {table.options} --out {out}".split())
     facts = f"{' or '.join(map(str, sorted(set(seeds))))} paired seeds; {machines(runs)}"
+    facts += "; by earlier code than the present" if earlier(name, runs) else ""
     methods = methods_of(runs, table)
     cells = {group: tables.rows(runs, group, methods, table) for group in groups or held}
     shown = tables.markdown(cells, table)
@@ -69,12 +71,17 @@ def results(name: str, groups: list[str]) -> str:
     return f"\n\n{shown}\n{caption}\n`{command}`:\n{facts}.\n\n"
 
 
+def earlier(name: str, runs: list[Run]) -> bool:
+    """Whether runs were made by other code than the question would run today."""
+    return runs[0]["settings"].get("code") != code.of(name)
+
+
 def cell(title: str, name: str, group: str, method: str) -> str:
     """One cell of an experiment's table."""
     runs, table = committed(name)
     methods = list(dict.fromkeys([*table.methods, *(run["method"] for run in runs)]))
     rows = {row[0]: row for row in tables.rows(runs, group, methods, table)}
-    return rows[method][tables.header(table).index(title)]
+    return rows[method][tables.header(table).index(title)] + EARLIER * earlier(name, runs)
 
 
 def cost(method: str) -> str:
