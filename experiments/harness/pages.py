@@ -5,8 +5,9 @@ starts with `<!-- results: label_noise "40 % noise" "0 % noise" -->` and ends wi
 It gets the tables of these groups (no group: all) from experiments/label_noise/results/runs.jsonl,
 as TABLE in experiments/label_noise/__main__.py shows them. In a sentence,
 `<!-- gain: label_noise "40 % noise" "mixup α=8" -->` ... `<!-- end -->` gets one cell of such a
-table, by the title of its column, with † if the runs are of earlier code than the present; `<!-- cost: costs "FMix" -->` a method's time next to mixup's,
-from experiments/benchmarks/results/costs. `<!-- methods -->` gets the table of methods from
+table, by the title of its column, with † if the runs are of earlier code than the present;
+`<!-- cost: costs "FMix" -->` a method's time next to mixup's, from
+experiments/benchmarks/results/costs. `<!-- methods -->` gets the table of methods from
 experiments/catalogue.py.
 """
 
