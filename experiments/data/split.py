@@ -1,9 +1,10 @@
-"""Random halves of a data set, and labels corrupted at a known rate."""
+"""Random parts of a data set, and labels corrupted at a known rate."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Int, PRNGKeyArray, Shaped
 
 
@@ -36,6 +37,28 @@ def split(
     mine, test = order[:train], order[train:]
     given = corrupt(key_noise, y[mine], noise, num_classes)
     return Split(x[mine], given, given != y[mine], x[test], y[test])
+
+
+def places(
+    key: PRNGKeyArray, count: int, *, train: int, tests: int, choosing: bool = False
+) -> tuple[Int[Array, "train"], Int[Array, "m"]]:
+    """Which of `count` rows train and which test, so that choices see no test row of results.
+
+    Args:
+      key: draws the rows that train.
+      count: how many rows there are.
+      train: how many of them train.
+      tests: how many are set aside, the same for all keys. Results test on these.
+      choosing: test on those rows that were neither drawn nor set aside.
+    """
+    if min(train, tests) < 1 or train + tests + choosing > count:
+        raise ValueError(
+            f"places got {count} rows for train={train} and tests={tests}; it needs one or more of "
+            "each, and one more row if choosing."
+        )
+    order = np.random.default_rng(0).permutation(count)
+    drawn = jax.random.permutation(key, jnp.asarray(order[tests:]))
+    return drawn[:train], drawn[train:] if choosing else jnp.asarray(order[:tests])
 
 
 def corrupt(
