@@ -23,7 +23,7 @@ from experiments.data.split import split
 from experiments.gallery import __main__ as gallery
 from experiments.harness import digits_mlp
 from experiments.harness.jobs import run_missing
-from experiments.harness.runs import machine, read_runs
+from experiments.harness.runs import defining, machine, read_runs
 from experiments.label_noise import __main__ as label_noise
 from experiments.models.mlp import MLP
 from tests.experiments import pinned
@@ -160,7 +160,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 130, printed
     assert "goes on from there" in printed and "Traceback" not in printed
-    settings = {"chosen by": "error", "epochs": 400}
+    settings = defining("label_noise", label_noise.Config(epochs=400)) | {"chosen by": "error"}
     runs, others = read_runs(path, settings)
     assert len(runs) >= 2 and not others
     done = {(run["group"], run["method"]) for run in runs}
@@ -168,10 +168,10 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
 
     def work(task):
         trained.append((task.group, task.method))
-        return [{"seed": seed} for seed in range(2)]
+        return [{"seed": seed} for seed in task.seeds]
 
     jobs = [("0 % noise", name) for name in digits_mlp.DECAYS]
-    run_missing(Console(), path, settings, jobs, seeds=range(2), ticks=400, work=work)
+    run_missing(Console(), path, settings, jobs, seeds=range(1000, 1002), ticks=400, work=work)
     assert trained == [job for job in jobs if job not in done]
 
 

@@ -1,5 +1,6 @@
 """Runs, and the tables, pictures and README made of them."""
 
+import dataclasses
 import io
 import json
 import re
@@ -13,16 +14,16 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from rich.console import Console
-from scipy import stats
 
 from experiments.harness import pages as readme
 from experiments.harness import plots, tables
+from experiments.harness.intervals import mean_interval
 from experiments.harness.runs import (
     PLAIN,
     append_runs,
     by_seed,
+    defining,
     groups_of,
-    mean_interval,
     paired,
     read_runs,
     seed_results,
@@ -40,6 +41,7 @@ TABLE = Table(
     caption="last: what it is.",
     options="--full",
 )
+SETTINGS = {"experiment": "fake", "code": "the code"}
 TITLE = "A title as long as titles are, 10 paired seeds, 80 epochs"
 GROUPS = {"clean": 0.0, "some noise": 20.0, "much noise": 40.0}
 
@@ -47,7 +49,7 @@ GROUPS = {"clean": 0.0, "some noise": 20.0, "much noise": 40.0}
 def make_runs(errors, group="g"):
     """Runs of each method's errors, by seed."""
     return [
-        {"settings": {"experiment": "fake"}, "group": group, "method": method, "machine": MACHINE}
+        {"settings": SETTINGS, "group": group, "method": method, "machine": MACHINE}
         | {"seed": seed, "last_error": error, "nll": error / 10}
         for method, row in errors.items()
         for seed, error in enumerate(row)
@@ -97,15 +99,6 @@ def assert_nothing_overlaps(figure):
         assert not clashes, (text, clashes)
 
 
-def test_intervals_are_student_s():
-    values = np.array([1.0, 4.0, 2.0, 8.0])
-    mean, half = mean_interval(values)
-    low, high = stats.t.interval(0.95, 3, loc=values.mean(), scale=stats.sem(values))
-    np.testing.assert_allclose([mean - half, mean + half], [low, high])
-    np.testing.assert_equal(mean_interval([3.0]), (3.0, np.nan))
-    np.testing.assert_equal(mean_interval([]), (np.nan, np.nan))
-
-
 def test_gains_are_paired_by_seed():
     runs = make_runs({"a": [10.0, 20.0, 33.0], "b": [8.0, 17.0, 32.0, 500.0]})
     found = paired(runs[::-1], "g", "a", "b")
@@ -132,9 +125,9 @@ def test_each_seed_gets_its_last_scores_and_its_curve():
         "nll": np.array([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]]),
     }
     final = {"train_wrong": np.array([0.25, np.nan]), "norm": np.array([7.0, 8.0])}
-    first, second = seed_results(scores, final, plain=(*PLAIN, "norm"))
+    first, second = seed_results(scores, final, seeds=(1000, 1001), plain=(*PLAIN, "norm"))
     assert first == {
-        "seed": 0,
+        "seed": 1000,
         "last_error": 20.0,
         "best_error": 10.0,
         "ece": 10.0,
@@ -143,7 +136,11 @@ def test_each_seed_gets_its_last_scores_and_its_curve():
         "norm": 7.0,
         "curve": [50.0, 10.0, 20.0],
     }
-    assert second["curve"] == [40.0, 30.0, None] and second["train_wrong"] is None
+    assert (
+        second["seed"] == 1001
+        and second["curve"] == [40.0, 30.0, None]
+        and second["train_wrong"] is None
+    )
 
 
 def test_rows_by_hand():
@@ -254,6 +251,7 @@ def committed(tmp_path, monkeypatch):
     append_runs(path, make_runs({"a": [10.0, 14.0], "b": [9.0, 11.0]}, "20 % noise"))
     append_runs(path, make_runs({"b": [1.0, 2.0]}, "clean"))
     monkeypatch.setattr(readme, "ROOT", tmp_path)
+    monkeypatch.setattr(readme.code, "of", {"fake": "the code"}.get)
     monkeypatch.setitem(sys.modules, "experiments.fake.__main__", SimpleNamespace(TABLE=TABLE))
     return path
 
@@ -273,6 +271,40 @@ def test_readme_blocks_come_from_the_runs(committed):
     assert f"{command}:\n2 paired seeds; a CPU, 2 cores, Python 3, JAX 1." in one
     assert '"b" -->+2.0 ± 12.7<!-- end --> points.' in new
     assert new.startswith("Before. <!--") and new.endswith("<!-- end --> After.")
+
+
+def test_runs_of_earlier_code_are_marked(committed, monkeypatch):
+    text = '<!-- results: fake --><!-- end --> <!-- gain: fake "clean" "b" -->0<!-- end -->'
+    assert "†" not in readme.filled(text) and "earlier code" not in readme.filled(text)
+    monkeypatch.setattr(readme.code, "of", {"fake": "other code"}.get)
+    new = readme.filled(text)
+    assert new.endswith('"b" -->-†<!-- end -->') and new.count("by earlier code than") == 1
+
+
+@dataclasses.dataclass
+class Options:
+    out: Path = Path("results")
+    seeds: int = 3
+    smoke: bool = False
+    data: str | None = "a/path"
+    epochs: int = 2
+    sizes: tuple = (1, 2)
+
+
+def test_all_options_the_data_and_the_code_define_a_run(monkeypatch):
+    monkeypatch.setattr(readme.code, "of", {"fake": "the code"}.get)
+    settings = defining("fake", Options(), {"pictures": "the name"})
+    assert settings == {
+        "experiment": "fake",
+        "epochs": 2,
+        "sizes": [1, 2],
+        "pictures": "the name",
+        "code": "the code",
+    }
+    assert json.loads(json.dumps(settings)) == settings
+    others = Options(out=Path("elsewhere"), seeds=5, smoke=True, data="another/path")
+    assert defining("fake", others, {"pictures": "the name"}) == settings
+    assert defining("fake", Options(epochs=3)) != defining("fake", Options())
 
 
 def test_the_readme_shows_no_other_runs(committed):

@@ -10,14 +10,22 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from experiments.data import camvid, images, regression_tables, sentences, spoken, tables
 from experiments.family import train as family_train
-from experiments.harness import rules
-from experiments.harness.rules import Claim, Gain, Rule
+from experiments.harness import code, rules
+from experiments.harness.jobs import run_missing
+from experiments.harness.rules import Claim, Gain, Gate, Rule
 from experiments.harness.study import run_study
 
 FOLDER = Path(__file__).parents[2] / "experiments"
+
+
+def lines_of(name, file="results/runs.jsonl"):
+    return [json.loads(line) for line in (FOLDER / name / file).read_text().splitlines()]
+
+
 COMMITTED = sorted(path.parents[1].name for path in FOLDER.glob("*/results/runs.jsonl"))
 CHOSEN = sorted(path.parents[2].name for path in FOLDER.glob("*/results/choose/runs.jsonl"))
 FULL = {  # the options that the committed runs were made with, where they are not the default
@@ -75,6 +83,19 @@ def test_a_rule_by_hand():
     assert Claim("g", "plain", over="CutMix").gain(runs).mean == 2
 
 
+def test_a_missed_gate_gives_no_verdict():
+    runs = runs_of({"plain": [10, 12, 14], "mixup": [9, 11, 13]})
+    for run in runs:
+        run["train_wrong"] = 40.0
+    claim = Claim("g", "plain", over=None, key="train_wrong", holds=rules.mean_below(30))
+    rule = Rule("{0}, {verdict}.", (Claim("g", "mixup"),), gate=Gate("it memorises", (claim,)))
+    missed = "Gate (it memorises): 40.0 (g), missed, so that there is no verdict."
+    assert rule(runs) == missed
+    for run in runs:
+        run["train_wrong"] = 20.0 + 5 * run["seed"]
+    assert rule(runs) == "Gate (it memorises): 25.0 (g), passed. +1.0 ± 0.0, PASS."
+
+
 @pytest.fixture
 def no_data(monkeypatch):
     """Data that are not in the repository: others, which are not looked at, by the same names."""
@@ -94,6 +115,10 @@ def no_data(monkeypatch):
     monkeypatch.setattr(images, "load", lambda *_, **__: cifar)
     monkeypatch.setattr(spoken, "load", lambda path, size: spoken.generated(size))
     monkeypatch.setattr(sentences, "read", lambda path: sentences.toy())
+    if "text" in COMMITTED:
+        known = first_run("text")["settings"]["data"]
+        main = importlib.import_module("experiments.text.__main__")
+        monkeypatch.setattr(main, "checksum", lambda texts: known)
     monkeypatch.setattr(camvid, "read", lambda path, factor: camvid.generated())
     groups = dict.fromkeys(run["group"] for run in lines_of("family"))
     monkeypatch.setattr(family_train, "pools", lambda data, smoke: groups)
@@ -101,10 +126,6 @@ def no_data(monkeypatch):
         monkeypatch.setattr(module, "load", partial(lambda found, data: found, named(name)))
         main = importlib.import_module(f"experiments.{name}.__main__")
         monkeypatch.setattr(main, "checksum", lambda given: given)
-
-
-def lines_of(name, file="results/runs.jsonl"):
-    return [json.loads(line) for line in (FOLDER / name / file).read_text().splitlines()]
 
 
 def first_run(name):
@@ -125,7 +146,18 @@ def asked_again(monkeypatch, name, out, **options):
     return dataclasses.replace(study, work=fails, search=search, plot=None, more=None)
 
 
-@pytest.mark.parametrize("name", COMMITTED)
+def is_of_this_code(name, file="results/runs.jsonl"):
+    return lines_of(name, file)[0]["settings"].get("code") == code.of(name)
+
+
+def test_runs_of_earlier_code_are_marked_on_their_page():
+    for name in COMMITTED:
+        if not is_of_this_code(name):
+            page = (FOLDER / name / "README.md").read_text()
+            assert "earlier code" in page or "†" in page, name
+
+
+@pytest.mark.parametrize("name", [*filter(is_of_this_code, COMMITTED)])
 def test_committed_runs_are_not_run_again(name, monkeypatch, tmp_path, no_data):
     """They are those of the same settings; and their table and verdict come out the same."""
     shutil.copytree(FOLDER / name / "results", tmp_path / "results")
@@ -138,10 +170,44 @@ def test_committed_runs_are_not_run_again(name, monkeypatch, tmp_path, no_data):
     assert {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")} == before
 
 
-@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize(
+    "name", [name for name in CHOSEN if is_of_this_code(name, "results/choose/runs.jsonl")]
+)
 def test_committed_choices_are_not_made_again(name, monkeypatch, tmp_path, no_data):
     shutil.copytree(FOLDER / name / "results", tmp_path / "results")
     before = {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")}
     options = CHOOSING[name] | {"choose": True}
     assert run_study(asked_again(monkeypatch, name, tmp_path / "results", **options)) == 0
     assert {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.*")} == before
+
+
+def asked(tmp_path, seeds, **options):
+    """Which (method, seeds) were trained when a question was asked."""
+    trained = []
+
+    def work(task):
+        trained.append((task.method, [*task.seeds]))
+        return [{"seed": seed, "last_error": float(seed)} for seed in task.seeds]
+
+    jobs = [("g", "plain"), ("g", "mixup")]
+    path, more = tmp_path / "runs.jsonl", {"ticks": 1, "work": work, **options}
+    runs = run_missing(Console(quiet=True), path, {"of": "test"}, jobs, seeds=seeds, **more)
+    assert [(run["method"], run["seed"]) for run in runs] == [
+        (method, seed) for _, method in jobs for seed in seeds
+    ]
+    return trained
+
+
+def test_more_seeds_train_only_what_is_missing(tmp_path):
+    assert asked(tmp_path, range(3)) == [("plain", [0, 1, 2]), ("mixup", [0, 1, 2])]
+    assert asked(tmp_path, range(3)) == []
+    assert asked(tmp_path, range(5)) == [("plain", [3, 4]), ("mixup", [3, 4])]
+    assert asked(tmp_path, range(1000, 1002)) == [("plain", [1000, 1001]), ("mixup", [1000, 1001])]
+
+
+def test_one_by_one_all_methods_of_a_seed_come_first(tmp_path):
+    alone = {"one_by_one": True}
+    assert asked(tmp_path, range(2), **alone) == [
+        ("plain", [0]), ("mixup", [0]), ("plain", [1]), ("mixup", [1]),
+    ]  # fmt: skip
+    assert asked(tmp_path, range(3), **alone) == [("plain", [2]), ("mixup", [2])]
