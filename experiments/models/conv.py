@@ -1,8 +1,8 @@
-"""Convolutions as products of matrices, which XLA does several times faster on CPUs.
+"""Convolutions as products of matrices, which are faster on CPUs than XLA's own.
 
-Inside of a loop XLA's own convolution is slow on CPUs, as a single thread does it. ResNet-8's train
-step of 128 pictures takes 0.09 s on two cores in this way; with all nine shifts next to one another
-(im2col) 0.12 s, and with XLA's convolution, outside of a loop, 0.19 s.
+Inside of a loop, where a train step is, XLA's convolution uses one thread. One product of the three
+columns next to one another with all three rows of the kernel at once moves fewer bytes than nine
+shifts next to one another (im2col).
 """
 
 from collections.abc import Sequence
