@@ -12,10 +12,12 @@ from rich.console import Console
 
 from experiments.core.methods import Method
 from experiments.harness.jobs import Job, Task, Work, run_missing
-from experiments.harness.runs import seed_results
+from experiments.harness.runs import Run, seed_results
 
 FIRST_SEED = 1000  # of the seeds for choosing; results have lower seeds
-Scores = tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]  # as seed_results takes them
+Arrays = Mapping[str, np.ndarray]
+# As seed_results takes them: scores, what is measured once and, if asked, which tests are right.
+Scores = tuple[Arrays, Arrays] | tuple[Arrays, Arrays, np.ndarray]
 Candidates = Mapping[str, Mapping[str, Any]]  # method -> candidate -> its numbers
 
 
@@ -90,17 +92,26 @@ def choose(
         console, path, settings, jobs,
         seeds=others, ticks=ticks, work=work, one_by_one=one_by_one,
     )  # fmt: skip
+    return best(runs, groups, candidates)
+
+
+def best(runs: list[Run], groups: Iterable[str], candidates: Candidates) -> dict[Job, Choice]:
+    """The choices that runs of all candidates lead to, as `choose` makes them."""
+    numbers = {name: n for names in candidates.values() for name, n in names.items()}
     curves = {
-        job: np.mean([run["curve"] for run in runs if (run["group"], run["method"]) == job], axis=0)
-        for job in jobs
+        (group, name): np.mean(
+            [run["curve"] for run in runs if (run["group"], run["method"]) == (group, name)], axis=0
+        )
+        for group in groups
+        for name in numbers
     }
     choices = {}
     for group in groups:
         for method, names in candidates.items():
             name = min(names, key=lambda name: curves[group, name][-1])
             curve = curves[group, name]
-            best = Choice(name, int(curve.argmin()), numbers[name], float(curve[-1]))
-            choices[group, method] = best
+            found = Choice(name, int(curve.argmin()), numbers[name], float(curve[-1]))
+            choices[group, method] = found
     return choices
 
 
@@ -118,24 +129,31 @@ def by_last_error(
 
     Args:
       candidates: as in `Search`.
-      fit: (numbers, task) -> the scores [seeds, epochs] of the task's seeds, and what is measured
-        once, [seeds]: what `runs.seed_results` takes.
+      fit: (numbers, task) -> the scores [seeds, epochs] of the task's seeds, what is measured once,
+        [seeds], and, if the seeds share their test examples, which of them are right at the end,
+        [seeds, examples]: what `runs.seed_results` takes. A task for choosing (`task.choosing`)
+        must test on other examples than results do.
       options: of `Search`.
 
     Returns:
-      A study's `search` and `work`. Results have the candidate's name as "chosen"; "stop" is the
-      epoch at which its mean error on other seeds is lowest, "stopped_error" the error there.
+      A study's `search` and `work`. Results have the candidate's name as "chosen", its mean error
+      on other seeds as "chosen_error"; "stop" is the epoch at which that is lowest, "stopped_error"
+      the error there.
     """
     numbers = {name: n for names in candidates.values() for name, n in names.items()}
 
     def try_out(task: Task) -> list[dict]:
-        return seed_results(*fit(numbers[task.method], task), seeds=task.seeds)
+        scores, final, *_ = fit(numbers[task.method], task)
+        return seed_results(scores, final, seeds=task.seeds)
 
     def work(task: Task) -> list[dict]:
         choice = task.chosen[task.group, task.method]
-        scores, final = fit(choice.numbers, task)
+        scores, final, *hits = fit(choice.numbers, task)
         stopped = {"stopped_error": scores["error"][:, choice.epoch]}
-        results = seed_results(scores, {**final, **stopped}, seeds=task.seeds)
-        return [result | {"chosen": choice.name, "stop": choice.epoch + 1} for result in results]
+        results = seed_results(
+            scores, {**final, **stopped}, seeds=task.seeds, hits=hits[0] if hits else None
+        )
+        facts = {"chosen": choice.name, "chosen_error": choice.error, "stop": choice.epoch + 1}
+        return [result | facts for result in results]
 
     return Search(candidates, try_out, **options), work

@@ -37,6 +37,13 @@ class Task(NamedTuple):
         """A key for each seed."""
         return jax.vmap(jax.random.key)(jnp.asarray(self.seeds))
 
+    @property
+    def choosing(self) -> bool:
+        """Whether its runs are for choosing only, so that they must see no test example."""
+        from experiments.harness.choose import FIRST_SEED  # which imports this module
+
+        return self.seeds.start >= FIRST_SEED
+
 
 Work = Callable[[Task], list[dict]]
 
