@@ -1,7 +1,7 @@
 """95 % intervals of means over seeds, and which population each is about."""
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -20,34 +20,47 @@ class Interval(NamedTuple):
       text: the sentence, for captions.
       factor: by what to multiply the variance of the mean over seeds.
       examples: whether the test examples, which all seeds share, are a sample, too.
+      groups: the intervals of groups that have another one.
     """
 
     text: str
     factor: Callable[[int], float] = lambda n: 1.0
     examples: bool = False
+    groups: Mapping[str, "Interval"] = {}
+
+    def of(self, group: str) -> "Interval":
+        """That of a group of runs."""
+        return self.groups.get(group, self)
 
 
 STUDENT = Interval(
     "± is half the 95 % interval over seeds (Student's t), each with data of its own."
 )
 SHARED = Interval(
-    "± is half the 95 % interval over seeds and, for errors, test examples: Student's t over "
-    "seeds, and the variance over the test examples that they share.",
+    "± is half the 95 % interval over seeds and, for errors at the end, test examples: Student's t "
+    "over seeds, and the variance over the test examples that they share.",
     examples=True,
+)
+FIXED_TEST = Interval(
+    "± is half the 95 % interval over seeds (Student's t), which share their test examples: it is "
+    "about training again, not about other test examples."
 )
 
 
-def halves(ratio: float = 1.0) -> Interval:
+def halves(ratio: float = 1.0, groups: Mapping[str, float] | None = None) -> Interval:
     """For random splits of one data set, `ratio` test examples for each one that trains.
 
     Their training sets overlap, and one's test examples train others, so that the variance over n
     seeds, s² / n, is too small: it becomes s² (1 / n + ratio), as Nadeau and Bengio (2003,
-    "Inference for the generalization error") correct it.
+    "Inference for the generalization error") correct it. `groups` have ratios of their own.
     """
+    others = "".join(f"; {group}: {own:.2g}" for group, own in (groups or {}).items())
     return Interval(
         "± is half the 95 % interval over random splits of one data set (Student's t, the variance "
-        f"as Nadeau and Bengio correct it for {ratio:.2g} test examples to one that trains).",
+        f"as Nadeau and Bengio correct it for {ratio:.2g} test examples to one that trains"
+        f"{others}).",
         factor=lambda n: 1 + n * ratio,
+        groups={group: halves(own) for group, own in (groups or {}).items()},
     )
 
 

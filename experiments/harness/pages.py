@@ -68,7 +68,7 @@ def results(name: str, groups: list[str]) -> str:
     methods = methods_of(runs, table)
     cells = {group: tables.rows(runs, group, methods, table) for group in groups or held}
     shown = tables.markdown(cells, table)
-    caption = textwrap.fill(table.legend, 100, break_on_hyphens=False)
+    caption = textwrap.fill(table.legend(runs), 100, break_on_hyphens=False)
     return f"\n\n{shown}\n{caption}\n`{command}`:\n{facts}.\n\n"
 
 

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from experiments.harness.intervals import STUDENT, Interval, mean_interval
-from experiments.harness.runs import Run, by_seed, groups_of, paired
+from experiments.harness.runs import Run, by_seed, groups_of, mean, paired
 
 FIRST = "#333333"  # the method that the others are compared with
 # Okabe and Ito's colours, which colour-blind readers can distinguish, with wine for yellow.
@@ -39,7 +39,8 @@ def curves(
 ) -> None:
     """Left: the main group's test error over epochs, of which each `every`-th has a score.
 
-    Right: paired gains of `key`, all groups, with their interval.
+    Its bands are over seeds alone, as runs say which examples are right at their end only. Right:
+    paired gains of `key`, all groups, with their interval.
     """
     height = max(4.5, _height(runs, methods) + 0.11 * len(methods))  # with room for the legend
     figure = Figure(figsize=(12, height), layout="constrained")
@@ -48,12 +49,12 @@ def curves(
     for method in methods:
         kept = [r["curve"] for r in runs if (r["group"], r["method"]) == (main_group, method)]
         if kept:
-            mean, half = _intervals(np.array(kept).T)
-            epochs, style = every * np.arange(1, len(mean) + 1), _style(methods, method)
-            left.plot(epochs, mean, lw=1.8, **style)
-            left.fill_between(epochs, mean - half, mean + half, fc=style["color"], alpha=0.12, lw=0)
-            ends[method] = mean[-1]
-            tops.append(mean[len(mean) // 5 :].max())  # the first epochs are far above the others
+            line, half = _intervals(np.array(kept).T, interval.of(main_group))
+            epochs, style = every * np.arange(1, len(line) + 1), _style(methods, method)
+            left.plot(epochs, line, lw=1.8, **style)
+            left.fill_between(epochs, line - half, line + half, fc=style["color"], alpha=0.12, lw=0)
+            ends[method] = line[-1]
+            tops.append(line[len(line) // 5 :].max())  # the first epochs are far above the others
     left.set(xlabel="epoch", ylabel="test error, %", title=main_group, ylim=(0, 1.1 * max(tops)))
     left.margins(x=0)
     left.grid(axis="y", alpha=0.25)
@@ -91,6 +92,7 @@ def against(
     key: str = "last_error",
     log: bool = False,
     panels: Mapping[str, str | Sequence[str]] | None = None,
+    interval: Interval = STUDENT,
 ) -> None:
     """A number of the runs against a number of their group, with a line for each method.
 
@@ -101,6 +103,7 @@ def against(
       key: what is drawn.
       log: whether x is logarithmic; x may still contain 0.
       panels: title -> the groups drawn there, or another key, for pictures side by side.
+      interval: which one.
     """
     parts = panels or {"": key}
     size = (2.8 + 4.2 * len(parts), max(4.2, 1.2 + 0.21 * len(methods)))
@@ -111,12 +114,12 @@ def against(
         groups, shown = (list(x), part) if isinstance(part, str) else (part, key)
         groups = sorted(groups, key=x.__getitem__)
         for method in methods:
-            values = {g: list(by_seed(runs, g, method, shown).values()) for g in groups}
-            held = [group for group in groups if values[group]]
-            mean, half = _intervals([values[group] for group in held])
+            held = [group for group in groups if by_seed(runs, group, method, shown)]
+            found = [mean(runs, group, method, shown, interval) for group in held]
+            line, half = np.array(found).reshape(-1, 2).T
             style = _style(methods, method) | {"marker": "o", "ms": 4, "capsize": 2, "lw": 1.6}
-            axes.errorbar([x[group] for group in held], mean, half, **style)
-            last.setdefault(method, mean[-1] if held else -np.inf)
+            axes.errorbar([x[group] for group in held], line, half, **style)
+            last.setdefault(method, line[-1] if held else -np.inf)
         axes.set(title=name, xlabel=xlabel)
         axes.grid(alpha=0.25)
         if log:
@@ -165,9 +168,9 @@ def _draw_gains(
         figure.legend(loc="outside lower right", ncols=2, frameon=False)
 
 
-def _intervals(samples: Iterable[Sequence[float]]) -> np.ndarray:
+def _intervals(samples: Iterable[Sequence[float]], interval: Interval) -> np.ndarray:
     """Means and half-widths, [2, n]."""
-    return np.array([mean_interval(values) for values in samples]).reshape(-1, 2).T
+    return np.array([mean_interval(values, interval) for values in samples]).reshape(-1, 2).T
 
 
 def _style(methods: list[str], method: str) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def mean(
     runs: Sequence[Run], group: str, method: str, key: str, interval: Interval = STUDENT
 ) -> tuple[float, float]:
     """A number of a method's runs: mean and half-width."""
-    values = by_seed(runs, group, method, key)
+    values, interval = by_seed(runs, group, method, key), interval.of(group)
     over_examples = variance(_hits(runs, group, method, values)) if _tested(interval, key) else 0.0
     return mean_interval([*values.values()], interval, over_examples)
 
@@ -158,6 +158,7 @@ def paired(
     """How much lower a number is than the baseline's, seed by seed: mean and half-width."""
     base, own = (by_seed(runs, group, name, key) for name in (baseline, method))
     seeds, over_examples = sorted(base.keys() & own.keys()), 0.0
+    interval = interval.of(group)
     if seeds and _tested(interval, key):
         over_examples = variance(*(_hits(runs, group, name, seeds) for name in (baseline, method)))
     return mean_interval([base[seed] - own[seed] for seed in seeds], interval, over_examples)

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments.harness.choose import Search, choose
+from experiments.harness.choose import Choice, Search, choose
 from experiments.harness.jobs import Job, Work, run_missing
 from experiments.harness.runs import Run, defining
 from experiments.harness.tables import Plot, Table, write
@@ -84,17 +84,25 @@ def run_study(study: Study) -> int:
         chosen=chosen,
         one_by_one=study.one_by_one,
     )
-    verdict = [study.rule(runs) if study.rule else "", search.describe(chosen) if search else ""]
+    report(study, console, runs, chosen)
+    if study.more is not None:
+        console.print(study.more(runs))
+    return 0
+
+
+def report(study: Study, console: Console, runs: list[Run], chosen: Mapping[Job, Choice]) -> None:
+    """Print, write and draw the comparison, with the verdict and what was chosen."""
+    said = [
+        study.rule(runs) if study.rule else "",
+        study.search.describe(chosen) if study.search else "",
+    ]
     write(
         study.out,
         console,
         study.title,
         runs,
-        study.ranked(runs) if study.ranked else methods,
+        study.ranked(runs) if study.ranked else list(study.methods),
         table=study.table,
         plot=study.plot,
-        verdict=" ".join(filter(None, verdict)),
+        verdict=" ".join(filter(None, said)),
     )
-    if study.more is not None:
-        console.print(study.more(runs))
-    return 0

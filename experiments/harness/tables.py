@@ -13,7 +13,7 @@ import rich.table
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 
-from experiments.harness.intervals import STUDENT, Interval
+from experiments.harness.intervals import FIXED_TEST, STUDENT, Interval
 from experiments.harness.runs import Run, groups_of, machines, mean, paired
 
 Plot = Callable[[Path, str, list[Run], list[str]], None]
@@ -37,10 +37,10 @@ class Table(NamedTuple):
     methods: tuple[str, ...] = ()  # the rows on its page, the first to compare with; () is all
     interval: Interval = STUDENT
 
-    @property
-    def legend(self) -> str:
-        """What the columns and ± are."""
-        return f"{self.caption} {self.interval.text}"
+    def legend(self, runs: Sequence[Run]) -> str:
+        """What the columns and ± are, for runs that may not say which examples they got right."""
+        silent = self.interval.examples and not any("hits" in run for run in runs)
+        return f"{self.caption} {(FIXED_TEST if silent else self.interval).text}"
 
 
 ERRORS = (
@@ -104,9 +104,12 @@ def write(
     for group, of_group in cells.items():
         console.print(_printed(f"{title}: {group}", of_group, table))
     parts = [f"{title}.\n", markdown(cells, table)]
-    parts += [f"{table.legend} Machine: {machines(runs)}.", *([f"\n{verdict}"] if verdict else [])]
+    parts += [
+        f"{table.legend(runs)} Machine: {machines(runs)}.",
+        *([f"\n{verdict}"] if verdict else []),
+    ]
     (out / "table.md").write_text("\n".join(parts) + "\n")
-    console.print(table.legend)
+    console.print(table.legend(runs))
     if plot is not None:
         plot(out / "plot.png", title, runs, methods)
     files = "runs.jsonl and table.md" if plot is None else "runs.jsonl, table.md and plot.png"
