@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+import jax_mixup as jm
 from experiments.core import loop
 from experiments.core.methods import Method
 from experiments.data import embeddings
@@ -16,6 +17,7 @@ from experiments.embeddings import __main__ as study
 from experiments.embeddings import train
 from experiments.embeddings.train import Kind, Sizes
 from experiments.harness.choose import FIRST_SEED, Choice
+from tests import pages
 
 MOVIES, TREC = CORPORA.values()
 
@@ -64,6 +66,22 @@ def test_candidates_are_chosen_on_other_sentences_with_right_labels():
         np.testing.assert_array_equal(data.y_test[seed], trec.y[ids[270:]])  # true labels
         np.testing.assert_array_equal(data.wrong[seed], data.y[seed] != trec.y[ids[:270]])
     assert held[0] != held[1]
+
+
+def test_readme_block():
+    draw = np.random.default_rng(0)
+    vectors, weights = draw.normal(2, 3, (4, 5)), draw.normal(size=(5, 3))
+    given = {"embeddings": vectors, "center": np.full(5, 2), "spread": np.full(5, 3)}
+    given = {n: jnp.asarray(v) for n, v in (given | {"labels": np.array([0, 2, 1, 0])}).items()}
+    names = pages.run(pages.block("head(jm"), key=jax.random.key(0), **given)
+    lam, partner = float(names["mix"].lam[0]), jm.take_partner(names["mix"], jnp.arange(4))
+    x = (vectors - 2) / 3
+    logits = (lam * x + (1 - lam) * x[partner]) @ weights
+    expected = -jax.nn.log_softmax(logits)
+    own, other = given["labels"], given["labels"][partner]
+    rows = np.arange(4)
+    expected = lam * expected[rows, own] + (1 - lam) * expected[rows, other]
+    np.testing.assert_allclose(names["loss_fn"](lambda x: x @ weights), expected.mean(), rtol=1e-4)
 
 
 def test_a_linear_head_is_one_product():
