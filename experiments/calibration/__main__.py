@@ -1,13 +1,15 @@
 """Does a network trained with mixup know how sure it may be?
 
-A small MLP learns half of scikit-learn's digits, with right labels and with 40 % of them replaced
-by random ones. 300 other images, with true labels, are used to choose a temperature. The rest test
-calibration, before and after the logits are divided by the temperature ("scaled"), and whether
-confidence distinguishes digits from 8 x 8 patches of photographs and from digits whose pixels are
-shuffled. All seeds train at once, each with the same split, labels, initial weights and order under
-every method. Weight decay, and when to stop early, are chosen by NLL on ten other splits. RegMixup
-learns from each batch and from its mixup: in the same number of steps it sees twice as many
-examples.
+A small MLP learns half of scikit-learn's 1,797 digits, with right labels and with 40 % of them
+replaced by random ones. 599 digits are set aside for all seeds: they test calibration, before and
+after the logits are divided by a temperature ("scaled"), and whether confidence distinguishes
+digits from 8 x 8 patches of photographs and from digits whose pixels are shuffled. The other 300,
+which a seed neither trains nor tests on, give the temperature, by their true labels. All seeds
+train at once, each with the same examples, labels, initial weights and order under every method.
+Weight decay, from five candidates, and when to stop early, from 80 epochs, are chosen by NLL, by
+ten other seeds and the 300 digits that each of them leaves over; the other methods are as their
+names say. RegMixup learns from each batch and from its mixup: in the same number of steps it sees
+twice as many examples.
 
 Prediction, fixed before the run; it passes if all three parts hold; intervals are paired. (1) With
 right labels each mixup's ECE is above plain training's, the interval above 0, and the interval of
@@ -21,17 +23,18 @@ import dataclasses
 import functools
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from experiments.calibration import figures
 from experiments.core import metrics
 from experiments.core.methods import Method
 from experiments.data import strange
-from experiments.harness import cli, digits_mlp
+from experiments.harness import cli, digits_mlp, intervals
 from experiments.harness.choose import Choice
 from experiments.harness.jobs import Task, Work
 from experiments.harness.rules import Claim, Rule, below, within
@@ -47,7 +50,6 @@ METHODS = digits_mlp.METHODS | {
 OPEN = {"weight decay": digits_mlp.DECAYS, "stopped early": {"plain": Method()}}
 RATES = {"0 % noise": 0.0, "40 % noise": 0.4}
 SCALED = ", scaled"  # added to the name of a group
-HELD = 300  # images that are not trained on, for the temperature
 UNITLESS = ("temperature", "bins")
 TABLE = Table(
     columns=(
@@ -65,6 +67,7 @@ TABLE = Table(
     "points of ECE below the first method, paired by seed. gap: confidence - accuracy, points. "
     "photos, pixels: AUROC in % of the largest probability, test digits against patches of "
     "photographs and against shuffled digits; energy: of the logits' logsumexp, for photographs.",
+    interval=intervals.SHARED,
 )
 
 
@@ -99,15 +102,32 @@ RULE = Rule(
         ),
     ),
     exceptions={2: 1},
+    interval=intervals.SHARED,
 )
+
+
+class Labelled(NamedTuple):
+    """Logits, and true labels."""
+
+    logits: Array
+    y: Array
 
 
 @jax.jit
 @partial(jax.vmap, in_axes=(0, 0, 0, None))
-def measure(logits: Array, odd: dict[str, Array], y: Array, scaled: Array) -> dict[str, Array]:
-    """One seed's scores, from its logits on the test half and on pictures that show no digit."""
-    t = jnp.where(scaled, metrics.temperature(logits[:HELD], y[:HELD]), 1.0)
-    inside, y = logits[HELD:] / t, y[HELD:]
+def measure(
+    tested: Labelled, held: Labelled, odd: dict[str, Array], scaled: Array
+) -> dict[str, Array]:
+    """One seed's scores.
+
+    Args:
+      tested: the test digits.
+      held: those that give the temperature.
+      odd: logits of pictures that show no digit.
+      scaled: whether logits are divided by the temperature.
+    """
+    t = jnp.where(scaled, metrics.temperature(*held), 1.0)
+    inside, y = tested.logits / t, tested.y
     found = {"temperature": t, "bins": metrics.reliability(inside, y)}
     for name, outside in odd.items():
         scores = metrics.detection(inside, outside / t)
@@ -121,23 +141,27 @@ def make_work(config: Config) -> Work:
     @functools.cache  # the groups before and after scaling share their networks, in any order
     def trained(
         name: str, rate: str, best: Choice | None, seeds: range
-    ) -> tuple[Array, dict, Array]:
+    ) -> tuple[Labelled, Labelled, dict[str, Array]]:
         method = METHODS[name] if best is None else best.numbers
         epochs = best.epoch + 1 if best and name == "stopped early" else config.epochs
-        data = digits_mlp.halves(seeds, RATES[rate])
+        # The same training examples twice; the second has the digits that are left over.
+        data, left = (digits_mlp.drawn(seeds, RATES[rate], choosing=c) for c in (False, True))
         trainer = digits_mlp.study_of(method.dropout, method.regmixup)
         state, _ = trainer.fit(method, data, seeds=seeds, epochs=epochs, tick=lambda n: None)
         logits = partial(trainer.apply, method, state)
         odd = {name: logits(jax.vmap(kind)(data.x_test)) for name, kind in strange.KINDS.items()}
-        return logits(data.x_test), odd, data.y_test
+        tested, held = (Labelled(logits(part.x_test), part.y_test) for part in (data, left))
+        return tested, held, odd
 
     def work(task: Task) -> list[dict]:
         rate, name = task.group.removesuffix(SCALED), task.method
         networks = trained(name, rate, task.chosen.get((rate, name)), task.seeds)
         final = measure(*networks, task.group.endswith(SCALED))
+        hits = np.asarray(networks[0].logits.argmax(-1) == networks[0].y)
         task.tick(1)
         scores = {"error": final.pop("error")[:, None]}
-        return seed_results(scores, final, seeds=task.seeds, plain=(*PLAIN, *UNITLESS))
+        plain = (*PLAIN, *UNITLESS)
+        return seed_results(scores, final, seeds=task.seeds, plain=plain, hits=hits)
 
     return work
 

@@ -61,6 +61,29 @@ def places(
     return drawn[:train], drawn[train:] if choosing else jnp.asarray(order[:tests])
 
 
+def draw(
+    key: PRNGKeyArray,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    train: int,
+    tests: int,
+    choosing: bool,
+    noise: ArrayLike = 0.0,
+    num_classes: int = 10,
+) -> Split:
+    """The examples of `places`, some of the training labels wrong.
+
+    As in `split`, at a higher rate the same labels are wrong, and others too. What one key trains
+    on does not depend on `choosing`.
+    """
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    key_rows, key_noise = jax.random.split(key)
+    mine, test = places(key_rows, y.shape[0], train=train, tests=tests, choosing=choosing)
+    given = corrupt(key_noise, y[mine], noise, num_classes)
+    return Split(x[mine], given, given != y[mine], x[test], y[test])
+
+
 def corrupt(
     key: PRNGKeyArray, y: Int[Array, "n"], noise: ArrayLike, num_classes: int
 ) -> Int[Array, "n"]:

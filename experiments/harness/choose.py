@@ -115,6 +115,7 @@ def best(runs: list[Run], groups: Iterable[str], candidates: Candidates) -> dict
     return choices
 
 
+OUTSIDE = "draws, by examples outside the test set"  # a search's `other`, if tests are set aside
 BASELINES = {
     "plain": {"plain": Method()},
     "weight decay": {f"weight decay {w}": Method(weight_decay=w) for w in (0.1, 0.3, 1.0, 3.0)},

@@ -1,4 +1,8 @@
-"""Ways to train an MLP on half of scikit-learn's digits, for the questions that compare them."""
+"""Ways to train an MLP on half of scikit-learn's digits, for the questions that compare them.
+
+A third of the digits tests, the same for all seeds. Half of all, drawn by seed from the others,
+trains. The remaining sixth is for choosing.
+"""
 
 import dataclasses
 import functools
@@ -18,7 +22,7 @@ from experiments.core.seeds import SeedTrainer, epoch_trainer
 from experiments.core.step import Recipe
 from experiments.data import digits, split
 from experiments.harness import cli
-from experiments.harness.choose import Choice, Search
+from experiments.harness.choose import OUTSIDE, Choice, Search
 from experiments.harness.jobs import Job, Task
 from experiments.models.mlp import MLP
 
@@ -32,6 +36,7 @@ METHODS = {
     "CutMix α=1": Method(alpha=1.0, cutmix=1.0),
 }
 MIXUPS = [name for name in METHODS if name.startswith("mixup")]
+TRAIN, TESTS = 898, 599  # which leave 300 for choosing
 DECAYS = {str(decay): Method(weight_decay=decay) for decay in (0.03, 0.1, 0.3, 1.0, 3.0)}
 
 
@@ -84,12 +89,20 @@ def _study_of(dropout: float, regmixup: bool) -> SeedTrainer:
     return epoch_trainer(partial(recipe_of, dropout, regmixup), batch=50)
 
 
-@partial(jax.jit, static_argnames="seeds")
-def halves(seeds: range, rate: ArrayLike = 0.0) -> split.Split:
-    """Half of the digits for training, a fraction of labels wrong, others for each seed."""
+@partial(jax.jit, static_argnames=("seeds", "choosing"))
+def drawn(seeds: range, rate: ArrayLike = 0.0, *, choosing: bool) -> split.Split:
+    """Half of the digits for training, others for each seed, a fraction of their labels wrong.
+
+    Args:
+      seeds: whose draws, each on a leading axis.
+      rate: the fraction of wrong labels.
+      choosing: test on the 300 that are left, others for each seed, instead of the 599 that are set
+        aside for all.
+    """
     x, y = digits.digits()
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
-    return jax.vmap(lambda key: split.split(key, x, y, train=898, noise=rate))(keys)
+    sizes = {"train": TRAIN, "tests": TESTS, "choosing": choosing}
+    return jax.vmap(lambda key: split.draw(key, x, y, noise=rate, **sizes))(keys)
 
 
 def search(
@@ -101,7 +114,7 @@ def search(
     epochs: int,
     said: bool = True,
 ) -> Search:
-    """Choose the best candidate for each rate by the last `score` on other splits.
+    """Choose the best candidate for each rate by the last `score` outside the test set.
 
     Args:
       open_methods: method -> candidates by name.
@@ -113,7 +126,7 @@ def search(
     candidates = {name: m for methods in open_methods.values() for name, m in methods.items()}
 
     def work(task: Task) -> list[dict]:
-        data = halves(task.seeds, rates[task.group])
+        data = drawn(task.seeds, rates[task.group], choosing=True)
         sizes = {"seeds": task.seeds, "epochs": epochs, "tick": task.tick}
         _, scores = study_of().fit(candidates[task.method], data, **sizes)
         curves = zip(task.seeds, scores[score].round(5).tolist(), strict=True)
@@ -126,6 +139,7 @@ def search(
         facts={"chosen by": score},
         ticks=epochs,
         said=described if said else None,
+        other=OUTSIDE,
     )
 
 

@@ -22,8 +22,8 @@ from experiments.core import metrics
 from experiments.core.guesses import sharpen
 from experiments.core.seeds import fit_in_pieces, pieces
 from experiments.core.step import Metrics, Recipe, State, Task, init, scored_model, train_step
-from experiments.data import augment, images
-from experiments.data.split import Split, split
+from experiments.data import augment, images, split
+from experiments.data.split import Split
 from experiments.harness import digits_mlp
 from experiments.models.cnn import CNN
 from experiments.models.mlp import MLP
@@ -203,9 +203,14 @@ def epoch(
 
 
 def score(recipe: Recipe, states: State, data: Split) -> Metrics:
-    """Scores of the networks' mean prediction on the test set, of the first one, and memorising."""
+    """Scores of the networks' mean prediction on the tests, of the first one, and memorising.
+
+    "hits" says which test examples the mean prediction gets right.
+    """
     said = probabilities(recipe, states, data.x_test)
-    found = metrics.classification(jnp.log(said.mean(0)), data.y_test)
+    logits = jnp.log(said.mean(0))
+    found = metrics.classification(logits, data.y_test)
+    found["hits"] = logits.argmax(-1) == data.y_test
     missed = probabilities(recipe, states, data.x).mean(0).argmax(-1) != data.y
     share = lambda rows: (missed & rows).sum() / rows.sum()
     found |= {"train_right": share(~data.wrong), "train_wrong": share(data.wrong)}
@@ -229,7 +234,7 @@ def seeds(
     prepare: Callable[[PRNGKeyArray, Array], Array] = lambda key, x: x,
     at_once: bool = True,
 ) -> Callable[..., dict[str, np.ndarray]]:
-    """`fit(method, data, epochs=, tick=)`: all seeds of a method, each score as [seeds, epochs].
+    """`fit(method, data, seeds=, epochs=, tick=)`: each score as [seeds, epochs, ...].
 
     Args:
       kind: each kind is one program.
@@ -272,20 +277,27 @@ def seeds(
     return fit
 
 
+TESTS = 2000  # pictures that are set aside, and as many to choose by
+
+
 def sources(data: str | None, rows: int) -> tuple[str, Callable[..., Split], Callable[[Kind], Any]]:
-    """The data's name, (seeds, rate) -> all seeds' data, and kind -> what trains them."""
+    """The data's name, (seeds, rate, choosing=) -> all seeds' data, and kind -> what trains them.
+
+    Tests are set aside for all seeds; for choosing, the tests are what a seed's draw leaves over.
+    """
     if data is None:
         return (
             "Digits",
-            digits_mlp.halves,
+            digits_mlp.drawn,
             cache(lambda kind: seeds(kind, partial(MLP, 64, 128, 10))),
         )
-    found = images.load(data, train=rows, test=2000)
+    found = images.load(data, train=rows, test=2 * TESTS)
     x = jnp.concatenate([found.x, found.x_test]).astype(jnp.float32) / 255
     y, k = jnp.concatenate([found.y, found.y_test]), len(found.class_names)
 
-    def draw(seeds: Sequence[int], rate: float) -> Split:
-        one = lambda key: split(key, x, y, train=rows, noise=rate, num_classes=k)
+    def draw(seeds: Sequence[int], rate: float, *, choosing: bool) -> Split:
+        sizes = {"train": rows, "tests": TESTS, "choosing": choosing, "num_classes": k}
+        one = lambda key: split.draw(key, x, y, noise=rate, **sizes)
         return jax.vmap(one)(jax.vmap(jax.random.key)(jnp.asarray(seeds)))
 
     cnn = partial(CNN, k, channels=x.shape[-1])

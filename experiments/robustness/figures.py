@@ -20,7 +20,10 @@ def under_attack(
     epsilons: Sequence[float],
     kinds: Sequence[str],
 ) -> None:
-    """Above, error against ε under each attack; below, bars for each corruption."""
+    """Above, error against ε under each attack; below, bars for each corruption.
+
+    Intervals are over seeds alone.
+    """
     groups = [g for g in groups_of(runs) if g not in ("clean", "corruptions")]
     figure = Figure(figsize=(2.6 * len(groups), 7), layout="constrained")
     grid = figure.add_gridspec(2, len(groups))
@@ -48,7 +51,7 @@ def under_attack(
         axes.grid(axis="y", alpha=0.25)
         axes.set_axisbelow(True)
     figure.legend(loc="outside lower center", ncols=len(methods), frameon=False)
-    figure.suptitle(f"{title} (mean, 95 % interval)", size=11)
+    figure.suptitle(f"{title} (mean, 95 % interval over seeds)", size=11)
     figure.savefig(path, dpi=150)
 
 
