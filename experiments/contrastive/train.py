@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from experiments.contrastive import losses, probe
 from experiments.contrastive.losses import Encoder
@@ -83,10 +83,11 @@ def recipe_of(pool: few.Pool, task: str, numbers: Candidate) -> Recipe:
     return Recipe(make_model, optax.adamw(numbers.rate, weight_decay=numbers.decay), loss)
 
 
-def learner(pool: few.Pool, *, steps: int) -> Callable[[Candidate, int, range], Learned]:
-    """A function (candidate, number of labels, seeds) -> what they learned.
+def learner(pool: few.Pool, *, steps: int) -> Callable[[Candidate, int, range, bool], Learned]:
+    """A function (candidate, number of labels, seeds, choosing) -> what they learned.
 
-    What does not depend on the labels is learned once for all numbers of them.
+    What does not depend on the labels is learned once for all numbers of them. `choosing` tests on
+    what the seeds' draws leave over.
     """
 
     @cache
@@ -98,9 +99,10 @@ def learner(pool: few.Pool, *, steps: int) -> Callable[[Candidate, int, range], 
         return batch_trainer(recipe, take, score, look=look, at_once=small)
 
     @cache
-    def learned(how: Candidate, labels: int, seeds: range) -> Learned:
+    def learned(how: Candidate, labels: int, seeds: range, choosing: bool) -> Learned:
         keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
-        rows = jax.vmap(partial(semi.draw, pool=pool, labels=max(pool.sizes)))(keys)
+        draw = partial(semi.draw, pool=pool, labels=max(pool.sizes), choosing=choosing)
+        rows = jax.vmap(draw)(keys)
         x, x_test = (semi.inputs(pool, part) for part in (rows.labelled, rows.test))
         predicted, y, y_test = None, pool.y[rows.labelled], pool.y[rows.test]
         if how.task:
@@ -115,14 +117,17 @@ def learner(pool: few.Pool, *, steps: int) -> Callable[[Candidate, int, range], 
         own = np.asarray(predicted) if how.task == "supervised" else None
         return Learned(flat(x), np.asarray(y), flat(x_test), np.asarray(y_test), own)
 
-    def call(how: Candidate, labels: int, seeds: range) -> Learned:
-        return learned(how._replace(penalty=0.0), labels if how.task == "supervised" else 0, seeds)
+    def call(how: Candidate, labels: int, seeds: range, choosing: bool) -> Learned:
+        used = labels if how.task == "supervised" else 0
+        return learned(how._replace(penalty=0.0), used, seeds, choosing)
 
     return call
 
 
-def errors(learned: Learned, labels: int, *, penalty: float) -> Any:
-    """Errors of the linear probe (or the network itself), and of the neighbour, [s] each."""
+def probed(
+    learned: Learned, labels: int, *, penalty: float
+) -> tuple[Bool[np.ndarray, "s m"], Bool[np.ndarray, "s m"]]:
+    """Which tests the linear probe (or the network itself) and the neighbour get right."""
     linear, near = [], []
     for seed, (x, y, x_test, y_test) in enumerate(zip(*learned[:4], strict=True)):
         x, y = x[:labels], y[:labels]
@@ -130,6 +135,6 @@ def errors(learned: Learned, labels: int, *, penalty: float) -> Any:
             predicted = probe.ridge(x, y, x_test, penalty=penalty)
         else:
             predicted = learned.predicted[seed]
-        linear.append((predicted != y_test).mean())
-        near.append((probe.nearest(x, y, x_test) != y_test).mean())
+        linear.append(predicted == y_test)
+        near.append(probe.nearest(x, y, x_test) == y_test)
     return np.array(linear), np.array(near)

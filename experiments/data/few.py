@@ -1,4 +1,8 @@
-"""Few labelled examples, and many others to test on."""
+"""Few labelled examples, and many others to test on.
+
+Tests are set aside, the same for all seeds. Each seed draws half of a pool from the others; what it
+leaves over is for choosing.
+"""
 
 from typing import NamedTuple
 
@@ -7,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray, Shaped
 
 from experiments.data import digits, images
-from experiments.data.split import Split
+from experiments.data.split import Split, places
 
 
 class Pool(NamedTuple):
@@ -31,7 +35,7 @@ def pool(data: str | None) -> Pool:
     if len(y) < 2 * sizes[-1]:
         raise ValueError(
             f"pool got {found.title} of {len(y)} training pictures; it needs {2 * sizes[-1]}, half "
-            "of them to test on: take a larger data set."
+            "of them to test on and to choose by: take a larger data set."
         )
     return Pool(found.title, x, y, len(found.class_names), sizes, 1000)
 
@@ -48,17 +52,33 @@ def few(
     return jnp.argsort(place, stable=True)[jnp.arange(rows) % n]
 
 
+def halve(
+    key: PRNGKeyArray, count: int, *, choosing: bool, tests: int = 2000
+) -> tuple[Int[Array, "half"], Int[Array, "tests"]]:
+    """Half of `count` examples, drawn by the key, and those to test on.
+
+    Args:
+      key: the draw's.
+      count: how many examples there are.
+      choosing: test on what the draw left over, instead of on what is set aside for all keys.
+      tests: how many at most; of a small set a third is set aside, and a sixth left over.
+    """
+    aside = min(tests, count // 3)
+    half, test = places(key, count, train=count // 2, tests=aside, choosing=choosing)
+    return half, test[:tests]
+
+
 def draw(
-    key: PRNGKeyArray, n: int | Int[Array, ""], *, pool: Pool, tests: int = 2000
+    key: PRNGKeyArray, n: int | Int[Array, ""], *, pool: Pool, choosing: bool, tests: int = 2000
 ) -> tuple[Int[Array, "rows"], Int[Array, "tests"]]:
     """Which n of a random half to learn from, repeated to the largest size, and which to test on.
 
-    n may be traced, so that training on few and on many examples is one program.
+    n may be traced, so that training on few and on many examples is one program. The half and the
+    tests are those of `halve`.
     """
-    order = jax.random.permutation(key, pool.y.shape[0])
-    half, others = jnp.split(order, [pool.y.shape[0] // 2])
+    half, test = halve(key, pool.y.shape[0], choosing=choosing, tests=tests)
     mine = few(pool.y[half], n, rows=pool.sizes[-1], num_classes=pool.num_classes)
-    return half[mine], others[:tests]
+    return half[mine], test
 
 
 def split(pool: Pool, mine: Int[Array, "... n"], test: Int[Array, "... m"]) -> Split:

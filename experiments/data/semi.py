@@ -40,12 +40,14 @@ def two_moons(rows: int = 4000, *, sigma: float = 0.1) -> few.Pool:
     return few.Pool("Two moons", jnp.asarray(x), jnp.asarray(y), 2, (6,), 6)
 
 
-def draw(key: PRNGKeyArray, pool: few.Pool, *, labels: int, tests: int = 2000) -> Rows:
-    """A random half to learn from, `labels` of it with their labels, and tests from the other half.
+def draw(
+    key: PRNGKeyArray, pool: few.Pool, *, labels: int, choosing: bool, tests: int = 2000
+) -> Rows:
+    """A random half to learn from, `labels` of it with their labels, and tests, by `few.halve`.
 
     The labels are as balanced over the classes as possible.
     """
-    half, others = jnp.split(jax.random.permutation(key, len(pool.y)), [len(pool.y) // 2])
+    half, test = few.halve(key, len(pool.y), choosing=choosing, tests=tests)
     if not 0 < labels < len(half):
         raise ValueError(
             f"draw got labels={labels} of {len(half)} examples to learn from; it needs 1 or more, "
@@ -53,7 +55,7 @@ def draw(key: PRNGKeyArray, pool: few.Pool, *, labels: int, tests: int = 2000) -
         )
     order = few.few(pool.y[half], len(half), rows=len(half), num_classes=pool.num_classes)
     mine = half[order]
-    return Rows(mine[:labels], mine[labels:], others[:tests])
+    return Rows(mine[:labels], mine[labels:], test)
 
 
 def inputs(pool: few.Pool, rows: Int[Array, "n"]) -> Float[Array, "n ..."]:

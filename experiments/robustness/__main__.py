@@ -1,12 +1,11 @@
 """Is a network trained with mixup harder to fool, or steadier on bad images?
 
 A small MLP learns half of scikit-learn's 1,797 digits; 599 others, the same for all seeds, test it,
-attacked or corrupted.
-Attacks move each pixel, in [0, 1], by at most ε: FGSM in one step, I-FGSM in 10 equal ones, PGD in
-20 from a random start. White-box attacks use the network itself; black-box ones are crafted on a
-plain network with other initial weights and order. White I-FGSM and PGD are the test: a network
-that resists FGSM alone hides its gradient. The corruptions are the nine kinds of
-`experiments.robustness.corruptions`, at severity 3. All seeds train at once, with the same
+attacked or corrupted. Attacks move each pixel, in [0, 1], by at most ε: FGSM in one step, I-FGSM in
+10 equal ones, PGD in 20 from a random start. White-box attacks use the network itself; black-box
+ones are crafted on a plain network with other initial weights and order. White I-FGSM and PGD are
+the test: a network that resists FGSM alone hides its gradient. The corruptions are the nine kinds
+of `experiments.robustness.corruptions`, at severity 3. All seeds train at once, with the same
 examples, weights and order under every method. Weight decay, from five candidates, and σ of the
 Gaussian noise that a fair competitor trains with, from four, are chosen by clean error, by ten
 other seeds and the 300 digits that each of them leaves over; the other methods are as their names

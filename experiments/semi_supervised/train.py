@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Bool, PRNGKeyArray
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
@@ -61,13 +61,13 @@ def groups_of(data: str | None) -> Groups:
 
 
 def study_of(pool: few.Pool, loss: Any) -> SeedTrainer:
-    """Trainer for all seeds of one loss; `.apply` gives the second class's probability anywhere."""
+    """Trainer for all seeds of one loss; `.apply` gives the logits anywhere."""
 
     def score(model: Any, rows: semi.Rows) -> Metrics:
         logits = model(semi.inputs(pool, rows.test), train=False)
         return metrics.classification(logits, pool.y[rows.test])
 
-    look = lambda model, x: jax.nn.softmax(model(x, train=False))[:, 1]
+    look = lambda model, x: model(x, train=False)
     take = partial(semi.batch, pool=pool, size=50)
     small = pool.x.dtype != jnp.uint8  # otherwise one seed after the other, which saves memory
     return batch_trainer(partial(recipe_of, pool, loss), take, score, look=look, at_once=small)
@@ -79,6 +79,7 @@ class Fitted(NamedTuple):
     pool: few.Pool
     rows: semi.Rows
     scores: Mapping[str, np.ndarray]
+    hits: Bool[np.ndarray, "seeds tests"]  # which tests are right at the end
     ask: Callable[[Array], Array]  # x [n, ...] -> the second class's probability [seeds, n]
 
 
@@ -96,18 +97,27 @@ class Fit:
         numbers: Numbers,
         *,
         seeds: Sequence[int],
+        choosing: bool,
         checks: int,
         every: int,
         tick: Callable[[int], None] = lambda n: None,
     ) -> Fitted:
-        """Train all seeds; score `checks` times, each a tick, after `every` steps."""
+        """Train all seeds; score `checks` times, each a tick, after `every` steps.
+
+        `choosing` tests on what the seeds' draws leave over.
+        """
         (pool, labels), study = self.groups[group], self.study(group, loss)
         keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
-        rows = jax.vmap(partial(semi.draw, pool=pool, labels=labels))(keys)
+        rows = jax.vmap(partial(semi.draw, pool=pool, labels=labels, choosing=choosing))(keys)
         times = {"steps": checks * every, "every": every, "tick": lambda n: tick(1)}
         state, scores = study.fit(numbers, rows, seeds=seeds, **times)
-        ask = lambda x: study.apply(numbers, state, jnp.broadcast_to(x, (len(seeds), *x.shape)))
-        return Fitted(pool, rows, scores, ask)
+        hits = study.apply(numbers, state, semi.inputs(pool, rows.test)).argmax(-1)
+
+        def ask(x: Array) -> Array:
+            logits = study.apply(numbers, state, jnp.broadcast_to(x, (len(seeds), *x.shape)))
+            return jax.nn.softmax(logits)[..., 1]
+
+        return Fitted(pool, rows, scores, np.asarray(hits == pool.y[rows.test]), ask)
 
 
 def draw_moons(path: Path, found: Mapping[str, Fitted]) -> None:
