@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, PRNGKeyArray
 from sklearn.datasets import load_diabetes
 
-from experiments.data import tables
+from experiments.data import split, tables
 
 
 class Table(NamedTuple):
@@ -96,10 +95,16 @@ def make(
     return Table(name, x, y.astype(np.float32), column.astype(np.int32))
 
 
-def split(key: PRNGKeyArray, x: Float[Array, "n d"], y: Float[Array, "n"]) -> Data:
-    """A random half, at most 1,000 rows, and as many others; both standardised by the first."""
-    n, order = min(len(y) // 2, 1000), jax.random.permutation(key, len(y))
-    mine, test = order[:n], order[n:][:1000]
+def draw(
+    key: PRNGKeyArray, x: Float[Array, "n d"], y: Float[Array, "n"], *, choosing: bool
+) -> Data:
+    """A random half, at most 1,000 rows, and test rows; both standardised by the first.
+
+    A quarter of the table, at most 1,000 rows, is set aside for tests, the same for all keys;
+    `choosing` tests on others.
+    """
+    mine, test = split.places(key, len(y), **tables.sizes(len(y)), choosing=choosing)
+    test = test[: tables.TESTS]
     x, x_test = tables.standardise(x[mine], x[test])
     y, y_test = (part[:, 0] for part in tables.standardise(y[mine][:, None], y[test][:, None]))
     return Data(x, y, x_test, y_test)

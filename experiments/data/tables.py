@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Float32, Int32
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
 MISSING = {"", "?", "na", "nan"}
+TESTS = 1000  # test rows, at most
 
 
 class Table(NamedTuple):
@@ -146,6 +147,11 @@ def make(name: str, x: np.ndarray, labels: np.ndarray) -> Table:
     x = np.concatenate([x, missing[:, missing.any(axis=0)]], axis=1)
     classes, y = np.unique(labels, return_inverse=True)
     return Table(name, x.astype(np.float32), y.astype(np.int32), len(classes))
+
+
+def sizes(count: int, rows: int = 1000) -> dict[str, int]:
+    """How many of a table's rows train, half or `rows`, and how many are set aside for tests."""
+    return {"train": min(count // 2, rows), "tests": min(count // 4, TESTS)}
 
 
 def standardise(

@@ -1,11 +1,14 @@
 """Tables: what columns become, by hand, and what is refused."""
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from experiments.core import loop
-from experiments.data import tables
+from experiments.data import regression_tables, tables
 from experiments.tabular import __main__ as tabular
 
 
@@ -103,6 +106,27 @@ def test_what_is_refused(tmp_path, text, message):
     with pytest.raises(ValueError, match=message) as raised:
         tables.read_csv(written(tmp_path, text))
     assert str(raised.value).startswith("read_csv got pets.csv")
+
+
+@pytest.mark.parametrize("count", [4, 150, 6000])
+def test_choices_see_no_test_row_of_results(count, monkeypatch):
+    monkeypatch.setattr(tables, "standardise", lambda *rows: rows)
+    x = jnp.arange(count)[:, None]  # a row is its own number
+    classes = partial(tabular.draw_data, x=x, y=x[:, 0], rows=1000)
+    numbers = partial(regression_tables.draw, x=x, y=x[:, 0])
+    rows = lambda part: set(np.ravel(part).tolist())
+    for draw in (classes, numbers):
+        keys = jax.random.split(jax.random.key(0), 3)
+        results = [draw(key, choosing=False) for key in keys]
+        [tests] = {frozenset(rows(data.x_test)) for data in results}  # the same for all seeds
+        assert len(tests) == min(count // 4, 1000)
+        assert not any(rows(data.x) & tests for data in results)
+        assert len({frozenset(rows(data.x)) for data in results}) > 1 or count == 4
+        for data in (draw(key, choosing=True) for key in keys):
+            assert len(data.x) == min(count // 2, 1000) and len(data.x_test) <= 1000
+            assert not (rows(data.x) | rows(data.x_test)) & tests
+            assert rows(data.x_test) and not rows(data.x) & rows(data.x_test)
+            assert rows(data.x) == rows(data.y) and rows(data.x_test) == rows(data.y_test)
 
 
 def test_the_script_stops_with_one_sentence(tmp_path):
