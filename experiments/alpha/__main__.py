@@ -34,7 +34,7 @@ from experiments.core.classify import by_shape
 from experiments.core.seeds import epoch_trainer
 from experiments.core.step import Recipe
 from experiments.data import digits, split
-from experiments.harness import cli, plots
+from experiments.harness import cli, intervals, plots
 from experiments.harness.jobs import Task, Work
 from experiments.harness.rules import passed
 from experiments.harness.runs import Run, by_seed, seed_results
@@ -57,6 +57,7 @@ TABLE = Table(
     caption="last, best: test error in %, at the last epoch and at the best one, which is chosen "
     "on the test set. gain: points of last error below plain training, paired by seed. ECE, gap "
     "(confidence - accuracy): points.",
+    interval=intervals.halves(),
 )
 
 
@@ -142,7 +143,8 @@ def plot(
         panels.setdefault(f"width {width}", {})[group] = None
     panels = {name: list(groups) for name, groups in panels.items()}
     options = {"x": x, "panels": panels, "xlabel": "α, 0 is plain training", "log": True}
-    plots.against(path, title, turned, list(RATES), ylabel="test error at the end, %", **options)
+    options |= {"ylabel": "test error at the end, %", "interval": TABLE.interval}
+    plots.against(path, title, turned, list(RATES), **options)
 
 
 def main(config: Config) -> int:

@@ -129,7 +129,7 @@ def main(config: Config) -> int:
         ticks=config.epochs,
         work=work,
         table=TABLE,
-        plot=partial(plots.curves, main_group=config.models[0]),
+        plot=partial(plots.curves, main_group=config.models[0], interval=TABLE.interval),
         rule=None if config.smoke else rule,
     )
     return run_study(study)

@@ -35,6 +35,7 @@ def batch_trainer(
     *,
     look: Callable[[Any, Any], Any] | None = None,
     at_once: bool = True,
+    averaged: bool = True,
 ) -> SeedTrainer:
     """Train on batches that are drawn, on any loss.
 
@@ -44,11 +45,16 @@ def batch_trainer(
       score: (model, data) -> numbers to record while training.
       look: (model, data) -> arrays, for `.apply`: pictures, say; `score` if None.
       at_once: all seeds by vmap, which small models need; otherwise one after the other.
+      averaged: whether the averaged weights, where a recipe has them, are the ones scored. If only
+        some of the methods compared have them, as they need a teacher, they must not be.
 
     Returns:
       `.fit(numbers, data, seeds=, steps=, every=, tick=)` scores after `every` steps, and gives the
       last states and each score as an array [seeds, steps // every, ...].
     """
+
+    def scored(recipe: Recipe, state: State) -> Any:
+        return scored_model(recipe, state if averaged else state._replace(ema=None))
 
     @partial(jax.jit, static_argnames="every", donate_argnums=1)
     def chunk(numbers: Any, state: State, keys: Any, data: Any, every: int) -> Any:
@@ -65,16 +71,14 @@ def batch_trainer(
 
             state, seen = jax.lax.scan(step, state, length=every)
             means = {f"train_{name}": values.mean(0) for name, values in seen.items()}
-            return state, means | score(scored_model(recipe, state), data)
+            return state, means | score(scored(recipe, state), data)
 
         return _over(one, at_once)((state, keys, data))
 
     @jax.jit
     def apply(numbers: Any, state: State, data: Any) -> Any:
         recipe, see = recipe_of(numbers), look or score
-        return _over(lambda both: see(scored_model(recipe, both[0]), both[1]), at_once)(
-            (state, data)
-        )
+        return _over(lambda both: see(scored(recipe, both[0]), both[1]), at_once)((state, data))
 
     def advance(*inputs: Any) -> tuple[State, Metrics]:
         state, scores = chunk(*inputs)

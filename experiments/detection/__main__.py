@@ -27,7 +27,7 @@ import numpy as np
 from experiments.data import digits, scenes
 from experiments.detection import train
 from experiments.detection.train import KINDS, Data, Method, Setting
-from experiments.harness import cli
+from experiments.harness import cli, intervals
 from experiments.harness.jobs import Task, Work
 from experiments.harness.rules import Claim, Rule
 from experiments.harness.runs import Run, rounded
@@ -53,6 +53,7 @@ TABLE = Table(
     caption="AP: average precision at IoU 0.5 in %, mean over classes, on test scenes. gain: "
     "points of AP above the first method, paired by seed. train loss: over the last quarter, on "
     "what is trained on.",
+    interval=intervals.halves(),
 )
 
 
@@ -79,6 +80,7 @@ class Config:
 RULE = Rule(
     f"Points of AP that mixup gains {MAIN}: {{0}}. Pass rule (interval above 0): {{verdict}}.",
     (Claim(MAIN, "mixup", key="missed"),),
+    interval=TABLE.interval,
 )
 
 
@@ -128,7 +130,7 @@ def picture(config: Config, path: Path, title: str, runs: list[Run], methods: li
         (method + ", shifts" * bool(strength), gain.mean, gain.half)
         for group, strength in GROUPS.items()
         for method in methods[1:]
-        for gain in [Claim(group, method, key="missed").gain(runs)]
+        for gain in [Claim(group, method, key="missed").gain(runs, TABLE.interval)]
     ]
     train.picture(path, title, drawn(config, 0), found, rows)
 

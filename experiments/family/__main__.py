@@ -17,6 +17,7 @@ the best one are named.
 
 import dataclasses
 import functools
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from experiments.core import loop
 from experiments.family import train
 from experiments.family.methods import PLAIN, table
 from experiments.family.train import CHECKS, DECAYS
-from experiments.harness import cli, plots
+from experiments.harness import cli, intervals, plots
 from experiments.harness.jobs import Task
 from experiments.harness.rules import Claim, above, below
 from experiments.harness.runs import Run, by_seed
@@ -44,6 +45,7 @@ TABLE = Table(
     "seed. best: at the best of ten times, chosen on the test set. NLL: at the last step. Methods "
     "are in the order of their mean error over the groups, each relative to plain training's.",
     options="--data cifar10_jpeg.npz",
+    interval=intervals.halves(2000 / 5000, {"digits, 400": 1397 / 400}),
 )
 
 
@@ -71,9 +73,10 @@ def told_apart(runs: list[Run], group: str, methods: list[str]) -> str:
     """The best method of a group, and which others may be as good."""
     best = min(methods, key=lambda method: mean_error(runs, group, method))
     others = [m for m in methods if m != best]
-    worse_than_best = {m: Claim(group, best, over=m).gain(runs) for m in others}
+    worse_than_best = {m: Claim(group, best, over=m).gain(runs, TABLE.interval) for m in others}
     alike = [m for m, gap in worse_than_best.items() if not above()(gap)]
-    gains = [Claim(group, m, over=PLAIN).gain(runs) for m in methods if m != PLAIN]
+    claims = [Claim(group, m, over=PLAIN) for m in methods if m != PLAIN]
+    gains = [claim.gain(runs, TABLE.interval) for claim in claims]
     better, worse = sum(map(above(), gains)), sum(map(below(), gains))
     return (
         f"{group}: lowest {best}; its interval does not tell it from {', '.join(alike) or 'none'}. "
@@ -120,7 +123,7 @@ def main(config: Config) -> int:
         ticks=CHECKS,
         work=work,
         table=TABLE,
-        plot=plots.gains,
+        plot=partial(plots.gains, interval=TABLE.interval),
         rule=None if config.smoke else rule,
         ranked=ranked,
     )

@@ -76,7 +76,8 @@ def make_work(pool: Pool, seeds: range) -> Callable[..., list[dict]]:
                 ema=0.99 if "Auto" in name else None,
             )
 
-        study = batch_trainer(recipe_of, batch_of, score)
+        # AutoMix and AdAutoMix need a teacher of averaged weights; all methods are scored without.
+        study = batch_trainer(recipe_of, batch_of, score, averaged=False)
         decay, every = DECAYS.get(name, 1e-2), pool.steps // CHECKS
         sizes = {"seeds": seeds, "steps": pool.steps, "every": every}
         _, scores = study.fit(decay, data, **sizes, tick=lambda _: tick(1))

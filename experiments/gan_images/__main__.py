@@ -26,7 +26,7 @@ import optax
 from experiments.gan import step
 from experiments.gan.__main__ import FLOOR, Method
 from experiments.gan_images import scores
-from experiments.harness import cli
+from experiments.harness import cli, intervals
 from experiments.harness.choose import FIRST_SEED
 from experiments.harness.jobs import Task, Work
 from experiments.harness.rules import Claim, Rule
@@ -52,7 +52,7 @@ CANDIDATES = (  # with --choose
     | {f"noise σ={s}": Method(noise=s) for s in (0.1, 0.3)}
     | {f"R1 penalty {w}": Method(penalty=w) for w in (0.1, 1.0)}
 )
-TABLE = Table(scores.COLUMNS, scores.CAPTION)
+TABLE = Table(scores.COLUMNS, scores.CAPTION, interval=intervals.FIXED_TEST)
 
 
 @dataclasses.dataclass(frozen=True)

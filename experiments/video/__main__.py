@@ -18,6 +18,7 @@ a box drawn again for each frame; both paired 95 % intervals lie above 0.
 
 import dataclasses
 import functools
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from matplotlib.figure import Figure
 
 import jax_mixup as jm
 from experiments.data import moving_digits
-from experiments.harness import cli, plots
+from experiments.harness import cli, intervals, plots
 from experiments.harness.jobs import Task
 from experiments.harness.rules import Claim, Rule
 from experiments.harness.runs import Run, paired, seed_results
@@ -55,6 +56,7 @@ TABLE = Table(
     ),
     caption="digit, motion, both: test error in % on the digit, on its motion, on either of them. "
     "Gains: points below plain training with random windows, paired by seed.",
+    interval=intervals.halves(320 / 576),
 )
 
 
@@ -85,6 +87,7 @@ RULE = Rule(
         Claim(GROUP, "box in all frames"),
         Claim(GROUP, "box in all frames", over="box a frame", key="motion"),
     ),
+    interval=TABLE.interval,
 )
 
 
@@ -112,7 +115,8 @@ def plot(path: Path, title: str, runs: list[Run], methods: list[str]) -> None:
         left.text(len(film) + 0.05, row, f"{lam:.0%}", va="center", size=9)
     for shift, key, colour in ((-0.15, "digit", "#0072B2"), (0.15, "motion", "#D55E00")):
         places = [row for row, name in enumerate(rows) if name in methods[1:]]
-        gains = [paired(runs, GROUP, methods[0], rows[row], key) for row in places]
+        against = partial(paired, runs, GROUP, methods[0], key=key, interval=TABLE.interval)
+        gains = [against(rows[row]) for row in places]
         style = {"fmt": "o", "color": colour, "ms": 5, "capsize": 2, "label": key}
         mean, half = zip(*gains, strict=True)
         right.errorbar(mean, np.add(places, shift), xerr=half, **style)
