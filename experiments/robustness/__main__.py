@@ -136,7 +136,7 @@ def result_of(group: str, seed: int, right: np.ndarray) -> dict:
 
 def make_work(config: Config) -> Work:
     """A function that gives one method's runs in one group."""
-    data = functools.cache(partial(digits_mlp.drawn, choosing=False))  # what is chosen comes first
+    data = functools.cache(partial(digits_mlp.drawn, choosing=False))  # the search draws its own
     fit = partial(digits_mlp.study_of().fit, epochs=config.epochs, tick=lambda n: None)
 
     @functools.cache
