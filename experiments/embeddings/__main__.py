@@ -38,10 +38,10 @@ from experiments.data.sentences import CORPORA
 from experiments.embeddings import train
 from experiments.embeddings.train import Kind, Sizes
 from experiments.harness import cli, intervals, plots
-from experiments.harness.choose import FIRST_SEED, Choice, Search
-from experiments.harness.jobs import Job, Task, Work
+from experiments.harness.choose import Choice, by_last_error
+from experiments.harness.jobs import Job, Task
 from experiments.harness.rules import Claim, Gate, Rule, mean_below, not_below
-from experiments.harness.runs import checksum, seed_results
+from experiments.harness.runs import checksum
 from experiments.harness.study import Study, run_study
 from experiments.harness.tables import SCORES, SCORES_CAPTION, Column, Table
 
@@ -163,8 +163,7 @@ def make_fit(config: Config, groups: dict[str, Group]) -> Fit:
 
     def fit(candidate: Candidate, task: Task) -> tuple[dict, dict, np.ndarray]:
         (kind, method), (corpus, noise) = candidate, groups[task.group]
-        held_out = task.seeds.start >= FIRST_SEED
-        data = train.draw(corpus, task.seeds, noise, held_out=held_out)
+        data = train.draw(corpus, task.seeds, noise, held_out=task.choosing)
         classes = int(corpus.y.max()) + 1
         sizes = Sizes(corpus.x.shape[1], config.hidden, classes, config.batch)
         trainer = train.trainer_of(kind, sizes)
@@ -186,26 +185,6 @@ def said(job: Job, best: Choice) -> str:
     return f"{job[0]}: {best.name}" if len(METHODS[job[1]]) > 1 else ""
 
 
-def make_search(config: Config, fit: Fit) -> tuple[Search, Work]:
-    """What chooses the candidates, and the work that trains the chosen ones."""
-    candidates = {name: c for named in METHODS.values() for name, c in named.items()}
-
-    def try_out(task: Task) -> list[dict]:
-        scores, final, _ = fit(candidates[task.method], task)
-        return seed_results(scores, final, seeds=task.seeds)
-
-    def work(task: Task) -> list[dict]:
-        best = task.chosen[task.group, task.method]
-        scores, final, hits = fit(best.numbers, task)
-        final |= {"stopped_error": scores["error"][:, best.epoch]}
-        results = seed_results(scores, final, seeds=task.seeds, hits=hits)
-        facts = {"chosen": best.name, "chosen_error": best.error, "stop": best.epoch + 1}
-        return [result | facts for result in results]
-
-    options = {"seeds": config.tries, "said": said, "other": "seeds, by held-out sentences"}
-    return Search(METHODS, try_out, **options), work
-
-
 def main(config: Config) -> int:
     """Choose, train what is missing, then print, write and draw the comparison."""
     config = cli.ready(config, seeds=2, tries=2, epochs=2, hidden=16, batch=50)
@@ -215,7 +194,8 @@ def main(config: Config) -> int:
         for noise in (NOISE[:1] if config.smoke else NOISE)
         for title, corpus in corpora.items()
     }
-    search, work = make_search(config, make_fit(config, groups))
+    options = {"seeds": config.tries, "said": said, "other": "seeds, by held-out sentences"}
+    search, work = by_last_error(METHODS, make_fit(config, groups), **options)
     study = Study(
         out=config.out,
         title=f"Heads on frozen embeddings, {config.seeds} paired seeds, {config.epochs} epochs",
