@@ -19,20 +19,30 @@ def labels_needed(
 
 def labels_saved(
     sizes: Float[np.ndarray, "n"],
-    plain: Float[np.ndarray, "seeds n"],
-    other: Float[np.ndarray, "seeds n"],
+    plain: Float[np.ndarray, "seeds n *examples"],
+    other: Float[np.ndarray, "seeds n *examples"],
     *,
     draws: int = 2000,
 ) -> Float[np.ndarray, "3 n"]:
     """Labels that plain training needs for the other method's error, divided by those it has.
 
     The first value is that of the mean errors; the 2.5 and 97.5 % quantiles over bootstraps of the
-    paired seeds follow.
+    paired seeds follow. Errors may be those on each of the test examples that all seeds share,
+    which are then drawn again, too: seeds alone say nothing about other test examples.
     """
-    rows = np.random.default_rng(0).integers(len(plain), size=(draws, len(plain)))
-    ratio = lambda a, b: labels_needed(sizes, a.mean(axis=0), b.mean(axis=0)) / sizes
-    booted = np.array([ratio(plain[row], other[row]) for row in rows])
-    return np.stack([ratio(plain, other), *np.quantile(booted, (0.025, 0.975), axis=0)])
+    rng = np.random.default_rng(0)
+    rows = rng.integers(len(plain), size=(draws, len(plain)))
+    ratio = lambda a, b: labels_needed(sizes, a, b) / sizes
+    curve = lambda errors: errors.mean(axis=(0, *range(2, errors.ndim)))
+    booted = []
+    for row in rows:
+        both = [errors[row].mean(axis=0) for errors in (plain, other)]
+        if plain.ndim == 3:
+            examples = rng.integers(plain.shape[2], size=plain.shape[2])
+            both = [errors[:, examples].mean(axis=1) for errors in both]
+        booted.append(ratio(*both))
+    quantiles = np.quantile(booted, (0.025, 0.975), axis=0)
+    return np.stack([ratio(curve(plain), curve(other)), *quantiles])
 
 
 def fit_rule(

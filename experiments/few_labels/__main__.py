@@ -42,7 +42,7 @@ from experiments.harness import cli, intervals, plots
 from experiments.harness.choose import BASELINES, OUTSIDE, Scores, by_last_error
 from experiments.harness.jobs import Task
 from experiments.harness.rules import Claim, Rule
-from experiments.harness.runs import Run, by_seed
+from experiments.harness.runs import Run
 from experiments.harness.study import Study, run_study
 from experiments.harness.tables import Column, Table
 from experiments.models.cnn import CNN
@@ -129,9 +129,13 @@ def saved(pool: few.Pool, runs: list[Run], setting: str) -> str:
     """The labels that mixup saves at each size but the first and the last."""
 
     def errors(method: str) -> np.ndarray:
-        """Of all seeds and sizes."""
+        """Of all seeds and sizes, and of each test example where the runs say it."""
         groups = [f"{n} labels, {setting}" for n in pool.sizes]
-        return np.array([[*by_seed(runs, g, method, "last_error").values()] for g in groups]).T
+        mine = [[r for r in runs if (r["group"], r["method"]) == (g, method)] for g in groups]
+        hits = [[intervals.unpacked(run.get("hits")) for run in row] for row in mine]
+        if all(own is not None for row in hits for own in row):
+            return 100.0 - 100.0 * np.array(hits).swapaxes(0, 1)
+        return np.array([[run["last_error"] for run in row] for row in mine]).T
 
     sizes = np.array(pool.sizes)
     found = zip(sizes, *labels_saved(sizes, errors("plain"), errors(CLAIM)), strict=True)

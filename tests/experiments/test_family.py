@@ -1,13 +1,17 @@
 """The comparison of the whole family, and its costs."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
 from experiments.benchmarks import costs
 from experiments.core import loop
+from experiments.core.seeds import batch_trainer
 from experiments.core.step import Recipe, init, train_step
 from experiments.data import digits
 from experiments.family import __main__ as family
@@ -49,6 +53,25 @@ def test_what_cannot_be_told_from_the_best_is_named():
 def test_unknown_methods_are_refused(tmp_path):
     with pytest.raises(loop.Stop, match=r"methods \['mixdown'\]; it needs some of \['plain'"):
         family.main(family.Config(out=tmp_path, methods=("mixdown",)))
+
+
+def test_a_teacher_is_not_what_is_scored():
+    def recipe_of(ema, rate):
+        loss = lambda task: (jnp.square(task.student(task.batch)).sum(), {})
+        make_model = lambda rngs: nnx.Linear(2, 1, rngs=rngs)
+        return Recipe(make_model, optax.sgd(rate), loss, ema=ema)
+
+    batch_of, score = lambda key, x: x, lambda model, x: {"out": model(x).sum()}
+    options = {"seeds": [0], "steps": 4, "every": 2, "tick": lambda n: None}
+
+    def out(ema, **how):
+        trainer = batch_trainer(partial(recipe_of, ema), batch_of, score, **how)
+        state, scores = trainer.fit(0.05, jnp.ones((1, 3, 2)), **options)
+        assert trainer.apply(0.05, state, jnp.ones((1, 3, 2)))["out"] == scores["out"][0, -1]
+        return scores["out"]
+
+    np.testing.assert_array_equal(out(0.9, averaged=False), out(None))
+    assert (out(0.9) != out(None)).all()
 
 
 def step_of(name, x, y):

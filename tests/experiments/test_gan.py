@@ -255,6 +255,20 @@ def test_smoke_prints_writes_and_goes_on(tmp_path, capsys):
     assert (out / "runs.jsonl").read_text() == text and (out / "table.md").read_text() == table
 
 
+def test_both_rules_are_judged():
+    def judged(ring, grid):
+        runs = [
+            {"group": group, "method": method, "seed": seed, "missed": missed + seed}
+            for group, gain in {"ring": ring, "grid": grid}.items()
+            for method, missed in (("plain", gain), ("mixup α=0.2", 0))
+            for seed in range(3)
+        ]
+        return [word in gan.verdicts(runs) for word in ("above 0): PASS.", "both): PASS.")]
+
+    assert judged(1, 1) == [True, True] and judged(0, 1) == [True, False]
+    assert judged(0, 0) == judged(-1, 1) == [False, False]
+
+
 def test_steps_that_cannot_be_checked_are_refused(tmp_path):
     with pytest.raises(loop.Stop, match="steps got 30"):
         gan.main(gan.Config(out=tmp_path, steps=30))
