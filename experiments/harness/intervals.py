@@ -57,8 +57,7 @@ def halves(ratio: float = 1.0, groups: Mapping[str, float] | None = None) -> Int
     others = "".join(f"; {group}: {own:.2g}" for group, own in (groups or {}).items())
     return Interval(
         "± is half the 95 % interval over random splits of one data set (Student's t, the variance "
-        f"as Nadeau and Bengio correct it for {ratio:.2g} test examples to one that trains"
-        f"{others}).",
+        f"as Nadeau and Bengio correct it; test to training examples: {ratio:.2g}{others}).",
         factor=lambda n: 1 + n * ratio,
         groups={group: halves(own) for group, own in (groups or {}).items()},
     )

@@ -119,7 +119,7 @@ def main(config: Config) -> int:
     if config.smoke:
         found = {"spiral": found["spiral"]}
     sums = {name: checksum(table.x) for name, table in found.items()}
-    search, work = by_last_error(METHODS, make_fit(config, found), other="rows")
+    search, work = by_last_error(METHODS, make_fit(config, found))
     study = Study(
         out=config.out,
         title=f"Regression, {config.seeds} paired seeds, {config.steps} steps",

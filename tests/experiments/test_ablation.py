@@ -10,7 +10,7 @@ import jax_mixup as jm
 from experiments.ablation import __main__ as ablation
 from experiments.ablation import variants
 from experiments.ablation.variants import ANY, LAMS, MIXED, PARTNERS, variant
-from experiments.harness.runs import by_seed, read_runs
+from experiments.harness.runs import by_seed, defining, read_runs
 from tests.experiments import pinned
 
 pytestmark = pytest.mark.slow  # networks train here
@@ -165,7 +165,7 @@ def test_smoke(tmp_path):
     assert ablation.main(ablation.Config(smoke=True, out=tmp_path)) == 0
     pinned.check("ablation", tmp_path / "smoke")
     rows = [name for name in ablation.METHODS if name != "dropout 0.5"]
-    settings = {"experiment": "ablation", "epochs": 2}
+    settings = defining("ablation", ablation.Config(epochs=2))
     runs, others = read_runs(tmp_path / "smoke" / "runs.jsonl", settings)
     assert not others and len(runs) == 2 * 2 * len(rows)
     errors = {name: by_seed(runs, "40 % noise", name, "nll") for name in rows}

@@ -87,7 +87,7 @@ def test_groups_have_intervals_of_their_own():
     for group, ratio in (("g", 0.5), ("h", 2.0)):
         found = paired(runs, group, "a", "b", interval=interval)
         assert found == mean_interval(values, halves(ratio))
-    assert "for 0.5 test examples to one that trains; h: 2)" in interval.text
+    assert "; test to training examples: 0.5; h: 2)" in interval.text
 
 
 def test_runs_that_do_not_say_what_they_got_right_claim_no_test_examples():

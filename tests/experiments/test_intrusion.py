@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.core.seeds import epoch_trainer
-from experiments.harness.runs import read_runs
+from experiments.harness.runs import defining, read_runs
 from experiments.intrusion import __main__ as intrusion
 from experiments.intrusion import figures as regions
 from tests.experiments import pinned
@@ -73,7 +73,7 @@ def test_decisions_are_those_of_the_first_seed():
 def test_smoke(tmp_path):
     assert intrusion.main(intrusion.Config(smoke=True, out=tmp_path)) == 0
     pinned.check("intrusion", tmp_path / "smoke")
-    settings = {"experiment": "intrusion", "epochs": 2}
+    settings = defining("intrusion", intrusion.Config(epochs=2))
     runs, others = read_runs(tmp_path / "smoke" / "runs.jsonl", settings)
     assert not others and len(runs) == 3 * 2 * len(intrusion.METHODS)
     for run in runs:
