@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments.data import camvid, images, regression_tables, sentences, spoken, tables
+from experiments.data import (
+    camvid,
+    embeddings,
+    images,
+    regression_tables,
+    sentences,
+    spoken,
+    tables,
+)
 from experiments.family import train as family_train
 from experiments.harness import code, rules
 from experiments.harness.jobs import run_missing
@@ -35,6 +43,9 @@ FULL = {  # the options that the committed runs were made with, where they are n
     "family": {"data": "cifar10"},
     **{name: {"data": Path("data")} for name in ("audio", "regression", "segmentation", "tabular")},
     "text": {"data": Path("data")},
+    "embeddings": {"data": Path("data")},
+    "label_noise_pictures": {"data": "cifar10"},
+    "few_pictures": {"data": "cifar10"},
 }
 CHOOSING = {"gan": {"seeds": 6}, "gan_images": {"seeds": 3, "steps": 1000}}
 CHOOSING |= {"rl": {"seeds": 5}, "segmentation": {"seeds": 2, "data": Path("data")}}
@@ -100,12 +111,10 @@ def test_a_missed_gate_gives_no_verdict():
 def no_data(monkeypatch):
     """Data that are not in the repository: others, which are not looked at, by the same names."""
 
-    def named(module):
+    def named(module, fact="tables"):
         """Tables of the names that the committed runs have, with any contents."""
-        settings = first_run(module)["settings"]["data"]
-        return [
-            SimpleNamespace(name=n, x=checksum, y=np.zeros(9)) for n, checksum in settings.items()
-        ]
+        known = first_run(module)["settings"].get(fact, {})
+        return [SimpleNamespace(name=n, x=checksum, y=np.zeros(9)) for n, checksum in known.items()]
 
     cifar = images.Images(
         np.zeros((50_000, 1, 1, 3), np.uint8), np.zeros(50_000, np.int32),
@@ -119,6 +128,11 @@ def no_data(monkeypatch):
         known = first_run("text")["settings"]["data"]
         main = importlib.import_module("experiments.text.__main__")
         monkeypatch.setattr(main, "checksum", lambda texts: known)
+    if "embeddings" in COMMITTED:
+        corpora = {corpus.name: corpus for corpus in named("embeddings", "data")}
+        monkeypatch.setattr(embeddings, "read", lambda path: corpora)
+        main = importlib.import_module("experiments.embeddings.__main__")
+        monkeypatch.setattr(main, "checksum", lambda given: given)
     monkeypatch.setattr(camvid, "read", lambda path, factor: camvid.generated())
     groups = dict.fromkeys(run["group"] for run in lines_of("family"))
     monkeypatch.setattr(family_train, "pools", lambda data, smoke: groups)
