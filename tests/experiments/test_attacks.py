@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from experiments.data import digits
+from experiments.harness.intervals import unpacked
 from experiments.harness.jobs import Task
 from experiments.robustness import __main__ as robustness
 from experiments.robustness import attacks, corruptions
@@ -212,18 +213,22 @@ def test_robustness_trains_a_method_once_in_any_order_of_jobs(monkeypatch):
         fits.append(method)
         return jnp.full(2, method.alpha), {}
 
-    def errors(method, keys, state, stranger, x, y):
-        attacked = {name: jnp.stack([state] * 5, axis=1) for name in robustness.ATTACKS}
-        return {"clean": state, "corruptions": jnp.stack([state] * 9, axis=1), **attacked}
+    def hits(method, keys, state, stranger, x, y):
+        right = jnp.arange(10) >= state[:, None]  # of ten images as many are wrong as alpha says
+        attacked = {name: jnp.stack([right] * 5, axis=1) for name in robustness.ATTACKS}
+        return {"clean": right, "corruptions": jnp.stack([right] * 9, axis=1), **attacked}
 
     fake = types.SimpleNamespace(fit=fit)
     monkeypatch.setattr(robustness.digits_mlp, "study_of", lambda: fake)
-    monkeypatch.setattr(robustness, "errors", errors)
+    monkeypatch.setattr(robustness, "hits", hits)
     groups = ("clean", *robustness.ATTACKS, "corruptions")
     work = robustness.make_work(robustness.Config(seeds=2, epochs=2))
     for group, name in itertools.product(groups, ("plain", "mixup α=1", "mixup α=8")):
         runs = work(Task(group, name, range(2), lambda n: None))
-        assert [run["last_error"] for run in runs] == [100 * robustness.METHODS[name].alpha] * 2
+        alpha = robustness.METHODS[name].alpha
+        np.testing.assert_allclose([run["last_error"] for run in runs], [10 * alpha] * 2)
+        assert ("hits" in runs[0]) == (group != "corruptions")
+        assert "hits" not in runs[0] or unpacked(runs[0]["hits"]).sum() == 10 - alpha
     assert len(fits) == 1 + 3  # the stranger, and each method
 
 

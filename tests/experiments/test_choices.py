@@ -14,9 +14,9 @@ from experiments.core.methods import Method
 from experiments.core.step import init
 from experiments.data import few
 from experiments.few_labels import __main__ as few_labels
-from experiments.harness import choose
+from experiments.harness import choose, study
+from experiments.harness.intervals import unpacked
 from experiments.harness.runs import read_runs
-from experiments.harness.study import Study, run_study
 from experiments.harness.tables import ERRORS, Table
 from experiments.tabular import __main__ as tabular
 from tests.experiments import pinned
@@ -47,14 +47,14 @@ def test_few_labels_have_each_class_as_often_as_can_be():
 
 def test_what_is_drawn_is_not_tested():
     pool = few.pool(None)
-    draw = jax.jit(lambda key, n: few.draw(key, n, pool=pool))
+    draw = jax.jit(lambda key, n: few.draw(key, n, pool=pool, choosing=False))
     mine, test = draw(KEY, 50)
-    assert mine.shape == (800,) and test.shape == (899,)
+    assert mine.shape == (800,) and test.shape == (599,)
     assert len(set(mine.tolist())) == 50 and not set(mine.tolist()) & set(test.tolist())
     assert set(mine.tolist()) < set(draw(KEY, 100)[0].tolist())
     np.testing.assert_array_equal(np.bincount(pool.y[mine]), [80] * 10)
     data = few.split(pool, jnp.stack([mine, mine[::-1]]), jnp.stack([test, test]))
-    assert data.x.shape == (2, 800, 8, 8, 1) and data.y_test.shape == (2, 899)
+    assert data.x.shape == (2, 800, 8, 8, 1) and data.y_test.shape == (2, 599)
     np.testing.assert_array_equal(data.y[1], pool.y[mine[::-1]])
 
 
@@ -92,8 +92,12 @@ def test_a_planted_rule_is_found():
     assert derive.regrets(features, offered, errors)[2] == 9 - features[2] @ planted
 
 
-def test_choices_come_from_other_seeds(tmp_path):
-    """Each candidate's curves are planted, another for the seeds that choose."""
+@pytest.mark.parametrize("shared", [False, True])
+def test_choices_come_from_other_seeds(shared, tmp_path, monkeypatch):
+    """Each candidate's curves are planted, another for the seeds that choose.
+
+    If seeds share their tests, results say which of them are right.
+    """
     curves = {0.1: [5, 1, 4], 0.2: [6, 5, 3], 0.0: [2, 3, 4]}
     asked = []
 
@@ -103,7 +107,9 @@ def test_choices_come_from_other_seeds(tmp_path):
         task.tick(3)
         other = np.zeros(3) if task.seeds.start == choose.FIRST_SEED else np.array([10, 20, 30])
         error = (np.array([curves[numbers.alpha]] * 2) + other) / 100
-        return {"error": error}, {"extra": np.array([0.5, 1])}
+        hits = np.array([[True, False, True], [False, True, numbers.alpha > 0]])
+        found = {"error": error}, {"extra": np.array([0.5, 1])}
+        return (*found, hits) if shared else found
 
     methods = {
         "plain": {"plain": Method()},
@@ -111,11 +117,12 @@ def test_choices_come_from_other_seeds(tmp_path):
         "mixup low": {"low": Method(alpha=0.1)},
     }
     search, work = choose.by_last_error(methods, fit, said=lambda job, best: best.name)
-    sizes = {"settings": {"of": "test"}, "seeds": 2, "ticks": 3, "groups": ["g"]}
-    question = Study(
+    monkeypatch.setattr(study, "defining", lambda *_: {"of": "test"})
+    sizes = {"name": "test", "config": None, "seeds": 2, "ticks": 3, "groups": ["g"]}
+    question = study.Study(
         out=tmp_path, title="", methods=methods, work=work, search=search, table=TABLE, **sizes
     )
-    assert run_study(question) == 0
+    assert study.run_study(question) == 0
     runs, _ = read_runs(tmp_path / "runs.jsonl", {"of": "test"})
     assert asked[:3] == [("g", a, choose.FIRST_SEED) for a in (0.0, 0.1, 0.2)]  # each once
     assert asked[3:] == [("g", a, 0) for a in (0.0, 0.2, 0.1)]
@@ -124,10 +131,16 @@ def test_choices_come_from_other_seeds(tmp_path):
     assert [found[m]["stop"] for m in methods] == [1, 3, 2]
     assert [found[m]["stopped_error"] for m in methods] == [12, 33, 21]
     assert [found[m]["last_error"] for m in methods] == [34, 33, 34]
+    assert [found[m]["chosen_error"] for m in methods] == pytest.approx([4, 3, 4])
     assert found["plain"]["extra"] == 100
+    if shared:
+        assert unpacked(found["plain"]["hits"]).tolist() == [False, True, False]
+        assert unpacked(found["mixup"]["hits"]).tolist() == [False, True, True]
+    assert shared == all("hits" in run for run in runs) == any("hits" in run for run in runs)
+    assert '"hits"' not in (tmp_path / "choose.jsonl").read_text()
     verdict = (tmp_path / "table.md").read_text().splitlines()[-1]
     assert verdict == "Chosen on other splits: plain; high; low."
-    assert run_study(question) == 0 and len(asked) == 6  # nothing is missing
+    assert study.run_study(question) == 0 and len(asked) == 6  # nothing is missing
 
 
 def test_pictures_are_moved_as_bytes_and_scaled_after_mixing():

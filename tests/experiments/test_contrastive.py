@@ -192,7 +192,7 @@ def test_probes_by_hand():
 def test_labels_reach_only_the_supervised():
     """Contrastive batches hold all examples of the half; supervised ones the n with labels."""
     pool = few.pool(None)
-    rows = semi.draw(KEY, pool, labels=800)
+    rows = semi.draw(KEY, pool, labels=800, choosing=False)
     take = jax.jit(partial(contrastive_train.batch, pool=pool))
     batches = [
         take(jax.random.key(i), contrastive_train.Data(rows, jnp.int32(3))) for i in range(4)

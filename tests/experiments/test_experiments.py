@@ -90,9 +90,10 @@ def test_a_seed_is_the_same_run_whatever_is_beside_it():
 
     study = epoch_trainer(recipe_of, batch=50)
     data, ticks = take(jax.vmap(jax.random.key)(jnp.arange(3))), []
-    _, scores = study.fit(1.0, data, epochs=4, tick=ticks.append)
+    three = {"seeds": range(3), "epochs": 4}
+    _, scores = study.fit(1.0, data, **three, tick=ticks.append)
     count = len(traced)
-    state, other = study.fit(0.0, data, epochs=4, tick=ticks.append)
+    state, other = study.fit(0.0, data, **three, tick=ticks.append)
     assert len(traced) == count and sum(ticks) == 8
     assert scores["error"].shape == (3, 4) and (scores["nll"] != other["nll"]).any()
     out = study.apply(0.0, state, data.x_test)
@@ -100,7 +101,7 @@ def test_a_seed_is_the_same_run_whatever_is_beside_it():
     np.testing.assert_allclose(error, other["error"][:, -1], rtol=1e-5)
     assert len(set(other["nll"][:, -1].tolist())) == 3  # seeds differ
     two = jax.tree.map(lambda a: a[:2], data)
-    _, fewer = study.fit(0.0, two, epochs=4, tick=ticks.append)
+    _, fewer = study.fit(0.0, two, seeds=range(2), epochs=4, tick=ticks.append)
     np.testing.assert_allclose(fewer["nll"], other["nll"][:2], rtol=1e-4)
 
 

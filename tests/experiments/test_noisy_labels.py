@@ -12,7 +12,7 @@ import jax_mixup as jm
 from experiments.core import loop
 from experiments.core.step import Task
 from experiments.harness.choose import Choice, Search
-from experiments.harness.runs import read_runs
+from experiments.harness.runs import defining, read_runs
 from experiments.models.mlp import MLP
 from experiments.noisy_labels import __main__ as noisy_labels
 from experiments.noisy_labels import dividemix
@@ -152,9 +152,9 @@ def test_a_guess_costs_squared_error_and_grows_after_the_warm_up():
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
     draw, path = np.random.default_rng(0), tmp_path_factory.mktemp("pictures") / "tiny.npz"
-    parts = {"x_train": (60, 8, 8, 3), "x_test": (2000, 8, 8, 3)}
+    parts = {"x_train": (60, 8, 8, 3), "x_test": (4000, 8, 8, 3)}
     arrays = {name: draw.integers(0, 256, size).astype(np.uint8) for name, size in parts.items()}
-    labels = {"y_train": np.arange(60) % 3, "y_test": np.arange(2000) % 3}
+    labels = {"y_train": np.arange(60) % 3, "y_test": np.arange(4000) % 3}
     np.savez(path, **arrays, **labels, class_names=np.array(["a", "b", "c"]))
     return path
 
@@ -162,18 +162,27 @@ def pictures(tmp_path_factory):
 @pytest.mark.slow
 def test_pictures_in_place_of_digits(pictures):
     title, draw, study_of = dividemix.sources(str(pictures), 60)
-    data = draw(2, 0.5, first=1000)
+    seeds = range(1000, 1002)
+    data, held = (draw(seeds, 0.5, choosing=choosing) for choosing in (False, True))
     assert title.startswith("60 of ") and data.x.shape == (2, 60, 8, 8, 3)
     assert data.x.max() <= 1 and 0 < data.wrong.mean() < 0.5
-    scores = study_of(Kind())(Method(alpha=4.0), data, epochs=1, tick=lambda n: None)
+    np.testing.assert_array_equal(held.x, data.x)
+    assert data.x_test.shape == held.x_test.shape == (2, 2000, 8, 8, 3)
+    np.testing.assert_array_equal(data.x_test[0], data.x_test[1])
+    parts = [{x.tobytes() for x in np.asarray(d.x_test[0])} for d in (data, held)]
+    assert not parts[0] & parts[1]
+    sizes = {"seeds": seeds, "epochs": 1, "tick": lambda n: None}
+    scores = study_of(Kind())(Method(alpha=4.0), data, **sizes)
     assert scores["error"].shape == (2, 1) and np.isfinite(scores["nll"]).all()
-    np.testing.assert_array_equal(scores["error"], scores["one_error"])
+    np.testing.assert_allclose(scores["error"], scores["one_error"], atol=1e-6)
+    np.testing.assert_allclose(1 - scores["hits"].mean(-1), scores["error"], atol=1e-6)
 
 
 def test_smoke(tmp_path):
     assert noisy_labels.main(noisy_labels.Config(smoke=True, out=tmp_path)) == 0
     pinned.check("noisy_labels", tmp_path / "smoke")
-    settings = {"experiment": "noisy_labels", "data": "Digits", "epochs": 2}
+    facts = {"pictures": "Digits"}
+    settings = defining("noisy_labels", noisy_labels.Config(epochs=2), facts)
     runs, others = read_runs(tmp_path / "smoke" / "runs.jsonl", settings)
     assert not others and len(runs) == 4
     assert {run["method"] for run in runs} == {noisy_labels.RIVAL, "DivideMix"}

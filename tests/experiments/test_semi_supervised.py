@@ -275,17 +275,19 @@ def test_the_teacher_is_the_average_of_what_was_learnt():
 
 def test_rows_are_balanced_and_none_is_in_two_parts():
     pool = few.pool(None)
-    rows = semi.draw(KEY, pool, labels=50)
+    rows = semi.draw(KEY, pool, labels=50, choosing=False)
     assert np.bincount(pool.y[rows.labelled]).tolist() == [5] * 10
     parts = [set(np.asarray(part).tolist()) for part in rows]
-    assert [len(part) for part in parts] == [50, 848, 899] and len(set.union(*parts)) == 1797
-    more = semi.draw(KEY, pool, labels=100)
+    assert [len(part) for part in parts] == [50, 848, 599] and len(set.union(*parts)) == 1497
+    held = set(np.asarray(semi.draw(KEY, pool, labels=50, choosing=True).test).tolist())
+    assert len(held) == 300 and not held & set.union(*parts)
+    more = semi.draw(KEY, pool, labels=100, choosing=False)
     assert parts[0] < set(
         np.asarray(more.labelled).tolist()
     )  # of one key, the fewer are among them
     for labels in (0, 898):
         with pytest.raises(ValueError, match=f"labels={labels} of 898.*without a label"):
-            semi.draw(KEY, pool, labels=labels)
+            semi.draw(KEY, pool, labels=labels, choosing=False)
 
 
 def test_batches_come_from_their_own_rows():
@@ -322,7 +324,8 @@ def test_pictures_are_learnt_by_the_small_cnn():
         (3,),
         3,
     )
-    batch = semi.batch(KEY, semi.draw(KEY, pool, labels=3), pool=pool, size=4)
+    rows = semi.draw(KEY, pool, labels=3, choosing=False)
+    batch = semi.batch(KEY, rows, pool=pool, size=4)
 
     @jax.jit
     def losses(step):
