@@ -228,7 +228,7 @@ def test_results_are_of_the_last_and_of_the_best_check():
     real = toys.sample(RNG(5), RING, (2, 400))
     point = np.broadcast_to(RING.centres[0], (2, 400, 2))
     samples = np.stack([point, toys.sample(RNG(6), RING, (2, 400)), point], axis=1)
-    for seed, run in enumerate(toys.measure(RING, samples, real)):
+    for seed, run in enumerate(toys.measure(RING, (0, 1), samples, real)):
         assert (run["seed"], run["modes"], run["missed"], run["most_modes"]) == (seed, 1, 7, 8)
         assert run["good"] == 100 and run["modes_curve"] == (1, 8, 1)
         assert run["least_distance"] == run["distance_curve"][1] < run["distance"] / 5

@@ -156,7 +156,7 @@ def test_real_digits_score_well_and_others_do_not():
     np.testing.assert_allclose(features, judge.features, rtol=1e-5)
     assert (features >= 0).all() and (probabilities.argmax(1) == data.y_test).mean() > 0.9
     checks = np.stack([x[:600], np.repeat(x[:1], 600, 0)])[None]
-    (found,) = gan_digits.measure(judge, checks)
+    (found,) = gan_digits.measure(judge, (0,), checks)
     assert found["seed"] == 0 and found["classes"] == 1 and found["missed"] == 9
     assert found["least_distance"] == found["distance_curve"][0] == real["distance"]
 
