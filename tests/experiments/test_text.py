@@ -12,7 +12,7 @@ import jax_mixup as jm
 from experiments.core import loop
 from experiments.core.step import Task
 from experiments.data import sentences
-from experiments.models import kim_cnn, transformer
+from experiments.models import kim_cnn
 from experiments.text import __main__ as text
 from experiments.text import train as text_train
 from experiments.text.train import Method
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow  # networks train here
 KEY = jax.random.key(0)
 LENGTHS = jnp.array([2, 5, 0, 1])
 IDS = jnp.array([[2, 3, 0, 0, 0, 0], [4, 5, 6, 7, 8, 0], [0] * 6, [9, 0, 0, 0, 0, 0]])
-ATTEND = transformer.padding_mask(LENGTHS, 6)
+ATTEND = jnp.arange(6)[None, None, :] < LENGTHS[:, None, None]
 LABELS = jnp.array([0, 1, 2, 0])
 SWAP = jnp.array([1, 0, 3, 2])
 SETTING = text_train.Setting(10, 3, batch=2, rate=1e-2, width=5, maps=4)
@@ -168,32 +168,12 @@ def test_padding_of_one_row_is_text_of_the_other():
 
 def test_packed_rows_attend_to_what_either_row_s_segments_do():
     segments = jnp.array([[1, 1, 2, 0], [1, 2, 2, 2]])
-    own = transformer.segment_mask(segments)
+    own = (segments[:, :, None] == segments[:, None, :]) & (segments[:, :, None] > 0)
     assert own[0].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
     mix = jm.Mix(jm.reverse(), jnp.array([0.5]), jnp.full(2, 0.5))
     union = union_mask(mix, own)
     assert union[0].tolist() == [[1, 1, 0, 0], [1, 1, 1, 1], [0, 1, 1, 1], [0, 1, 1, 1]]
     assert (union[0] == union[1]).all()
-    members = transformer.segment_members(segments, 3)
-    assert members[0].tolist() == [[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
-
-
-def test_a_packed_sentence_is_read_as_if_it_were_alone():
-    model = transformer.TextEncoder(10, 6, 3, width=8, rngs=nnx.Rngs(0))
-    packed = jnp.array([[2, 3, 4, 5, 6, 0], [7, 8, 9, 0, 0, 0]])
-    segments = jnp.array([[1, 1, 2, 2, 2, 0], [1, 2, 2, 0, 0, 0]])
-    features = nnx.jit(lambda model, ids, attend: model.features(ids, attend)[0])
-    x = features(model, packed, transformer.segment_mask(segments))
-    vectors = transformer.pooled(x, transformer.segment_members(segments, 2)).reshape(4, -1)
-    alone = jnp.array([[2, 3, 0, 0, 0, 0], [4, 5, 6, 0, 0, 0], [7] + [0] * 5, [8, 9, 0, 0, 0, 0]])
-    attend = transformer.padding_mask(jnp.array([2, 3, 1, 2]), 6)
-    y = features(model, alone, attend)
-    np.testing.assert_allclose(vectors, transformer.pooled(y, attend)[:, 0], atol=1e-5)
-    # Pooled sentences are rows: those that are there are mixed, an empty place is left as it is.
-    there = jnp.array([True, True, True, False])
-    mixed = jm.blend(jm.keep(mix_of([0.25]), there), vectors)
-    np.testing.assert_allclose(mixed[0], 0.25 * vectors[0] + 0.75 * vectors[1], atol=1e-6)
-    np.testing.assert_array_equal(mixed[2:], vectors[2:])
 
 
 def test_word_ids_cannot_be_averaged():
