@@ -184,6 +184,8 @@ CATALOGUE: dict[str, Sequence[Method]] = {
                "`balance(mix, level)`, `restore_energy`", "loudness", "a pass over x"),
         Method("ClassMix", "Olsson 2021, arXiv:2007.07936", "", "`sample_classmix(key, ids)`",
                "an id map"),
+        Method("copy-paste", "Ghiasi 2021, arXiv:2012.07177", "",
+               "`sample_copy_paste(key, ids)`, `mix_objects`", "an id map", "a pass over the map"),
         Method("SSMix", "Yoon 2021, arXiv:2106.08062", "", "`sample_span(key, lengths, size)`",
                "lengths"),
         Method("padded or variable size, as NaFlex", "", "", "`keep_overlap(mix, valid)`",
@@ -198,6 +200,11 @@ CATALOGUE: dict[str, Sequence[Method]] = {
                "`sample_saliencymix(key, saliency)`", "saliency", "{SaliencyMix}", [
             Draw(jm.sample_saliencymix, "spectral", gallery={"SaliencyMix": at()},
                  costs={"SaliencyMix": {}}, family={"SaliencyMix": {}}, tested=HARD)]),
+        Method("CutMix that avoids objects", "as in Ultralytics", "",
+               "`sample_avoiding_cutmix(key, ids > 0)`", "foreground or saliency",
+               "k sums over the map", [
+            Draw(jm.sample_avoiding_cutmix, "spectral", tested=HARD,
+                 gallery={"CutMix, avoiding": at(candidates=16)})]),
         Method("Attentive CutMix", "Walawalkar 2020, arXiv:2003.13048", "",
                "`sample_attentive_cutmix`", "features", "{Attentive CutMix}; 1 forward", [
             Draw(jm.sample_attentive_cutmix, "features", gallery={"Attentive CutMix": near()},

@@ -15,7 +15,9 @@ from jax_mixup.samplers.mixup import sample_mixup as sample_mixup
 from jax_mixup.samplers.cutmix import sample_cutmix as sample_cutmix
 from jax_mixup.samplers.mixup_or_cutmix import sample_mixup_or_cutmix as sample_mixup_or_cutmix
 from jax_mixup.samplers.attentive_cutmix import sample_attentive_cutmix as sample_attentive_cutmix
+from jax_mixup.samplers.avoiding_cutmix import sample_avoiding_cutmix as sample_avoiding_cutmix
 from jax_mixup.samplers.classmix import sample_classmix as sample_classmix
+from jax_mixup.samplers.copy_paste import sample_copy_paste as sample_copy_paste
 from jax_mixup.samplers.cowmix import sample_cowmix as sample_cowmix
 from jax_mixup.samplers.dirichlet import sample_dirichlet as sample_dirichlet
 from jax_mixup.samplers.fademix import sample_fademix as sample_fademix
@@ -65,6 +67,7 @@ from jax_mixup.apply.features import align_partner as align_partner
 from jax_mixup.apply.boxes import mix_boxes as mix_boxes
 from jax_mixup.apply.boxes import mix_points as mix_points
 from jax_mixup.apply.boxes import mix_instances as mix_instances
+from jax_mixup.apply.objects import mix_objects as mix_objects
 from jax_mixup.apply.inference import mixup_inference as mixup_inference
 
 # Adjust a mix before it is applied

@@ -31,7 +31,7 @@ LAYERS = [  # imports go down: a module imports from lines below its own
     "samplers",
     "samplers.cutmix constructors",
     "samplers._options",
-    "apply.metrics apply.features apply.inference apply.mask_losses",
+    "apply.metrics apply.features apply.inference apply.mask_losses apply.objects",
     "apply.fit apply.labels apply.losses apply.boxes",
     "apply.inputs",
     "adjust",

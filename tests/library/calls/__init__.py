@@ -46,6 +46,7 @@ FOLLOW = {
     "mix_batch",
     "mix_boxes",
     "mix_instances",
+    "mix_objects",
     "mix_points",
     "mixup",
     "mixup_or_cutmix",

@@ -73,6 +73,24 @@ BOXES = [
         ),
     ),
     Call(
+        "mix_objects",
+        lambda key, maps, weights, objects: jm.mix_objects(
+            jm.sample_copy_paste(key, maps, num_objects=2), maps, weights, objects
+        ),
+    ),
+    Call(
+        "mix_objects, narrow ids, one mask for all",
+        lambda key, maps, objects: jm.mix_objects(
+            cutmix(key), maps.astype(jnp.uint8), objects, box_format="xywh", min_visible=0.5
+        ),
+    ),
+    Call(
+        "mix_objects, other",
+        lambda key, maps, other_maps, weights, objects, hard, lam: jm.mix_objects(
+            hand(hard, lam), maps, weights, objects, other=(other_maps, weights, objects)
+        ),
+    ),
+    Call(
         "mix_points, mixup",
         lambda key, points, visible, objects: jm.mix_points(mixup(key), points, visible, objects),
     ),

@@ -117,6 +117,13 @@ SAMPLERS = [
             key, maps.astype(np.uint8), num_classes=300, pairing=partners
         ),
     ),
+    Call("sample_copy_paste", lambda key, maps: jm.sample_copy_paste(key, maps, num_objects=K)),
+    Call(
+        "sample_copy_paste, narrow ids, alpha and index",
+        lambda key, maps, partners, alpha: jm.sample_copy_paste(
+            key, maps.astype(np.uint8), num_objects=200, alpha=alpha, pairing=partners
+        ),
+    ),
     Call("sample_span", lambda key, lengths: jm.sample_span(key, lengths, 4)),
     Call(
         "sample_span, saliency and index",

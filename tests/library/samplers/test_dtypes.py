@@ -63,7 +63,7 @@ def sampler_calls(f, i):
     """Every sampler, with its options as arrays: f floats [B, 6, 6], i integers [B]."""
     law = lambda key, shape: jnp.broadcast_to(f[0, 0, 0], shape)
     ids = jnp.broadcast_to(i[:, None], (B, 6))
-    data = {"sample_classmix": ids, "sample_span": i}
+    data = {"sample_classmix": ids, "sample_copy_paste": ids, "sample_span": i}
     found = {}
     for name, (sampler, args) in ALL.items():
         if name not in FROM_DATA:

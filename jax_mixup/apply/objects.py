@@ -1,0 +1,144 @@
+"""The verb for objects on a map of ids: what is seen of both examples' objects after mixing."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Bool, Int, PyTree, Shaped
+
+from jax_mixup import _checks
+from jax_mixup._blending import checked_rows
+from jax_mixup._entry import public
+from jax_mixup.apply.boxes import (
+    BOX_FORMATS,
+    _from_axes,
+    _join,
+    _joined,
+    _pairs,
+    _scaled,
+    _smallest_boxes,
+    _visible_enough,
+    _weights,
+    _without_own_partners,
+)
+from jax_mixup.mix import Mix
+
+
+@public
+def mix_objects(
+    mix: Mix,
+    ids: Shaped[ArrayLike, "b *spatial"],
+    weights: Shaped[ArrayLike, "b ..."],
+    *others: PyTree,
+    other: tuple[PyTree, ...] | None = None,
+    box_format: str = "yxyx",
+    min_visible: float = 0.1,
+) -> tuple[PyTree, ...]:
+    """Join each example's objects, on a map of ids, with its partner's, as far as they are seen.
+
+        out = ids where m, else idsₚ + N;  areaₖ = #{out = k};  visibleₖ = areaₖ / #{k before}
+        weights = (w, wₚ) · (visible ≥ min_visible)
+
+    A position has one id, so objects do not overlap; for masks that do, there is `mix_instances`.
+    An object of the partner that was not pasted, and one that is hidden whole, has area 0, a box of
+    zeros and weight 0. All shapes are static.
+
+    Args:
+      mix: a mix of B examples with a bool mask, such as those of `sample_copy_paste` and
+        `sample_cutmix`.
+      ids: i[B, *spatial], which object is seen at each position: 1 to N, where object k is entry
+        k - 1 of the lists; 0 for the background. Ids below 0 stay as they are; those above N, such
+        as 255, become -1, for they could be the partner's.
+      weights: [B, N], the weight of each object's loss; 0 for padding, and for objects that do not
+        count.
+      *others: more values of each object, class ids for example: arrays [B, N, ...] or PyTrees of
+        them.
+      other: (ids, weights, *others) to join in place of the partners', for example those of a
+        second batch.
+      box_format: the format of the boxes that are returned. "yxyx" is (y0, x0, y1, x1): starts and
+        then stops, in the order of the mask's d axes. "xyxy" is (x0, y0, x1, y1) and "xywh" is
+        (x0, y0, width, height).
+      min_visible: the least visible fraction of an object's positions; with 0 only those that are
+        hidden whole drop out.
+
+    Returns:
+      (ids, instances, boxes, weights, areas, visible, *others), with 2N entries for each example,
+      its own first. `ids` are i32[B, *spatial] with 1 to 2N, `instances` bool[B, 2N, *spatial],
+      `boxes` f32[B, 2N, 2d], the smallest around what is seen. `areas`, i32[B, 2N], count the
+      positions that are seen, and `visible`, f32[B, 2N], is their fraction. Weights are floating
+      point: integers and bools become float32. Under jit, what is not used is not computed.
+
+    Raises:
+      TypeError: If `ids` are not integers, or the mask is not bool with positions.
+      ValueError: If an array has another B, if ids have not the positions of the mask, if weights
+        are not [B, N], if `box_format` is unknown, or if `other` does not fit.
+
+    Example:
+      Of the second example's objects 1 and 2, object 1 was pasted into the first example.
+
+      >>> ids = jnp.array([[1, 1, 1, 1], [1, 1, 2, 2]])
+      >>> mask = jnp.array([[False, False, True, True], [True, True, True, True]])
+      >>> mix = jm.Mix(jm.reverse(), mask, lam=jnp.array([0.5, 1.0]))
+      >>> ids, _, boxes, weights, areas, visible = jm.mix_objects(mix, ids, jnp.ones((2, 2)))
+      >>> ids[0].tolist(), boxes[0].tolist()
+      ([3, 3, 1, 1], [[2.0, 4.0], [0.0, 0.0], [0.0, 2.0], [0.0, 0.0]])
+      >>> weights[0].tolist(), areas[0].tolist(), visible[0].tolist()
+      ([1.0, 0.0, 1.0, 0.0], [2, 0, 2, 0], [0.5, 0.0, 1.0, 0.0])
+
+    Ghiasi et al. 2021, arXiv:2012.07177, whose objects drop out when they are hidden whole. In
+    MMDetection an object also stays if no side of its box has moved by more than 10 positions, or
+    if more than 300 are seen: `weights * (areas > 300)` is the second, with min_visible=0.
+    """
+    _checks.option("mix_objects", "box_format", box_format, BOX_FORMATS)
+    pairs = _pairs("mix_objects", mix, (ids, weights, *others), other)
+    maps = [_map(mix, name, x) for name, (x, _) in zip(("ids", "other"), pairs[:2], strict=True)]
+    lists = [_list(x, w) for x, (_, w) in zip(maps, pairs[:2], strict=True)]
+    mask = _without_own_partners(mix, other).mask
+    n, m = (w.shape[1] for w in lists)
+    whole = jnp.concatenate(
+        [_areas(_instances(x, k)) for x, k in zip(maps, (n, m), strict=True)], axis=1
+    )
+    own, theirs = (jnp.where(x > k, -1, x) for x, k in zip(maps, (n, m), strict=True))
+    seen = jnp.where(mask, own, jnp.where(theirs > 0, theirs + n, theirs))
+    instances = _instances(seen, n + m)
+    areas = _areas(instances)
+    visible = areas.astype(jnp.float32) / jnp.maximum(whole, 1).astype(jnp.float32)
+    enough = _visible_enough(visible, min_visible)
+    scaled = _join(_scaled(lists[0], enough[:, :n]), _scaled(lists[1], enough[:, n:]))
+    boxes = _from_axes(_smallest_boxes(instances), box_format)
+    return seen, instances, boxes, scaled, areas, visible, *_joined(pairs[2:])
+
+
+def _map(mix: Mix, name: str, ids: ArrayLike) -> Int[Array, "b *spatial"]:
+    """Ids as int32, checked against the mask."""
+    ids = checked_rows("mix_objects", mix, name, ids)
+    if not jnp.issubdtype(ids.dtype, jnp.integer):
+        raise TypeError(
+            f"mix_objects got {name} of dtype {ids.dtype}; it needs integers, the number of the "
+            "object at each position: for masks [B, N, *spatial] call mix_instances."
+        )
+    if mix.mask.dtype != jnp.bool_ or mix.mask.ndim == 1:
+        raise TypeError(
+            f"mix_objects got a mix with a {mix.mask.dtype} mask of shape {mix.mask.shape}; it "
+            "needs a bool mask with positions, as sample_copy_paste draws: under any other call "
+            "mix_instances or mix_boxes."
+        )
+    if ids.ndim != mix.mask.ndim:
+        raise ValueError(
+            f"mix_objects got {name} of shape {ids.shape} for a mask of shape {mix.mask.shape}; it "
+            "needs (B, *spatial), with the positions of the mask."
+        )
+    _checks.mask_fits("mix_objects", mix.mask.shape, ids)
+    return _checks.int32(ids)
+
+
+def _list(ids: Int[Array, "b *spatial"], weights: ArrayLike) -> Shaped[Array, "b n"]:
+    shape = jnp.shape(weights)
+    size = shape[1] if len(shape) == 2 else 1
+    return _weights("mix_objects", "weights", weights, (ids.shape[0], size))
+
+
+def _instances(ids: Int[Array, "b *spatial"], n: int) -> Bool[Array, "b n *spatial"]:
+    number = jnp.arange(1, n + 1, dtype=jnp.int32).reshape(1, n, *[1] * (ids.ndim - 1))
+    return ids[:, None] == number
+
+
+def _areas(instances: Bool[Array, "b n *spatial"]) -> Int[Array, "b n"]:
+    return instances.sum(axis=tuple(range(2, instances.ndim)), dtype=jnp.int32)
