@@ -5,13 +5,10 @@ outputs are averaged over a sentence's tokens and scaled to length 1.
 """
 
 import io
-import json
-import string
-import unicodedata
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +20,7 @@ from experiments.data.sentences import CORPORA
 PARTS = {"movie": ("train", "val", "test"), "trec": ("train", "test")}
 WIDTH = 384
 LAYERS, HEADS, EPSILON = 6, 12, 1e-12
-UNKNOWN, FIRST, LAST = "[UNK]", "[CLS]", "[SEP]"
-LONGEST = 128, 100  # tokens of a sentence, letters of a word
+LONGEST = 128  # tokens of a sentence
 
 
 class Corpus(NamedTuple):
@@ -86,33 +82,30 @@ def toy(count: int = 300, width: int = 8) -> dict[str, Corpus]:
 
 
 class Encoder(NamedTuple):
-    """The numbers of word pieces, and the network's weights by their name in the file."""
+    """The tokenizer, and the network's weights by their name in the file."""
 
-    pieces: Mapping[str, int]
+    tokenizer: Any
     weights: Mapping[str, Float32[np.ndarray, "..."]]
 
 
 def load_encoder(archive: bytes) -> Encoder:
     """The encoder of a zip file with tokenizer.json and model.safetensors."""
+    import safetensors.numpy  # only fetch needs these two
+    import tokenizers
+
     with zipfile.ZipFile(io.BytesIO(archive)) as files:
-        pieces = json.loads(files.read("tokenizer.json"))["model"]["vocab"]
-        raw = files.read("model.safetensors")
-    # The format: the header's length, the header, then all arrays end to end.
-    start = 8 + int.from_bytes(raw[:8], "little")
-    weights = {}
-    for name, entry in json.loads(raw[8:start]).items():
-        if entry.get("dtype") == "F32":
-            first, last = entry["data_offsets"]
-            array = np.frombuffer(raw[start + first : start + last], "<f4")
-            weights[name] = array.reshape(entry["shape"])
-    return Encoder(pieces, weights)
+        tokenizer = tokenizers.Tokenizer.from_str(files.read("tokenizer.json").decode())
+        weights = safetensors.numpy.load(files.read("model.safetensors"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(LONGEST)
+    return Encoder(tokenizer, {n: w for n, w in weights.items() if w.dtype == np.float32})
 
 
 def embed(
     encoder: Encoder, sentences: Sequence[str], batch: int = 64
 ) -> Float16[np.ndarray, "n f"]:
     """The embedding of each sentence, in float16."""
-    ids = [tokenize(encoder.pieces, sentence) for sentence in sentences]
+    ids = [found.ids for found in encoder.tokenizer.encode_batch(list(sentences))]
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))  # like lengths need little padding
     found = np.zeros((len(ids), WIDTH), np.float16)
     weights = jax.device_put(dict(encoder.weights))
@@ -123,35 +116,6 @@ def embed(
         for row, i in enumerate(rows):
             padded[row, : len(ids[i])], valid[row, : len(ids[i])] = ids[i], True
         found[rows] = np.asarray(forward(weights, padded, valid))[: len(rows)]
-    return found
-
-
-def tokenize(pieces: Mapping[str, int], sentence: str) -> list[int]:
-    """Word pieces as BERT's uncased models have them: each time the longest that fits."""
-    clean = "".join(c for c in sentence if c.isspace() or unicodedata.category(c)[0] != "C")
-    letters = unicodedata.normalize("NFD", clean)
-    letters = "".join(c for c in letters if unicodedata.category(c) != "Mn").lower()
-    words = "".join(f" {c} " if _alone(c) else c for c in letters).split()
-    found = [FIRST, *(piece for word in words for piece in _split(pieces, word))]
-    return [pieces[piece] for piece in [*found[: LONGEST[0] - 1], LAST]]
-
-
-def _alone(character: str) -> bool:
-    """Whether it is a word of its own: punctuation, and Chinese characters."""
-    mark = character in string.punctuation or unicodedata.category(character)[0] == "P"
-    return mark or "\u4e00" <= character <= "\u9fff"
-
-
-def _split(pieces: Mapping[str, int], word: str) -> list[str]:
-    """The word's pieces, all but the first with ## before them."""
-    found, start = [], 0
-    while start < len(word):
-        mine = [f"{'##' * (start > 0)}{word[start:end]}" for end in range(len(word), start, -1)]
-        piece = next((piece for piece in mine if piece in pieces), None)
-        if piece is None or len(word) > LONGEST[1]:
-            return [UNKNOWN]
-        found.append(piece)
-        start += len(piece) - 2 * (start > 0)
     return found
 
 

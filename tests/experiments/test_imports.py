@@ -20,7 +20,7 @@ NAMES = {  # of distributions, where they are not the module's
 OURS = {"jax_mixup", "experiments", "tests", "numpy"}  # NumPy comes with jax
 EXTRAS = {
     "jax_mixup": ["learned"],
-    "experiments": ["experiments", "prepare", "bench", "rl"],
+    "experiments": ["experiments", "encode", "prepare", "bench", "rl"],
     "tests": ["test", "prepare", "bench"],  # the last two: skipped, or for making stored results
 }
 BY_HAND = {"einops"}  # for make_loaders.py alone, whose docstring asks for it
