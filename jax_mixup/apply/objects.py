@@ -82,9 +82,9 @@ def mix_objects(
       >>> weights[0].tolist(), areas[0].tolist(), visible[0].tolist()
       ([1.0, 0.0, 1.0, 0.0], [2, 0, 2, 0], [0.5, 0.0, 1.0, 0.0])
 
-    Ghiasi et al. 2021, arXiv:2012.07177, whose objects drop out when they are hidden whole. In
-    MMDetection an object also stays if no side of its box has moved by more than 10 positions, or
-    if more than 300 are seen: `weights * (areas > 300)` is the second, with min_visible=0.
+    Ghiasi et al. 2021, arXiv:2012.07177. In torchvision's reference objects drop out that are
+    hidden whole, as with min_visible=0. MMDetection keeps an object of which more than 300
+    positions are seen, `areas > 300`, or no side of whose box has moved by more than 10.
     """
     _checks.option("mix_objects", "box_format", box_format, BOX_FORMATS)
     pairs = _pairs("mix_objects", mix, (ids, weights, *others), other)
