@@ -33,9 +33,8 @@ def scenes():
             inside = (offsets.max(-1) if k % 2 else np.hypot(*offsets.T).T) <= 1
             row[inside] = k
     assert all((row == k).any() for row in ids for k in range(1, row.max() + 1))
-    number = np.arange(B)[:, None, None]
-    images = np.stack(np.broadcast_arrays(50 * number + 9, 5 * y[None], 4 * x[None] + number), -1)
-    return images.astype(np.uint8), ids
+    images = 50 * np.arange(B)[:, None, None] + y[None] + (x[None] > 20)
+    return images[..., None].astype(np.uint8), ids
 
 
 class Package(Checkout):
@@ -186,7 +185,8 @@ def main(root, folder):
         results = [[call(case, i) for i in range(B)] for case in range(CASES)]
         pasted = [[np.isin(np.arange(N), chosen) for _, chosen, _ in row] for row in results]
         arrays[f"{name}_chosen"] = np.array(pasted)
-        arrays[f"{name}_mixed"] = np.array([[image for image, *_ in row] for row in results])
+        mixed = np.array([[image for image, *_ in row] for row in results])
+        arrays[f"{name}_mixed"] = mixed.astype(np.uint8)
         for k, part in enumerate(("there", "boxes", "masks")):
             arrays[f"{name}_{part}"] = np.array([[got[k] for *_, got in row] for row in results])
     for held, path in ((package, "transforms.py CopyPaste"), (checkout, "copy_paste.py CopyPaste")):
