@@ -154,6 +154,12 @@ CATALOGUE: dict[str, Sequence[Method]] = {
                verb="`overlay(mix, mix, …)`: labels by what is visible of each", draws=[
             Draw(boxes, costs={"3 rows, boxes": {}}, family={"three rows, boxes": {}},
                  gallery={"4 rows, boxes": OVER})]),
+        Method("ζ-mixup", "Abhishek 2022, arXiv:2204.03323", "",
+               "`combine(weights, x)`, `zeta_weights`", cost="O(B²) for each value"),
+        Method("MultiMix", "Venkataramanan 2022, arXiv:2206.14868", "",
+               "`combine(weights, h)`, `dirichlet_weights`", "features", "O(nB) for each value"),
+        Method("anchor data augmentation", "Schneider 2023, arXiv:2311.06965", "",
+               "`combine(weights, x)`, `anchor_weights`", "clusters", "O(B²) for each value"),
         Method("StackMix", "Chen 2022, arXiv:2011.12618", "stackmix", "", "key; inputs grow",
                family="StackMix", draws=[Draw(stacked, "images", gallery={"StackMix": {}})]),
         Method("RandomMix", "Liu 2022, arXiv:2205.08728", "randommix", "a switch of four recipes",
@@ -166,6 +172,9 @@ CATALOGUE: dict[str, Sequence[Method]] = {
                "targets", "O(B²)"),
         Method("Balanced-MixUp", "", "mixup(pairing=)", "`class_balanced`, `beta(1, α)`",
                "labels", "O(B²)"),
+        Method("LISA", "Yao 2022, arXiv:2201.00299; selective mixup, Teney 2023, arXiv:2305.16817; "
+               "MentorMix, Jiang 2020, arXiv:1911.09781; SFTMix, Xiao 2026, arXiv:2410.05248",
+               "mixup(pairing=)", "`by_weight(key, weights)`", "labels, domains, scores", "O(B²)"),
         Method("same class, other class", "", "mixup(pairing=)", "`within_class`, `across_class`",
                "labels", "O(B²)", [
             Draw(partial(paired, jm.within_class), "labels", family={"mixup, same class": {}}),
@@ -175,6 +184,8 @@ CATALOGUE: dict[str, Sequence[Method]] = {
         Method("local mixup", "Baena 2022, arXiv:2201.04368", "",
                "`keep_local(mix, features, radius=)`", "features", "O(B)", [
             Draw(local, "images", family={"Local Mixup": {}})]),
+        Method("similarity kernel mixup", "Bouniot 2025, arXiv:2311.01434", "",
+               "`warp_by_distance(mix, features)`", "features", "O(B)"),
         Method("k-mixup", "Greenewald 2021, arXiv:2106.02933", "mixup(pairing=)",
                "`transported(key, features, k=8)`", "features", "Sinkhorn, O(Bk)", [
             Draw(partial(paired, jm.transported), "images", family={"k-mixup, k = 8": {"k": 8}})]),

@@ -70,6 +70,12 @@ from jax_mixup.apply.boxes import mix_instances as mix_instances
 from jax_mixup.apply.objects import mix_objects as mix_objects
 from jax_mixup.apply.inference import mixup_inference as mixup_inference
 
+# Rows by a matrix, where outputs are no pairs
+from jax_mixup.apply.combine import combine as combine
+from jax_mixup.apply.combine import zeta_weights as zeta_weights
+from jax_mixup.apply.combine import dirichlet_weights as dirichlet_weights
+from jax_mixup.apply.combine import anchor_weights as anchor_weights
+
 # Adjust a mix before it is applied
 from jax_mixup.adjust.masks import resize_mix as resize_mix
 from jax_mixup.adjust.masks import keep as keep
@@ -77,6 +83,7 @@ from jax_mixup.adjust.masks import overlay as overlay
 from jax_mixup.adjust.masks import keep_overlap as keep_overlap
 from jax_mixup.adjust.masks import keep_local as keep_local
 from jax_mixup.adjust.masks import balance as balance
+from jax_mixup.adjust.distance import warp_by_distance as warp_by_distance
 from jax_mixup.adjust.labels import reweigh as reweigh
 from jax_mixup.adjust.labels import inverse as inverse
 from jax_mixup.adjust.labels import remix as remix
@@ -97,6 +104,7 @@ from jax_mixup.pairings.by_label import within_class as within_class
 from jax_mixup.pairings.by_label import across_class as across_class
 from jax_mixup.pairings.by_label import class_balanced as class_balanced
 from jax_mixup.pairings.by_label import by_label_kernel as by_label_kernel
+from jax_mixup.pairings.by_weight import by_weight as by_weight
 from jax_mixup.pairings.by_feature import salient_pairs as salient_pairs
 from jax_mixup.pairings.by_feature import nearest as nearest
 from jax_mixup.pairings.by_feature import transported as transported

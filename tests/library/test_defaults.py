@@ -35,6 +35,9 @@ PUBLISHED = {
     jm.add_noise: dict(additive=0.4, multiplicative=0.2),
     jm.mixup_inference: dict(which="other", lam=0.5, samples=30),
     jm.regmixup_loss: dict(eta=1.0),
+    jm.zeta_weights: dict(gamma=2.8),
+    jm.anchor_weights: dict(gamma=2.0),
+    jm.warp_by_distance: dict(tau_max=1.0, tau_std=0.5),
     jm.spectral_residual: dict(size=64, blur=2.5),
 }
 

@@ -38,6 +38,9 @@ OTHERS = {
     "across_class": lambda: jm.across_class(KEY, IDS),
     "class_balanced": lambda: jm.class_balanced(KEY, IDS),
     "by_label_kernel": lambda: jm.by_label_kernel(KEY, jnp.arange(8.0), 1.0),
+    "by_weight": lambda: jm.by_weight(KEY, jnp.arange(64.0).reshape(8, 8) % 5),
+    "zeta_weights": lambda: jm.zeta_weights(KEY, 6),
+    "dirichlet_weights": lambda: jm.dirichlet_weights(KEY, 3, 4, alpha=0.7),
     "add_noise": lambda: jm.add_noise(KEY, jnp.ones((2, 4))),
 }
 

@@ -95,6 +95,12 @@ def given():
         "weights": jnp.asarray(np.arange(16) < 12, jnp.float32),
         "audio": jnp.asarray(images.reshape(16, -1)),
         "tags": jax.nn.one_hot(jnp.asarray(labels), 10),
+        "domains": jnp.asarray(np.arange(16) // 4 % 2),
+        "scores": jnp.asarray(np.linspace(-2, 2, 16), jnp.float32),
+        "targets": jnp.asarray(np.linspace(0, 1, 16), jnp.float32),
+        "features": jnp.asarray(images.mean((1, 2))),
+        "head": nnx.Linear(3, 10, rngs=nnx.Rngs(1)),
+        "adjacency": jnp.asarray(np.roll(np.eye(16), 1, axis=0), jnp.float32),
         "ids": jnp.asarray(np.tile(labels[:, None, None], (1, 8, 8))),
         "boxes": jnp.asarray(np.tile(np.float32([1, 1, 5, 6]), (16, 2, 1))),
         "box_weights": jnp.asarray(np.ones((16, 2), np.float32)),
@@ -282,6 +288,27 @@ def several(soft, **_):
     np.testing.assert_allclose(soft.sum(axis=1), 1, rtol=1e-6)
 
 
+def chosen(mix, both, across, mentor, lisa, labels, domains, sure, trust, **_):
+    met = np.asarray(mix.partner)
+    mixed = met != np.arange(16)
+    assert np.asarray(lisa)[np.arange(16), met][mixed].all() and mixed.any()
+    for pairs, rule in ((both, labels), (both, domains), (across, sure)):
+        apart = np.asarray(rule)[np.asarray(pairs)] != np.asarray(rule)
+        assert (apart | (np.asarray(pairs) == np.arange(16))).all()
+    assert ((np.asarray(mentor.lam) >= 0.5) == (np.asarray(trust) >= 0.5)).all()
+
+
+def warped(mix, tau, **_):
+    assert mix.lam.shape == tau.shape == (16,) and np.isfinite(tau).all()
+    assert len(set(np.asarray(mix.lam).tolist())) > 8
+
+
+def combined(mixed, h, soft, many, moved, nodes, loss, **_):
+    assert mixed["y"].shape == soft.shape == (16, 10) and h.shape[0] == len(many) == 1000
+    np.testing.assert_allclose(soft.sum(axis=1), 1, rtol=1e-5)
+    assert moved[1].shape == (16,) and nodes.shape == (16, 192) and np.isfinite(loss)
+
+
 def boxed(seen, seen_weights, tight, objects, **_):
     assert seen.shape == tight.shape == (16, 4, 4) and objects.shape == (16, 4, 8, 8)
     assert seen_weights.shape == (16, 4)
@@ -326,6 +353,9 @@ def linen_step(train_step, **_):
 
 CHECKS = {
     "When to mix": when,
+    "Partners by weights": chosen,
+    "Distant pairs": warped,
+    "Rows by a matrix": combined,
     "Label smoothing": linear,
     "Metrics": topped,
     "Gradient accumulation": accumulated,

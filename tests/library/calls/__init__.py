@@ -41,6 +41,7 @@ FOLLOW = {
     "blend_at",
     "blend_labels",
     "blend_moments",
+    "combine",
     "cutmix",
     "fit_partner",
     "mix_batch",

@@ -53,6 +53,19 @@ ADJUST = [
         "keep_local, other",
         lambda key, images, before: jm.keep_local(each(key), images, radius=2.5, other=before),
     ),
+    Call("warp_by_distance", lambda key, table: jm.warp_by_distance(each(key), table)),
+    Call(
+        "warp_by_distance, traced",
+        lambda key, images, alpha, share: jm.warp_by_distance(
+            mixup(key), images, tau_max=alpha, tau_std=share
+        ),
+    ),
+    Call(
+        "warp_by_distance, other",
+        lambda key, images, before, lam, partners: jm.warp_by_distance(
+            hand(lam, lam, partners), images, other=before
+        ),
+    ),
     Call("inverse", lambda key, lam: jm.inverse(hand(lam, lam, jm.roll(1, 2)))),
     Call("remix", lambda key, ids, counts: jm.remix(each(key), ids, counts)),
     Call(

@@ -5,6 +5,7 @@ import numpy as np
 
 import jax_mixup as jm
 from tests.library.calls.base import (
+    B,
     Call,
     K,
     boxes_each,
@@ -145,6 +146,23 @@ APPLY = [
         lambda key, images, mask, lam, partners: jm.restore_energy(
             hand(mask, lam, partners), images
         ),
+    ),
+    Call("combine", lambda key, square, images: jm.combine(square, images)),
+    Call(
+        "combine, tree of narrow ids and pixels",
+        lambda key, square, ids, pixels: jm.combine(
+            square, {"y": ids.astype(np.uint8), "x": pixels}, num_classes=300, dtype="bfloat16"
+        ),
+    ),
+    Call("combine, fewer", lambda key, square, soft: jm.combine(square[:, :3].T, soft)),
+    Call("zeta_weights", lambda key: jm.zeta_weights(key, B)),
+    Call("zeta_weights, traced", lambda key, alpha: jm.zeta_weights(key, B, gamma=alpha)),
+    Call("dirichlet_weights", lambda key: jm.dirichlet_weights(key, 12, B)),
+    Call("dirichlet_weights, each", lambda key, lam: jm.dirichlet_weights(key, B, 3, alpha=lam)),
+    Call("anchor_weights", lambda key, ids: jm.anchor_weights(ids)),
+    Call(
+        "anchor_weights, traced",
+        lambda key, ids, alpha: jm.anchor_weights(ids.astype(np.uint8), gamma=alpha),
     ),
     Call("fit_partner", lambda key, images: jm.fit_partner(cutmix(key), images)),
     Call("fit_partner, each", lambda key, pixels: jm.fit_partner(boxes_each(key), pixels)),

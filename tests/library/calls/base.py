@@ -74,6 +74,7 @@ def _arrays() -> dict[str, np.ndarray]:
         "lengths": _LENGTHS,
         "level": 0.1 + uniform(),
         "blocks": np.argsort(uniform(4), axis=1).astype(np.int32),
+        "square": uniform(B),
     }
 
 

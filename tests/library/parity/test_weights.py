@@ -1,0 +1,61 @@
+"""Rows by a matrix, and λ by distance, against their authors' code, which `make_weights` ran."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jax_mixup as jm
+from tests.library.parity.cases import KEY, Case, f32, i32, run, same
+
+
+def test_zeta_mixup(monkeypatch):
+    """With the order that they drew."""
+    case = Case("zetamixup")
+    rank = np.argsort(np.argsort(-case.weights, axis=1), axis=1)
+    numbers = f32(np.argsort(rank, axis=1))  # whose argsort is the rank
+
+    def ours(x):
+        monkeypatch.setattr(jax.random, "uniform", lambda *_: numbers)
+        weights = jm.zeta_weights(KEY, 6)
+        return weights, *jm.combine(weights, (x, i32(case.y)), num_classes=4)
+
+    for found, theirs in zip(
+        run(ours, case.x), (case.weights, case.mixed, case.labels), strict=True
+    ):
+        same(found, theirs)
+
+
+def test_anchor_data_augmentation():
+    case = Case("anchor")
+
+    def ours(x, y, gamma):
+        weights = jm.anchor_weights(i32(case.clusters), gamma=gamma)
+        return jm.combine(weights, (x, y))
+
+    for gamma, mixed, targets in zip(case.gammas, case.mixed, case.targets, strict=True):
+        found = run(ours, case.x, case.y, gamma)
+        same(found[0], mixed)
+        same(found[1], targets)
+
+
+def test_similarity_kernel_mixup():
+    case = Case("simkernel")
+
+    def ours(index, lam, peak, width):
+        mix = jm.Mix(index.astype(jnp.int32), lam, lam)
+        mix = jm.warp_by_distance(mix, f32(case.feats), tau_max=peak, tau_std=width)
+        return jm.blend(mix, f32(case.x)), jm.blend_labels(mix, i32(case.y), num_classes=4)
+
+    found = run(jax.vmap(ours), case.index, case.lam, case.tau_max, case.tau_std)
+    same(found[0], case.mixed)
+    same(found[1], case.labels)
+
+
+def test_their_published_setting_draws_by_tau():
+    """The τ of their inverse_beta_cdf, as HOWTO.md computes it for `alpha=`."""
+    case = Case("simkernel")
+    for index, peak, width, theirs in zip(
+        case.index, case.tau_max, case.tau_std, case.tau, strict=True
+    ):
+        distance = np.square(case.feats - case.feats[index]).sum(1)
+        same(peak * np.exp((1 - distance / distance.mean()) / (2 * width**2)), theirs)
