@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import jax_mixup as jm
+from jax_mixup.apply import objects
 
 KEY = jax.random.key(3)
 B, N = 4, 3
@@ -108,6 +109,17 @@ def test_objects_of_another_batch(rng):
         expected = looked_at(mask[0], (own[0][i], own[1][i]), (other[0][i], other[1][i]), 0.2)
         for a, b in zip((seen, boxes, left, areas, visible), expected, strict=True):
             np.testing.assert_array_equal(a[i], b)
+
+
+@pytest.mark.parametrize("spatial", [(9,), (6, 8), (3, 4, 5)], ids=str)
+def test_both_ways_of_counting_give_the_same(spatial, rng):
+    ids = jnp.asarray(given(spatial, rng)[0])
+    for axis in range(len(spatial)):
+        found = objects._compared(ids, n=N, axis=axis)  # on TPUs
+        np.testing.assert_array_equal(objects._added(ids, n=N, axis=axis), found)
+        rows = np.moveaxis(np.asarray(ids), axis + 1, 1).reshape(B, spatial[axis], -1)
+        for k in range(N):
+            np.testing.assert_array_equal(found[:, k], (rows == k + 1).sum(2))
 
 
 def test_narrow_ids_do_not_wrap_and_weights_of_any_dtype_are_weighed():

@@ -25,7 +25,10 @@ FROM_DATA = {
     "sample_puzzlemix": (partial(jm.sample_puzzlemix, grid=(3, 3), iterations=3), (F,)),
     "sample_smmix": (jm.sample_smmix, (F,)),
     "sample_classmix": (partial(jm.sample_classmix, num_classes=3), (jnp.ones(SHAPE, int),)),
-    "sample_copy_paste": (partial(jm.sample_copy_paste, num_objects=3), (jnp.ones(SHAPE, int),)),
+    "sample_copy_paste": (
+        partial(jm.sample_copy_paste, num_objects=12),
+        (jnp.arange(B * 36).reshape(SHAPE) % 12 + 1,),
+    ),
     "sample_avoiding_cutmix": (jm.sample_avoiding_cutmix, (F,)),
     "sample_span": (jm.sample_span, (IDS, 6)),
 }
