@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Int, PRNGKeyArray, Shaped
 
 from jax_mixup._entry import public
 from jax_mixup.pairings._rows import group_size
@@ -17,8 +17,8 @@ def by_weight(
         P(p(i) = j) = wᵢⱼ / Σₖ wᵢₖ
 
     Draws are independent: an example may be the partner of several others, and its own partner if
-    wᵢᵢ > 0. `across_class`, `class_balanced` and `by_label_kernel` draw by such weights. Costs
-    O(B²); on a sharded batch, rows of weights stay on their devices.
+    wᵢᵢ > 0. `across_class`, `class_balanced` and `by_label_kernel` draw what this function draws
+    with their weights. Costs O(B²); on a sharded batch, rows of weights stay on their devices.
 
     Args:
       key: a PRNG key.
@@ -67,14 +67,6 @@ def by_weight(
     endless = w == jnp.inf
     w = jnp.where(endless.any(axis=1, keepdims=True), endless.astype(jnp.float32), w)
     w = jnp.where((w > 0) & ~missing[:, None], w, 0.0)
-    partner = draw_by_logits(key, jnp.log(w))
+    drawn = jax.random.categorical(key, jnp.log(w), axis=-1).astype(jnp.int32)
+    partner = jnp.where((w > 0).any(axis=1), drawn, itself)
     return partner if groups is None else partner.reshape(groups, size) % size
-
-
-def draw_by_logits(key: PRNGKeyArray, logits: Float[Array, "b b"]) -> Int[Array, "b"]:
-    """Draw each partner with P ∝ exp(logits); the example itself where all of them are -inf."""
-    # In float32 under x64 too, where float64 numbers would be drawn from other random bits.
-    logits = logits.astype(jnp.float32)
-    drawn = jax.random.categorical(key, logits, axis=-1).astype(jnp.int32)
-    itself = jnp.arange(logits.shape[0], dtype=jnp.int32)
-    return jnp.where((logits > -jnp.inf).any(axis=1), drawn, itself)
