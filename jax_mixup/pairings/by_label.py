@@ -1,12 +1,12 @@
 """Partners by label: of the same class, of another, balanced over classes, or by near target."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Int, Integer, PRNGKeyArray, Shaped
 
 from jax_mixup import _checks
 from jax_mixup._distances import by_differences, whole_rows
 from jax_mixup._entry import public
-from jax_mixup.pairings.by_weight import draw_by_logits
 from jax_mixup.pairings.random import permutation
 
 
@@ -69,7 +69,8 @@ def across_class(key: PRNGKeyArray, labels: Integer[ArrayLike, "b"]) -> Int[Arra
     labels = jnp.asarray(labels)
     _checks.integer_ids("across_class", "labels", labels)
     differs = labels[:, None] != labels[None, :]
-    return draw_by_logits(key, jnp.where(differs, 0.0, -jnp.inf))
+    drawn = _categorical(key, jnp.where(differs, 0.0, -jnp.inf))
+    return jnp.where(differs.any(axis=1), drawn, jnp.arange(labels.shape[0], dtype=jnp.int32))
 
 
 @public
@@ -101,7 +102,7 @@ def class_balanced(key: PRNGKeyArray, labels: Integer[ArrayLike, "b"]) -> Int[Ar
     _checks.integer_ids("class_balanced", "labels", labels)
     counts = (labels[:, None] == labels[None, :]).sum(axis=1).astype(jnp.float32)
     n = labels.shape[0]
-    return draw_by_logits(key, jnp.broadcast_to(-jnp.log(counts)[None, :], (n, n)))
+    return _categorical(key, jnp.broadcast_to(-jnp.log(counts)[None, :], (n, n)))
 
 
 @public
@@ -139,5 +140,10 @@ def by_label_kernel(
     y, missing = whole_rows("by_label_kernel", "targets", targets)
     on = h > 0
     logits = -by_differences(y, 1 / jnp.where(on, jnp.clip(h, 1e-37, 1e37), 1.0)) / 2
-    meets = ~missing[:, None] & ~missing[None, :] & on
-    return draw_by_logits(key, jnp.where(meets, logits, -jnp.inf))
+    drawn = _categorical(key, jnp.where(missing[None, :], -jnp.inf, logits))
+    return jnp.where(missing | ~on, jnp.arange(y.shape[0], dtype=jnp.int32), drawn)
+
+
+def _categorical(key: PRNGKeyArray, logits: Array) -> Int[Array, "b"]:
+    # In float32 under x64 too, where float64 numbers would be drawn from other random bits.
+    return jax.random.categorical(key, logits.astype(jnp.float32), axis=-1).astype(jnp.int32)
