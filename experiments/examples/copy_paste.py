@@ -100,7 +100,7 @@ def main():
             print(f"step {step:3}: loss {loss:.2f}, {objects:.1f} objects in a scene")
     after, accuracy = evaluate(model, *test)
     print(f"clean loss {before:.2f} to {after:.2f}, classes {accuracy:.2f}")
-    return {"before": before, "after": after, "accuracy": accuracy, "objects": objects}
+    return {"before": before, "after": after, "accuracy": accuracy}
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ PUBLISHED = {
     jm.sample_tokenmix: dict(alpha=1.0, grid=None, least=14),
     jm.sample_patchup: dict(gamma=0.5, block=7),
     jm.sample_snapmix: dict(alpha=5.0),
+    jm.sample_copy_paste: dict(alpha=1.0),  # MMDetection: each number of objects is as likely
+    jm.sample_avoiding_cutmix: dict(candidates=3),  # Ultralytics
     jm.sample_attentive_cutmix: dict(grid=(7, 7), k=6),
     jm.sample_guidedmixup: dict(blur=1.8),
     jm.sample_smmix: dict(sides=(0.25, 0.75)),

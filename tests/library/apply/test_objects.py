@@ -43,7 +43,7 @@ def looked_at(mask, own, other, least, shift=N):
 
 @pytest.mark.parametrize("spatial", [(9,), (6, 8), (3, 4, 5)], ids=str)
 @pytest.mark.parametrize("least", [0.0, 0.4])
-def test_all_that_is_said_of_objects_is_what_is_seen(spatial, least, rng):
+def test_what_is_known_of_objects_is_what_is_seen(spatial, least, rng):
     ids, weights, classes = given(spatial, rng)
     partner = np.array([2, 1, 3, 0], np.int32)  # 1 meets itself
     mask = rng.random((B, *spatial)) < 0.5

@@ -41,6 +41,7 @@ def test_guided_mixes_are_the_same_however_they_run():
 
 SAMPLERS = (
     jm.sample_saliencymix,
+    jm.sample_avoiding_cutmix,
     partial(jm.sample_attentive_cutmix, k=1),
     jm.sample_guidedmixup,
     jm.sample_grafting,
