@@ -64,7 +64,7 @@ def sample_copy_paste(
     Ghiasi et al. 2021, arXiv:2012.07177. The subset is that of MMDetection; torchvision's reference
     draws n objects with replacement. Their large-scale jitter is not part of this: scale, flip and
     crop pictures and id maps before. Edges are not blurred, so that each position is of one
-    picture; the paper found that this makes no difference.
+    picture; the paper found that blurring makes little difference.
     """
     ids = jnp.asarray(ids)
     if not jnp.issubdtype(ids.dtype, jnp.integer):
