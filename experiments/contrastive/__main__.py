@@ -123,15 +123,9 @@ def main(config: Config) -> int:
         said=lambda job, best: f"{job[0]}: {best.name}",
         other=OUTSIDE,
     )
-    plot = partial(
-        plots.against,
-        x=groups,
-        panels={"linear probe": "last_error", "nearest neighbour": "nearest_error"},
-        xlabel="labels",
-        ylabel="test error, %",
-        log=True,
-        interval=intervals.SHARED,
-    )
+    shown = {"panels": {"linear probe": "last_error", "nearest neighbour": "nearest_error"}}
+    shown |= {"xlabel": "labels", "ylabel": "test error, %", "log": True}
+    plot = partial(plots.against, x=groups, interval=intervals.SHARED, **shown)
     study = Study(
         out=config.out,
         title=f"{pool.title}, features without labels, {config.seeds} paired seeds",
