@@ -27,8 +27,10 @@ def combine(
     unlike under `blend` a NaN of weight 0 is NaN. If rows of the weights sum to 1, so do those of
     the labels. For few partners of each example a `Mix` is faster: `from_weights`.
 
-    On many devices shard the rows of `weights` as the batch: then the examples are gathered, and
-    the weights stay where they are.
+    On many devices let the rows of `weights` be sharded as the batch: then the examples are
+    gathered, as floats, and the weights stay where they are. Weights that are drawn in the step
+    need `jax.lax.with_sharding_constraint(weights, rows)`, or on Explicit axes `jax.reshard`.
+    Without it the compiler may split the sum, and add up all outputs on every device.
 
     Args:
       weights: f[N, B], as `zeta_weights`, `dirichlet_weights` or `anchor_weights` give them, or any
@@ -131,7 +133,8 @@ def zeta_weights(key: PRNGKeyArray, batch: int, *, gamma: ArrayLike = 2.8) -> Fl
     gamma = _checks.shaped("zeta_weights", "gamma", jnp.asarray(gamma).astype(jnp.float32), ())
     order = jnp.argsort(jax.random.uniform(key, (batch, batch), jnp.float32), axis=1)
     own = jnp.eye(batch, dtype=bool)
-    first = jnp.diagonal(order)[:, None]  # the rank that the example itself got; it is exchanged
+    # The rank that the example itself got is exchanged; a diagonal would ask other devices for it.
+    first = jnp.where(own, order, 0).sum(axis=1, keepdims=True, dtype=order.dtype)
     rank = jnp.where(own, 1, jnp.where(order == 0, first, order)).astype(jnp.float32)
     on = gamma >= 0
     logits = jnp.where(own, 0.0, -jnp.where(on, gamma, 1.0) * jnp.log1p(rank))

@@ -1,6 +1,5 @@
 """Rows by a matrix, and weights for it."""
 
-import re
 from inspect import unwrap
 
 import jax
@@ -158,18 +157,6 @@ def test_anchors_keep_the_means_of_clusters():
             np.testing.assert_allclose(moved[of], expected, atol=1e-5)
 
 
-def gathered(program):
-    """Elements of the largest array that a collective gives, of floats and of integers."""
-    sizes = {"f": 0, "other": 0}
-    for i in Program(program).instructions():
-        if re.match("all-|reduce-scatter|collective", i["opcode"]):
-            for dtype, shape in re.findall(r"\b([a-z]+\d+|pred)\[([\d,]*)\]", str(i["arrays"])):
-                size = int(np.prod([int(n) for n in shape.split(",") if n]))
-                kind = "f" if dtype[0] == "f" else "other"
-                sizes[kind] = max(sizes[kind], size)
-    return sizes
-
-
 @pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit], ids=str)
 def test_the_examples_are_gathered_and_not_the_weights(axis_type):
     batch, n = 64, 512
@@ -189,3 +176,23 @@ def test_the_examples_are_gathered_and_not_the_weights(axis_type):
     assert moved <= 4 * batch * (4 * 2 + 10)  # the batch, its labels dense at most; no weights
     for array, plain in zip(found, jm.combine(weights, (x, ids), num_classes=10), strict=True):
         np.testing.assert_allclose(array, plain, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("draw", ["zeta", "dirichlet"])
+def test_weights_drawn_in_the_step_do_not_move(draw):
+    batch, n = 64, {"zeta": 64, "dirichlet": 512}[draw]
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    rows = NamedSharding(mesh, PartitionSpec("data"))
+
+    def step(key, x):
+        if draw == "zeta":
+            weights = jm.zeta_weights(key, batch)
+        else:
+            weights = jm.dirichlet_weights(key, n, batch)
+        return jm.combine(jax.lax.with_sharding_constraint(weights, rows), x)
+
+    x = jax.device_put(RNG.normal(size=(batch, 40)).astype(np.float32), rows)
+    program = jax.jit(step).lower(KEY, x).compile()
+    assert Program(program).collectives() == {"all-gather": 4 * batch * 40}  # of x, to the byte
+    found, alone = jax.jit(step)(KEY, x), jax.jit(step)(KEY, np.asarray(x))
+    np.testing.assert_allclose(found, alone, atol=1e-5)
