@@ -138,8 +138,9 @@ def test_choices_come_from_other_seeds(shared, tmp_path, monkeypatch):
         assert unpacked(found["mixup"]["hits"]).tolist() == [False, True, True]
     assert shared == all("hits" in run for run in runs) == any("hits" in run for run in runs)
     assert '"hits"' not in (tmp_path / "choose.jsonl").read_text()
-    verdict = (tmp_path / "table.md").read_text().splitlines()[-1]
-    assert verdict == "Chosen on other splits: plain; high; low."
+    assert (
+        (tmp_path / "table.md").read_text().endswith("Chosen on other splits: plain; high; low.\n")
+    )
     assert study.run_study(question) == 0 and len(asked) == 6  # nothing is missing
 
 
