@@ -23,6 +23,11 @@ from tests.experiments import pinned
 
 KEY = jax.random.key(0)
 TABLE = Table(ERRORS, "Errors.")
+TWO_CANDIDATES = {
+    "plain": {"plain": Method()},
+    "mixup": {"low": Method(alpha=0.1), "high": Method(alpha=0.2)},
+    "mixup low": {"low": Method(alpha=0.1)},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -111,11 +116,7 @@ def test_choices_come_from_other_seeds(shared, tmp_path, monkeypatch):
         found = {"error": error}, {"extra": np.array([0.5, 1])}
         return (*found, hits) if shared else found
 
-    methods = {
-        "plain": {"plain": Method()},
-        "mixup": {"low": Method(alpha=0.1), "high": Method(alpha=0.2)},
-        "mixup low": {"low": Method(alpha=0.1)},
-    }
+    methods = TWO_CANDIDATES
     search, work = choose.by_last_error(methods, fit, said=lambda job, best: best.name)
     monkeypatch.setattr(study, "defining", lambda *_: {"of": "test"})
     sizes = {"name": "test", "config": None, "seeds": 2, "ticks": 3, "groups": ["g"]}
