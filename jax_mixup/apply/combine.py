@@ -29,8 +29,8 @@ def combine(
 
     On many devices let the rows of `weights` be sharded as the batch: then the examples are
     gathered, as floats, and the weights stay where they are. Weights that are drawn in the step
-    need `jax.lax.with_sharding_constraint(weights, rows)`, or on Explicit axes `jax.reshard`.
-    Without it the compiler may split the sum, and add up all outputs on every device.
+    need `jax.lax.with_sharding_constraint(weights, rows)`, on Explicit axes `jax.sharding.reshard`.
+    Without that the compiler may split the sum, and add up all outputs on every device.
 
     Args:
       weights: f[N, B], as `zeta_weights`, `dirichlet_weights` or `anchor_weights` give them, or any

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, Shaped
 
 from jax_mixup._entry import public
 from jax_mixup.pairings._rows import group_size
@@ -18,7 +18,8 @@ def by_weight(
 
     Draws are independent: an example may be the partner of several others, and its own partner if
     wᵢᵢ > 0. `across_class`, `class_balanced` and `by_label_kernel` draw what this function draws
-    with their weights. Costs O(B²); on a sharded batch, rows of weights stay on their devices.
+    with their weights. Costs O(B²), with groups O(B² / groups) draws. On a sharded batch rows of
+    weights stay on their devices.
 
     Args:
       key: a PRNG key.
@@ -59,14 +60,19 @@ def by_weight(
     if jnp.issubdtype(weights.dtype, jnp.complexfloating):
         raise TypeError(f"by_weight got weights of dtype {weights.dtype}; it needs bool or floats.")
     w = weights.astype(jnp.float32)
-    itself = jnp.arange(n, dtype=jnp.int32)
-    size = n if groups is None else group_size("by_weight", n, groups)
     if groups is not None:
-        w = jnp.where(itself[:, None] // size == itself[None, :] // size, w, 0.0)
-    missing = jnp.isnan(w).any(axis=1)
+        size = group_size("by_weight", n, groups)
+        w = _within(w.reshape(groups, size, groups, size))
+    missing = jnp.isnan(w).any(axis=-1, keepdims=True)
     endless = w == jnp.inf
-    w = jnp.where(endless.any(axis=1, keepdims=True), endless.astype(jnp.float32), w)
-    w = jnp.where((w > 0) & ~missing[:, None], w, 0.0)
+    w = jnp.where(endless.any(axis=-1, keepdims=True), endless.astype(jnp.float32), w)
+    w = jnp.where((w > 0) & ~missing, w, 0.0)
     drawn = jax.random.categorical(key, jnp.log(w), axis=-1).astype(jnp.int32)
-    partner = jnp.where((w > 0).any(axis=1), drawn, itself)
-    return partner if groups is None else partner.reshape(groups, size) % size
+    itself = jnp.broadcast_to(jnp.arange(w.shape[-1], dtype=jnp.int32), drawn.shape)
+    return jnp.where((w > 0).any(axis=-1), drawn, itself)
+
+
+def _within(w: Float[Array, "groups n groups n"]) -> Float[Array, "groups n n"]:
+    """The blocks on the diagonal; a gather of them would ask other devices."""
+    same = jnp.eye(w.shape[0], dtype=bool)[:, None, :, None]
+    return jnp.where(same, w, 0.0).sum(axis=2)

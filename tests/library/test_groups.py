@@ -99,6 +99,7 @@ def test_an_index_out_of_range_stays_one():
 LOCAL = {
     "permutation": lambda key: jm.permutation(key, 64, groups=8),
     "derangement": lambda key: jm.derangement(key, 64, groups=8),
+    "weights": lambda key: jm.by_weight(key, np.eye(64) < 1, groups=8),
     "classes": lambda key: jax.vmap(jm.across_class)(
         jax.random.split(key, 8), jnp.arange(64).reshape(8, 8) % 3
     ),

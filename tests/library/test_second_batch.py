@@ -39,6 +39,7 @@ def test_every_verb_takes_another_batch_in_place_of_the_partners():
         "reweigh": (lambda y, **o: jm.reweigh(mix, y, **o), valid),
         "keep_overlap": (lambda y, **o: jm.keep_overlap(mix, y, **o), valid),
         "keep_local": (lambda y, **o: jm.keep_local(mix, y, radius=6.0, **o), x),
+        "warp": (lambda y, **o: jm.warp_by_distance(mix, y, **o), x),
         "keep": (lambda y, **o: jm.keep(mix, y, **o), jnp.array([True, True, False, True])),
         "transport": (lambda y, **o: jm.puzzle_transport(seen, y, grid=(6,), **o), maps),
         "align": (lambda x, **o: jm.align_partner(mix, x, iterations=5, **o), x),

@@ -19,6 +19,7 @@ def weighed(mix, ids, x):
         jm.reweigh(mix, valid),
         jm.keep_overlap(mix, valid),
         jm.keep_local(mix, x, radius=2.0),
+        jm.warp_by_distance(mix, x),
     )
 
 

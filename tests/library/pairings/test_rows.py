@@ -23,6 +23,8 @@ from tests.library.statistics import KEYS
         lambda key, x: jm.class_balanced(key, x.astype(jnp.int32)),
         lambda key, x: jm.by_label_kernel(key, x, 1.0),
         lambda key, x: jm.nearest(key, x),
+        lambda key, x: jm.by_weight(key, x[:, None]),
+        lambda key, x: jm.by_weight(key, x[:, None], groups=1)[0],
     ],
 )
 def test_a_batch_of_one_is_its_own_partner(pair):
