@@ -1,4 +1,4 @@
-"""Run the authors' code of ζ-mixup, anchor data augmentation and similarity kernel mixup.
+"""Run the authors' code of ζ-mixup, anchor data augmentation, similarity kernel mixup and LISA.
 
     python -m tests.library.parity.make_weights PATH_OF_CHECKOUTS
 
@@ -108,6 +108,29 @@ def simkernel(root):
     save(checkout, "simkernel", f"{path} KernelMixup, warping = beta_cdf, mode = elem", **saved)
 
 
+def lisa(root):
+    """Four groups of three: two labels, each in two domains, as their loaders give them."""
+    import torch
+
+    torch.Tensor.cuda = lambda self: self  # there may be no GPU
+    checkout = Checkout(root, "huaxiuyao/LISA")
+    path = "subpopulation_shifts/train.py"
+    names = checkout.names(path, "mix_up", "mix_forward", np=np, torch=torch)
+    generator = np.random.default_rng(4)
+    x = generator.random((4, 3, 2, 5, 5), np.float32)
+    hot = np.eye(2, dtype=np.float32)[np.array([0, 0, 1, 1])].repeat(3, 0).reshape(4, 3, 2)
+    saved = {"x": x, "y": hot}
+    for name, ratio in (("label", 1.0), ("domain", 0.0)):  # the probability of "label"
+        args = SimpleNamespace(mix_ratio=ratio, cut_mix=False, mix_alpha=2.0)
+        drawn, beta = [], np.random.beta
+        np.random.beta = lambda *of, beta=beta, drawn=drawn: drawn.append(beta(*of)) or drawn[-1]
+        given = torch.from_numpy(x), None, None, torch.from_numpy(hot)
+        mixed, *_, labels = names["mix_forward"](args, 4, *given, lambda x: x)
+        np.random.beta = beta
+        saved |= {f"{name}_mixed": mixed, f"{name}_labels": labels, f"{name}_lam": drawn}
+    save(checkout, "lisa", f"{path} mix_forward, mix_ratio = 1 and 0", **saved)
+
+
 if __name__ == "__main__":
-    for make in (zetamixup, anchor, simkernel):
+    for make in (zetamixup, anchor, simkernel, lisa):
         make(sys.argv[1])

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jax_mixup as jm
 from tests.library.parity.cases import KEY, Case, f32, i32, run, same
@@ -49,6 +50,33 @@ def test_similarity_kernel_mixup():
     found = run(jax.vmap(ours), case.index, case.lam, case.tau_max, case.tau_std)
     same(found[0], case.mixed)
     same(found[1], case.labels)
+
+
+@pytest.mark.parametrize("name, step", [("label", 1), ("domain", 2)])
+def test_lisa(name, step):
+    """Their pairs are such that the weights allow, and mix as theirs."""
+    case = Case("lisa")
+    group = np.arange(12) // 3  # of their loaders: label 0 in domains 0 and 1, then label 1
+    label, domain = group // 2, group % 2
+    as_label, as_domain = label[:, None] == label, domain[:, None] == domain
+    weights = as_label & ~as_domain if name == "label" else as_domain & ~as_label
+    partner = 3 * (group ^ step) + np.arange(12) % 3  # theirs: place i of the other loader
+    assert weights[np.arange(12), partner].all()
+    drawn = np.asarray(jm.by_weight(KEY, weights))
+    assert (drawn // 3 == partner // 3).all()  # ours: any place of the other loader
+    first = np.flatnonzero(group < (group ^ step))  # they mix each pair once
+    lam = np.zeros(12, np.float32)
+    lam[first] = case[f"{name}_lam"].reshape(-1)
+
+    def ours(lam):
+        mix = jm.Mix(i32(partner), lam, lam)
+        return jm.blend(mix, f32(case.x.reshape(12, 2, 5, 5))), jm.blend_labels(
+            mix, f32(case.y.reshape(12, 2))
+        )
+
+    mixed, labels = run(ours, lam)
+    same(mixed[first], case[f"{name}_mixed"])
+    same(labels[first], case[f"{name}_labels"])
 
 
 def test_their_published_setting_draws_by_tau():
