@@ -226,12 +226,12 @@ def test_no_archive_and_too_few_speakers(tmp_path):
     given = spoken.generated(320, takes=1)
     for rows in (given.speaker < 2, np.arange(len(given.y)) > 0):
         with pytest.raises(Stop, match="three or more speakers with equally many"):
-            spoken.folds(spoken.Recordings(*(array[rows] for array in given)), 2)
+            spoken.folds(spoken.Recordings(*(array[rows] for array in given)), range(2))
 
 
 def test_folds_leave_each_speaker_out_equally_often():
     given = spoken.generated(320, takes=1)
-    train, test = spoken.folds(given, 12)
+    train, test = spoken.folds(given, range(12))
     left_out = [tuple(np.unique(row)) for row in test.speaker]
     assert len(set(left_out)) == 12  # another pair for each seed
     assert np.bincount(np.ravel(left_out[:6])).tolist() == [2] * 6
