@@ -130,7 +130,7 @@ def test_models_by_name():
     model = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
     assert model.head.kernel.shape == (16, 3) and model.dropout.rate == 0.5
     with pytest.raises(
-        ValueError, match=r"make got name='preact19'; it needs one of cnn, preact18"
+        ValueError, match=r"make got name='preact19'; it needs one of cnn, preact8, preact18"
     ):
         models.make("preact19", num_classes=10)
     with pytest.raises(ValueError, match=r"DenseNet got depth=99; it needs"):
@@ -348,7 +348,8 @@ def test_a_layer_of_the_cnn_is_a_convolution(side, stride):
 def test_a_pre_activation_block_by_hand(inputs, stride):
     """And what dropout drops lies between the two convolutions."""
     x = jnp.resize(X, (2, 8, 8, inputs))
-    make = partial(new, preact.Block, inputs, 4, stride, dtype=jnp.float32)
+    by = jax.lax.conv_general_dilated
+    make = partial(new, preact.Block, inputs, 4, stride, dtype=jnp.float32, by=by)
     block = make(0.0)
     unit = 1 / np.sqrt(1 + 1e-5)
     y = np.maximum(x, 0) * unit
