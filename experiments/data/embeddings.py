@@ -111,7 +111,7 @@ def embed(
     weights = jax.device_put(dict(encoder.weights))
     for first in range(0, len(ids), batch):
         rows = order[first : first + batch]
-        length = -(-len(ids[rows[-1]]) // 16) * 16  # few lengths, as each compiles anew
+        length = -(-len(ids[rows[-1]]) // 16) * 16  # few lengths, as each compiles again
         padded, valid = np.zeros((batch, length), np.int32), np.zeros((batch, length), bool)
         for row, i in enumerate(rows):
             padded[row, : len(ids[i])], valid[row, : len(ids[i])] = ids[i], True

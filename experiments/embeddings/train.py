@@ -24,7 +24,7 @@ from experiments.data.tables import standardise
 from experiments.models.mlp import MLP
 
 LEARNING_RATE = 1e-3
-HELD_OUT = 10  # one in so many sentences, where a corpus has no part of its own to choose by
+HELD_OUT = 10  # one sentence in ten, where a corpus has no part of its own to choose by
 
 
 class Kind(NamedTuple):

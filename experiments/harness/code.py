@@ -107,22 +107,22 @@ def _module(name: str) -> Module:
     path = _path(name)
     assert path is not None, name
     text = path.read_text()
-    found = Module(_uncommented(text), {}, {})
-    for statement in _flat(ast.parse(text).body):
-        if isinstance(statement, ast.Import):
-            for alias in statement.names:
+    tree, found = ast.parse(text), Module(_uncommented(text), {}, {})
+    for node in ast.walk(tree):  # imports within functions, too
+        if isinstance(node, ast.Import):
+            for alias in node.names:
                 found.imported[alias.asname or alias.name] = (alias.name, None)
-        elif isinstance(statement, ast.ImportFrom):
-            source = statement.module or ""
-            if statement.level:
+        elif isinstance(node, ast.ImportFrom):
+            source = node.module or ""
+            if node.level:
                 parents = name.split(".")
-                parents = parents[: len(parents) - statement.level + (path.stem == "__init__")]
-                source = ".".join([*parents, *filter(None, [statement.module])])
-            for alias in statement.names:
+                parents = parents[: len(parents) - node.level + (path.stem == "__init__")]
+                source = ".".join([*parents, *filter(None, [node.module])])
+            for alias in node.names:
                 found.imported[alias.asname or alias.name] = (source, alias.name)
-        else:
-            for bound in _bound(statement):
-                found.own.setdefault(bound, []).append(statement)
+    for statement in _flat(tree.body):
+        for bound in _bound(statement):
+            found.own.setdefault(bound, []).append(statement)
     return found
 
 

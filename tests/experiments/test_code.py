@@ -41,7 +41,9 @@ FILES = {
     "experiments/harness/study.py": "class Study:\n    pass\n\n\ndef run_study(study):\n    pass\n",
     "experiments/harness/tables.py": "class Table:\n    pass\n",
     "experiments/models/__init__.py": "from experiments.models.mlp import make\n",
-    "experiments/models/mlp.py": "def make():\n    return 1\n",
+    "experiments/models/mlp.py": "def make():\n    from experiments.models import deep\n\n"
+    "    return deep.layers(1)\n",
+    "experiments/models/deep.py": "def layers(n):\n    return 3 * n\n",
     "jax_mixup/__init__.py": "from .recipes import cutmix, mixup\n",
     "jax_mixup/recipes.py": "def mixup():\n    return 1\n\n\ndef cutmix():\n    return 2\n",
 }
@@ -51,7 +53,8 @@ COUNTS = [
     ("experiments/core/train.py", "STEPS = 3", "STEPS = 4"),
     ("experiments/core/train.py", "return n + 1", "return n + 2"),
     ("experiments/core/train.py", "@cached\n", ""),
-    ("experiments/models/mlp.py", "return 1", "return 2"),
+    ("experiments/models/mlp.py", "layers(1)", "layers(2)"),
+    ("experiments/models/deep.py", "3 * n", "4 * n"),  # imported within a function
     ("jax_mixup/recipes.py", "return 1", "return 3"),
 ]
 DOES_NOT_COUNT = [
@@ -117,6 +120,7 @@ def test_names_are_followed_to_where_they_are_defined(project):
         ("experiments.core.train", "step"),
         ("experiments.core.train", "STEPS"),
         ("experiments.models.mlp", "make"),
+        ("experiments.models.deep", "layers"),
         ("jax_mixup.recipes", "mixup"),
     }
 

@@ -12,8 +12,7 @@ from experiments.benchmarks.hlo import Program
 from tests.library.by_hand import mixed
 
 KEY = jax.random.key(0)
-RNG = np.random.default_rng(0)
-FEATURES = RNG.normal(size=(7, 2, 3)).astype(np.float32)
+FEATURES = np.random.default_rng(0).normal(size=(7, 2, 3)).astype(np.float32)
 PARTNER = np.array([1, 2, 2, 0, 6, 4, 5])  # neither mutual nor one to one
 
 
@@ -24,7 +23,7 @@ def by_hand(lam, distance, tau_max, tau_std):
 
 @pytest.mark.parametrize("peak, width", [(1.0, 0.5), (0.1, 1.25), (5.0, 0.2), (1.0, np.inf)])
 def test_the_formula_by_hand(peak, width):
-    lam = RNG.uniform(size=7).astype(np.float32)
+    lam = np.random.default_rng(1).uniform(size=7).astype(np.float32)
     mix = jm.Mix(jnp.asarray(PARTNER), jnp.asarray(lam), jnp.asarray(lam))
     distance = ((FEATURES - FEATURES[PARTNER]) ** 2).sum((1, 2)).astype(np.float64)
     warp = jax.jit(
@@ -107,7 +106,7 @@ def test_gradients():
 @pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit], ids=str)
 def test_devices_share_one_number(axis_type):
     """The mean distance, and no round of a loop."""
-    features = RNG.normal(size=(64, 5)).astype(np.float32)
+    features = np.random.default_rng(2).normal(size=(64, 5)).astype(np.float32)
 
     def step(key, features):
         mix = jm.sample_mixup(key, (64,), per="example", pairing=jm.reverse(groups=8))

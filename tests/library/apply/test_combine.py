@@ -13,9 +13,8 @@ from experiments.benchmarks.hlo import Program
 from tests.library.statistics import KEYS, within
 
 KEY = jax.random.key(0)
-RNG = np.random.default_rng(0)
-W = RNG.dirichlet(np.ones(6), 9).astype(np.float32)
-X = RNG.normal(size=(6, 3, 4)).astype(np.float32)
+W = np.random.default_rng(0).dirichlet(np.ones(6), 9).astype(np.float32)
+X = np.random.default_rng(1).normal(size=(6, 3, 4)).astype(np.float32)
 IDS = np.array([0, 3, 3, -1, 2, 7], np.int32)
 
 
@@ -159,9 +158,9 @@ def test_anchors_keep_the_means_of_clusters():
 
 @pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit], ids=str)
 def test_the_examples_are_gathered_and_not_the_weights(axis_type):
-    batch, n = 64, 512
-    weights = RNG.dirichlet(np.ones(batch), n).astype(np.float32)
-    x, ids = RNG.normal(size=(batch, 4, 2)).astype(np.float32), np.arange(batch) % 10
+    batch, n, rng = 64, 512, np.random.default_rng(2)
+    weights = rng.dirichlet(np.ones(batch), n).astype(np.float32)
+    x, ids = rng.normal(size=(batch, 4, 2)).astype(np.float32), np.arange(batch) % 10
     mesh = jax.make_mesh((8,), ("data",), axis_types=(axis_type,))
     with jax.set_mesh(mesh):
         rows = NamedSharding(mesh, PartitionSpec("data"))
@@ -191,7 +190,8 @@ def test_weights_drawn_in_the_step_do_not_move(draw):
             weights = jm.dirichlet_weights(key, n, batch)
         return jm.combine(jax.lax.with_sharding_constraint(weights, rows), x)
 
-    x = jax.device_put(RNG.normal(size=(batch, 40)).astype(np.float32), rows)
+    x = np.random.default_rng(3).normal(size=(batch, 40)).astype(np.float32)
+    x = jax.device_put(x, rows)
     program = jax.jit(step).lower(KEY, x).compile()
     assert Program(program).collectives() == {"all-gather": 4 * batch * 40}  # of x, to the byte
     found, alone = jax.jit(step)(KEY, x), jax.jit(step)(KEY, np.asarray(x))
