@@ -1,8 +1,8 @@
 """A hash of the code that a question runs, so that runs of earlier code are never taken for new.
 
 The code is what `main` of the question reaches: definitions of `experiments` and `jax_mixup`,
-followed by name through their modules. What only shows runs (tables, plots, rules, the command
-line) does not count, nor do docstrings and comments.
+followed by name through their modules. What only shows runs or hands them out (tables, plots,
+rules, jobs, the command line) does not count, nor do docstrings and comments.
 """
 
 import ast
