@@ -86,7 +86,7 @@ class Masks:
 
 def mmdetection(folder, images, ids):
     """Their default thresholds, and the subsets that they draw."""
-    package = Package(folder, "open-mmlab/mmdetection", "v3.3.0, the wheel mmdet-3.3.0")
+    package = Package(folder, "open-mmlab/mmdetection", "mmdet-3.3.0")
     path = "mmdet/structures/mask/structures.py"
     masks = package.names(path, "BitmapMasks", np=np, BaseInstanceMasks=Masks)["BitmapMasks"]
     names = package.names(
