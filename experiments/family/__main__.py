@@ -44,7 +44,6 @@ TABLE = Table(
     caption="last: test error at the last step in %. gain: points below plain training, paired by "
     "seed. best: at the best of ten times, chosen on the test set. NLL: at the last step. Methods "
     "are in the order of their mean error over the groups, each relative to plain training's.",
-    options="--data cifar10_jpeg.npz",
     interval=intervals.halves(2000 / 5000, {"digits, 400": 1397 / 400}),
 )
 

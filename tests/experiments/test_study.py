@@ -40,7 +40,6 @@ FULL = {  # the options that the committed runs were made with, where they are n
     "label_noise": {"full": True},
     "cifar": {"data": "cifar10", "subset": 5000, "test": 2000, "epochs": 15}
     | {"methods": ("ERM 5e-4", "mixup")},
-    "family": {"data": "cifar10"},
     **{name: {"data": Path("data")} for name in ("audio", "regression", "segmentation", "tabular")},
     "text": {"data": Path("data")},
     "embeddings": {"data": Path("data")},
