@@ -3,25 +3,28 @@
 Lists are padded to N entries, with weight 0. Two lists are never averaged: they are joined.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Bool, Float, PyTree, Shaped
+from jaxtyping import Array, ArrayLike, Float, PyTree, Shaped
 
 from jax_mixup import _checks
-from jax_mixup._blending import checked_rows, mix_where
+from jax_mixup._blending import checked_rows
 from jax_mixup._entry import public
-from jax_mixup.apply.inputs import take_partner
+from jax_mixup.apply._lists import (
+    BOX_FORMATS,
+    checked_weights,
+    from_axes,
+    join,
+    join_all,
+    paired,
+    scaled_by,
+    smallest_boxes,
+    visible_enough,
+    without_own_partners,
+)
 from jax_mixup.mix import Mix
-from jax_mixup.pairings.static import partner_index
 
 HIGHEST = jax.lax.Precision.HIGHEST  # TPUs would otherwise multiply in bfloat16
-
-
-BOX_FORMATS = ("yxyx", "xyxy", "xywh")
-
-
 POINT_FORMATS = ("yx", "xy")
 
 
@@ -80,8 +83,8 @@ def mix_boxes(
     For mixup, this follows Zhang et al. 2019, arXiv:1902.04103, who weigh boxes by λ and 1-λ.
     """
     _checks.option("mix_boxes", "box_format", box_format, BOX_FORMATS)
-    pairs = _pairs("mix_boxes", mix, (boxes, weights, *others), other)
-    mix, rank = _without_own_partners(mix, other), mix.mask.ndim - 1
+    pairs = paired("mix_boxes", mix, (boxes, weights, *others), other)
+    mix, rank = without_own_partners(mix, other), mix.mask.ndim - 1
     joined = []
     for own, (boxes, weights) in zip((True, False), pairs[:2], strict=True):
         boxes = checked_rows("mix_boxes", mix, "boxes", boxes)
@@ -91,12 +94,12 @@ def mix_boxes(
                 f"it needs (B, N, {2 * rank or 4}), starts and stops along the mask's axes: write "
                 "boxes[None] for the list of one example."
             )
-        weights = _weights("mix_boxes", "weights", weights, boxes.shape[:2])
+        weights = checked_weights("mix_boxes", "weights", weights, boxes.shape[:2])
         visible, share = _visible_boxes(mix, _to_axes(boxes, box_format), own)
         if rank and mix.mask.dtype == jnp.bool_:
-            share = _visible_enough(share, min_visible)
-        joined.append((_from_axes(visible, box_format), _scaled(weights, share)))
-    return tuple(jax.tree.map(_join, *joined)) + _joined(pairs[2:])
+            share = visible_enough(share, min_visible)
+        joined.append((from_axes(visible, box_format), scaled_by(weights, share)))
+    return tuple(jax.tree.map(join, *joined)) + join_all(pairs[2:])
 
 
 @public
@@ -142,8 +145,8 @@ def mix_points(
       [[1.0, 1.0], [0.0, 0.0]]
     """
     _checks.option("mix_points", "point_format", point_format, POINT_FORMATS)
-    pairs = _pairs("mix_points", mix, (points, visible, *others), other)
-    mix, rank = _without_own_partners(mix, other), mix.mask.ndim - 1
+    pairs = paired("mix_points", mix, (points, visible, *others), other)
+    mix, rank = without_own_partners(mix, other), mix.mask.ndim - 1
     joined = []
     for own, (points, visible) in zip((True, False), pairs[:2], strict=True):
         points = checked_rows("mix_points", mix, "points", points)
@@ -153,10 +156,10 @@ def mix_points(
                 f"{mix.mask.shape}; it needs (B, N, {rank or 2}), coordinates along the mask's "
                 "axes."
             )
-        visible = _weights("mix_points", "visible", visible, points.shape[:2])
+        visible = checked_weights("mix_points", "visible", visible, points.shape[:2])
         place = points if point_format == "yx" else points[..., ::-1]
-        joined.append((points, _scaled(visible, _mask_at(mix, place, own))))
-    return tuple(jax.tree.map(_join, *joined)) + _joined(pairs[2:])
+        joined.append((points, scaled_by(visible, _mask_at(mix, place, own))))
+    return tuple(jax.tree.map(join, *joined)) + join_all(pairs[2:])
 
 
 @public
@@ -211,8 +214,8 @@ def mix_instances(
       ([[0, 1, 0, 0], [0, 0, 0, 1]], [[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0])
     """
     _checks.option("mix_instances", "box_format", box_format, BOX_FORMATS)
-    pairs = _pairs("mix_instances", mix, (instances, weights, *others), other)
-    mix = _without_own_partners(mix, other)
+    pairs = paired("mix_instances", mix, (instances, weights, *others), other)
+    mix = without_own_partners(mix, other)
     joined = []
     for own, (objects, weights) in zip((True, False), pairs[:2], strict=True):
         objects = checked_rows("mix_instances", mix, "instances", objects)
@@ -221,58 +224,11 @@ def mix_instances(
                 f"mix_instances got instances of shape {objects.shape} for a mask of shape "
                 f"{mix.mask.shape}; it needs (B, N, *spatial), with the positions of the mask."
             )
-        weights = _weights("mix_instances", "weights", weights, objects.shape[:2])
+        weights = checked_weights("mix_instances", "weights", weights, objects.shape[:2])
         visible, share = _visible_objects(mix, objects, own, min_visible)
-        boxes = _from_axes(_smallest_boxes(visible.astype(bool)), box_format)
-        joined.append((visible, boxes, _scaled(weights, share)))
-    return tuple(jax.tree.map(_join, *joined)) + _joined(pairs[2:])
-
-
-def _pairs(
-    function: str, mix: Mix, own: tuple[PyTree, ...], other: tuple[PyTree, ...] | None
-) -> list[Any]:
-    """Pair the own lists with the partners': first (what, weights), then each further list."""
-    partners: Any = take_partner(mix, own) if other is None else other
-    if not isinstance(partners, tuple) or len(partners) != len(own):
-        got = len(partners) if isinstance(partners, tuple) else type(partners).__name__
-        raise ValueError(
-            f"{function} got other of {got} for {len(own)} lists; it needs a tuple of as many "
-            "lists, in the same order."
-        )
-    return [own[:2], partners[:2], *zip(own[2:], partners[2:], strict=True)]
-
-
-def _without_own_partners(mix: Mix, other: object) -> Mix:
-    """The mix, but whole where an example is its own partner: nothing must count twice."""
-    if other is not None:
-        return mix
-    n = mix.lam.shape[0]
-    return mix_where(partner_index(mix.partner, n) != jnp.arange(n, dtype=jnp.int32), mix)
-
-
-def _weights(
-    function: str, name: str, weights: ArrayLike, shape: tuple[int, ...]
-) -> Float[Array, "b n"]:
-    weights = _checks.shaped(function, name, weights, shape)
-    return weights if jnp.issubdtype(weights.dtype, jnp.inexact) else weights.astype(jnp.float32)
-
-
-def _scaled(weights: Float[Array, "b n"], share: Float[Array, "b n"]) -> Float[Array, "b n"]:
-    """The weights times what is visible; padding stays 0, whatever its box is, even NaN."""
-    product = jnp.where(weights != 0, weights.astype(jnp.float32) * share, 0.0)
-    return product.astype(weights.dtype)
-
-
-def _visible_enough(share: Float[Array, "b n"], least: float) -> Float[Array, "b n"]:
-    return ((share > 0) & (share >= least)).astype(jnp.float32)
-
-
-def _join(own: ArrayLike, other: ArrayLike) -> Array:
-    return jnp.concatenate([jnp.asarray(own), jnp.asarray(other)], axis=1)
-
-
-def _joined(pairs: list[Any]) -> tuple[PyTree, ...]:
-    return tuple(jax.tree.map(_join, own, other) for own, other in pairs)
+        boxes = from_axes(smallest_boxes(visible.astype(bool)), box_format)
+        joined.append((visible, boxes, scaled_by(weights, share)))
+    return tuple(jax.tree.map(join, *joined)) + join_all(pairs[2:])
 
 
 def _to_axes(boxes: Shaped[Array, "b n _"], box_format: str) -> Shaped[Array, "b n _"]:
@@ -282,13 +238,6 @@ def _to_axes(boxes: Shaped[Array, "b n _"], box_format: str) -> Shaped[Array, "b
     start, stop = jnp.split(boxes, 2, axis=-1)
     stop = start + stop if box_format == "xywh" else stop
     return jnp.concatenate([start[..., ::-1], stop[..., ::-1]], axis=-1)
-
-
-def _from_axes(boxes: Shaped[Array, "b n _"], box_format: str) -> Shaped[Array, "b n _"]:
-    if box_format == "yxyx":
-        return boxes
-    start, stop = (end[..., ::-1] for end in jnp.split(boxes, 2, axis=-1))
-    return jnp.concatenate([start, stop - start if box_format == "xywh" else stop], axis=-1)
 
 
 def _visible_objects(
@@ -307,20 +256,7 @@ def _visible_objects(
     if mask.dtype != jnp.bool_:
         return objects, share
     visible = jnp.where(weight > 0, objects, jnp.zeros((), objects.dtype))
-    return visible, _visible_enough(share, min_visible)
-
-
-def _smallest_boxes(visible: Bool[Array, "b n *spatial"]) -> Float[Array, "b n _"]:
-    """The smallest box around all True positions; zeros where there are none."""
-    first, last = [], []
-    for axis in range(2, visible.ndim):
-        line = visible.any(axis=tuple(a for a in range(2, visible.ndim) if a != axis))
-        some, size = line.any(axis=-1), line.shape[-1]
-        start = jnp.argmax(line, axis=-1).astype(jnp.float32)
-        stop = size - jnp.argmax(line[..., ::-1], axis=-1).astype(jnp.float32)
-        first.append(jnp.where(some, start, 0.0))
-        last.append(jnp.where(some, stop, 0.0))
-    return jnp.stack(first + last, axis=-1)
+    return visible, visible_enough(share, min_visible)
 
 
 def _share(mix: Mix, own: bool) -> Float[Array, "b *spatial"]:

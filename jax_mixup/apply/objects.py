@@ -9,17 +9,17 @@ from jaxtyping import Array, ArrayLike, Int, PyTree, Shaped
 from jax_mixup import _checks
 from jax_mixup._blending import checked_rows
 from jax_mixup._entry import one_program, public
-from jax_mixup.apply.boxes import (
+from jax_mixup.apply._lists import (
     BOX_FORMATS,
-    _from_axes,
-    _join,
-    _joined,
-    _pairs,
-    _scaled,
-    _smallest_boxes,
-    _visible_enough,
-    _weights,
-    _without_own_partners,
+    checked_weights,
+    from_axes,
+    join,
+    join_all,
+    paired,
+    scaled_by,
+    smallest_boxes,
+    visible_enough,
+    without_own_partners,
 )
 from jax_mixup.mix import Mix
 
@@ -90,10 +90,10 @@ def mix_objects(
     positions are seen, `areas > 300`, or no side of whose box has moved by more than 10.
     """
     _checks.option("mix_objects", "box_format", box_format, BOX_FORMATS)
-    pairs = _pairs("mix_objects", mix, (ids, weights, *others), other)
+    pairs = paired("mix_objects", mix, (ids, weights, *others), other)
     maps = [_map(mix, name, x) for name, (x, _) in zip(("ids", "other"), pairs[:2], strict=True)]
     lists = [_list(x, w) for x, (_, w) in zip(maps, pairs[:2], strict=True)]
-    mask = _without_own_partners(mix, other).mask
+    mask = without_own_partners(mix, other).mask
     n, m = (w.shape[1] for w in lists)
     whole = jnp.concatenate([_areas(_lines(x, k, 0)) for x, k in zip(maps, (n, m), strict=True)], 1)
     own, theirs = (jnp.where(x > k, -1, x) for x, k in zip(maps, (n, m), strict=True))
@@ -101,12 +101,12 @@ def mix_objects(
     lines = [_lines(seen, n + m, axis) for axis in range(seen.ndim - 1)]
     areas = _areas(lines[0])
     visible = areas.astype(jnp.float32) / jnp.maximum(whole, 1).astype(jnp.float32)
-    enough = _visible_enough(visible, min_visible)
-    scaled = _join(_scaled(lists[0], enough[:, :n]), _scaled(lists[1], enough[:, n:]))
-    sides = jnp.stack([_smallest_boxes(line > 0) for line in lines], axis=-1)  # [B, 2N, ends, d]
-    boxes = _from_axes(sides.reshape(*areas.shape, 2 * len(lines)), box_format)
+    enough = visible_enough(visible, min_visible)
+    scaled = join(scaled_by(lists[0], enough[:, :n]), scaled_by(lists[1], enough[:, n:]))
+    sides = jnp.stack([smallest_boxes(line > 0) for line in lines], axis=-1)  # [B, 2N, ends, d]
+    boxes = from_axes(sides.reshape(*areas.shape, 2 * len(lines)), box_format)
     instances = seen[:, None] == _numbers(n + m, seen.ndim)
-    return seen, instances, boxes, scaled, areas, visible, *_joined(pairs[2:])
+    return seen, instances, boxes, scaled, areas, visible, *join_all(pairs[2:])
 
 
 def _map(mix: Mix, name: str, ids: ArrayLike) -> Int[Array, "b *spatial"]:
@@ -135,7 +135,7 @@ def _map(mix: Mix, name: str, ids: ArrayLike) -> Int[Array, "b *spatial"]:
 def _list(ids: Int[Array, "b *spatial"], weights: ArrayLike) -> Shaped[Array, "b n"]:
     shape = jnp.shape(weights)
     size = shape[1] if len(shape) == 2 else 1
-    return _weights("mix_objects", "weights", weights, (ids.shape[0], size))
+    return checked_weights("mix_objects", "weights", weights, (ids.shape[0], size))
 
 
 def _areas(lines: Int[Array, "b n size"]) -> Int[Array, "b n"]:

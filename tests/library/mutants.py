@@ -76,7 +76,7 @@ MUTANTS = [
     # Shares: of labels, of boxes, of what is drawn.
     mutant("_geometry.py", "_ratio(total - area, total)", "_ratio(area, total)", LAW),
     mutant(
-        "apply/boxes.py",
+        "apply/_lists.py",
         "(share >= least)",
         "(share > least)",
         "apply/test_boxes.py::test_a_box_of_which_just_enough_is_seen_stays",
