@@ -28,8 +28,11 @@ from jax_mixup.samplers.gridmix import sample_gridmix as sample_gridmix
 from jax_mixup.samplers.gridmixup import sample_gridmixup as sample_gridmixup
 from jax_mixup.samplers.guidedmixup import sample_guidedmixup as sample_guidedmixup
 from jax_mixup.samplers.hmix import sample_hmix as sample_hmix
+from jax_mixup.samplers.lasermix import sample_lasermix as sample_lasermix
 from jax_mixup.samplers.noisymixup import sample_noisymixup as sample_noisymixup
 from jax_mixup.samplers.patchup import sample_patchup as sample_patchup
+from jax_mixup.samplers.pointcutmix import sample_pointcutmix as sample_pointcutmix
+from jax_mixup.samplers.polarmix import sample_polarmix as sample_polarmix
 from jax_mixup.samplers.puzzlemix import sample_puzzlemix as sample_puzzlemix
 from jax_mixup.samplers.puzzlemix import puzzle_transport as puzzle_transport
 from jax_mixup.samplers.puzzlemix import move_blocks as move_blocks
@@ -56,6 +59,9 @@ from jax_mixup.apply.losses import pair_loss as pair_loss
 from jax_mixup.apply.losses import regmixup_loss as regmixup_loss
 from jax_mixup.apply.losses import decoupled_loss as decoupled_loss
 from jax_mixup.apply.losses import mixupe_penalty as mixupe_penalty
+from jax_mixup.apply.robust_losses import rankmixup_loss as rankmixup_loss
+from jax_mixup.apply.robust_losses import sumix_penalty as sumix_penalty
+from jax_mixup.apply.robust_losses import jsd_loss as jsd_loss
 from jax_mixup.apply.mask_losses import intrusion_loss as intrusion_loss
 from jax_mixup.apply.mask_losses import mask_loss as mask_loss
 from jax_mixup.apply.mask_losses import adautomix_loss as adautomix_loss
@@ -64,10 +70,17 @@ from jax_mixup.apply.features import blend_at as blend_at
 from jax_mixup.apply.features import add_noise as add_noise
 from jax_mixup.apply.features import blend_moments as blend_moments
 from jax_mixup.apply.features import align_partner as align_partner
+from jax_mixup.apply.style import blend_quantiles as blend_quantiles
+from jax_mixup.apply.style import blend_amplitude as blend_amplitude
+from jax_mixup.apply.tokens import same_source as same_source
+from jax_mixup.apply.tokens import unmix as unmix
+from jax_mixup.apply.sphere import blend_sphere as blend_sphere
 from jax_mixup.apply.boxes import mix_boxes as mix_boxes
 from jax_mixup.apply.boxes import mix_points as mix_points
 from jax_mixup.apply.boxes import mix_instances as mix_instances
 from jax_mixup.apply.objects import mix_objects as mix_objects
+from jax_mixup.apply.points import place_partner as place_partner
+from jax_mixup.apply.points import rotate_points as rotate_points
 from jax_mixup.apply.inference import mixup_inference as mixup_inference
 
 # Rows by a matrix, where outputs are no pairs
@@ -90,6 +103,7 @@ from jax_mixup.adjust.labels import remix as remix
 from jax_mixup.adjust.labels import mamix as mamix
 from jax_mixup.adjust.attention import transmix as transmix
 from jax_mixup.adjust.attention import align_labels as align_labels
+from jax_mixup.adjust.predictions import sumix as sumix
 
 # Who is mixed with whom: pairings
 from jax_mixup.pairings.static import StaticPairing as StaticPairing
@@ -121,6 +135,7 @@ from jax_mixup.distributions import affine_uniform as affine_uniform
 from jax_mixup.saliency import gradient_saliency as gradient_saliency
 from jax_mixup.saliency import spectral_residual as spectral_residual
 from jax_mixup.optimal_transport import sinkhorn as sinkhorn
+from jax_mixup.optimal_transport import assign as assign
 
 # Samplers of samplers, schedules, and published settings
 from jax_mixup.policies import one_of as one_of
@@ -141,6 +156,9 @@ from jax_mixup.recipes.resizemix import resizemix as resizemix
 from jax_mixup.recipes.recursivemix import recursivemix as recursivemix
 from jax_mixup.recipes.randommix import randommix as randommix
 from jax_mixup.recipes.stackmix import stackmix as stackmix
+from jax_mixup.recipes.pixmix import pixmix as pixmix
+from jax_mixup.recipes.splicemix import splicemix as splicemix
+from jax_mixup.recipes.mochi import mochi as mochi
 
 __version__ = "0.2.0"
 

@@ -29,11 +29,12 @@ LAYERS = [  # imports go down: a module imports from lines below its own
     "learned.adamixup learned.automix learned.adautomix",
     "learned._block",
     "samplers",
-    "samplers.cutmix constructors",
+    "samplers.cutmix samplers._clouds constructors",
     "samplers._options",
     "apply.metrics apply.features apply.inference apply.mask_losses apply.objects",
     "apply.style apply.tokens",
-    "apply.fit apply.labels apply.losses apply.robust_losses apply.boxes apply.combine apply.sphere",
+    "apply.fit apply.labels apply.losses apply.robust_losses apply.boxes apply.combine",
+    "apply.points apply.sphere",
     "apply._lists",
     "apply.inputs",
     "adjust",
@@ -68,7 +69,7 @@ def test_signature(name):
     if name.startswith("sample_"):
         assert names[0] == "key" and {"pairing", "pairings"} & set(names)
         # Where the mask follows an array, that one says the shape, and each row draws for itself.
-        assert names[1] in ("shape", "ids", "lengths", "saliency", "attention", "cam")
+        assert names[1] in ("shape", "ids", "lengths", "points", "saliency", "attention", "cam")
         if names[1] == "shape":
             assert "per" in names
             # A distribution of λ, except where the mask's own geometry is drawn.

@@ -15,6 +15,7 @@ from flax.training.train_state import TrainState
 
 import jax_mixup as jm
 from experiments.harness.pages import ROOT
+from tests.library.howto import channelled, hidden, of_tokens, restyled
 from tests.pages import CODE, README, TEXTS, block, run
 
 KEY = jax.random.key(1)
@@ -95,10 +96,12 @@ def given():
         "weights": jnp.asarray(np.arange(16) < 12, jnp.float32),
         "audio": jnp.asarray(images.reshape(16, -1)),
         "tags": jax.nn.one_hot(jnp.asarray(labels), 10),
+        "bank": jnp.asarray(np.random.default_rng(1).normal(size=(32, 10)) / 10**0.5, jnp.float32),
         "domains": jnp.asarray(np.arange(16) // 4 % 2),
         "scores": jnp.asarray(np.linspace(-2, 2, 16), jnp.float32),
         "targets": jnp.asarray(np.linspace(0, 1, 16), jnp.float32),
         "features": jnp.asarray(images.mean((1, 2))),
+        **hidden(jnp.asarray(images)),
         "head": nnx.Linear(3, 10, rngs=nnx.Rngs(1)),
         "adjacency": jnp.asarray(np.roll(np.eye(16), 1, axis=0), jnp.float32),
         "ids": jnp.asarray(np.tile(labels[:, None, None], (1, 8, 8))),
@@ -245,7 +248,7 @@ def test_migrating(title):
 
 
 def test_migrating_is_short():  # some thirty lines for each of fifteen
-    assert len(MIGRATING.splitlines()) <= 460
+    assert len(MIGRATING.splitlines()) <= 470
 
 
 def when(early, late, mix, **_):
@@ -309,6 +312,19 @@ def combined(mixed, h, soft, many, moved, nodes, loss, **_):
     assert moved[1].shape == (16,) and nodes.shape == (16, 192) and np.isfinite(loss)
 
 
+def embedded(between, harder, m2_loss, mochi_loss, metrix_loss, **_):
+    np.testing.assert_allclose(jnp.linalg.norm(between, axis=1), 1, rtol=1e-5)
+    assert harder.shape == (16, 12, 10)
+    assert np.isfinite([m2_loss, mochi_loss, metrix_loss]).all() and metrix_loss > 0
+
+
+def tagged(x, y, union, mix, tags, **_):
+    assert x.shape == (20, 8, 8, 3) and y.shape == (20, 10)
+    assert (y[16:].sum(axis=1) >= 1).all() and set(np.unique(y)) == {0, 1}
+    both = np.asarray(tags) + np.asarray(jm.take_partner(mix, tags)) > 0
+    np.testing.assert_array_equal(union, both)
+
+
 def boxed(seen, seen_weights, tight, objects, **_):
     assert seen.shape == tight.shape == (16, 4, 4) and objects.shape == (16, 4, 8, 8)
     assert seen_weights.shape == (16, 4)
@@ -351,13 +367,33 @@ def linen_step(train_step, **_):
     assert np.mean(losses[-10:]) < np.mean(losses[:10])
 
 
+def calibrated(rank, weighed, mix, loss, fewer, **_):
+    assert rank.shape == weighed.lam.shape == (16,) and np.isfinite(rank).all()
+    assert (np.asarray(mix.lam) < 1).all() and 0 < (np.asarray(fewer.lam) < 1).sum() < 16
+    assert np.isfinite(loss)
+
+
+def consistent(mixed, views, images, loss, **_):
+    for made in (mixed, *views[1:]):
+        assert made.shape == images.shape and (made >= 0).all() and (made < 1 + 1e-6).all()
+        assert (np.asarray(made) != np.asarray(images)).any(axis=(1, 2, 3)).sum() > 4
+    assert np.isfinite(loss)
+
+
 CHECKS = {
     "When to mix": when,
     "Partners by weights": chosen,
     "Distant pairs": warped,
     "Rows by a matrix": combined,
+    "Masks over channels": channelled,
+    "Another look": restyled,
+    "Vision transformers": of_tokens,
+    "Embeddings": embedded,
+    "Several labels": tagged,
     "Label smoothing": linear,
     "Metrics": topped,
+    "Calibration": calibrated,
+    "PixMix and AugMix": consistent,
     "Gradient accumulation": accumulated,
     "A new key for each step": keys,
     "Padded batches": padded,

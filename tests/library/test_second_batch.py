@@ -27,6 +27,8 @@ def test_every_verb_takes_another_batch_in_place_of_the_partners():
         "blend": (lambda x, **o: jm.blend(mix, x, **o), x),
         "blend_at": (lambda x, **o: jm.blend_at(mix, x, layer=1, at=1, **o), x),
         "blend_moments": (lambda x, **o: jm.blend_moments(mix, x, axes=(1,), **o), x),
+        "quantiles": (lambda x, **o: jm.blend_quantiles(mix, x, axes=(1,), **o), x),
+        "amplitude": (lambda x, **o: jm.blend_amplitude(mix, x, **o), x),
         "blend_labels": (lambda y, **o: jm.blend_labels(mix, y, num_classes=3, **o), ids),
         "soft": (lambda y, **o: jm.blend_labels(mix, y, smoothing=0.1, **o), soft),
         "pair_loss": (lambda y, **o: jm.pair_loss(mix, ce, logits, y, **o), ids),

@@ -123,6 +123,53 @@ APPLY = [
         lambda key, images, before: jm.blend_moments(each(key), images, axes=(1, 2), other=before),
     ),
     Call(
+        "blend_quantiles", lambda key, images: jm.blend_quantiles(mixup(key), images, axes=(1, 2))
+    ),
+    Call(
+        "blend_quantiles, positions",
+        lambda key, images, mask, lam: jm.blend_quantiles(hand(mask, lam), images, axes=(-1,)),
+    ),
+    Call(
+        "blend_quantiles, tuple",
+        lambda key, images: jm.blend_quantiles(dirichlet(key), images, axes=(2, 1)),
+    ),
+    Call(
+        "blend_quantiles, other",
+        lambda key, images, before: jm.blend_quantiles(
+            each(key), images, axes=(1, 2), other=before
+        ),
+    ),
+    Call("blend_amplitude", lambda key, images: jm.blend_amplitude(mixup(key), images)),
+    Call(
+        "blend_amplitude, traced",
+        lambda key, pixels, share: jm.blend_amplitude(
+            each(key), pixels, low=share, dtype=jnp.float32
+        ),
+        atol=1e-3,  # of 255
+    ),
+    Call(
+        "blend_amplitude, tuple and index",
+        lambda key, images, mask, lam, partners: jm.blend_amplitude(
+            (hand(lam, lam, partners), each(key)), images, axes=(2,), low=0.3
+        ),
+    ),
+    Call(
+        "blend_amplitude, other",
+        lambda key, images, before: jm.blend_amplitude(each(key), images, low=0.25, other=before),
+    ),
+    Call("same_source", lambda key: jm.same_source(cutmix(key))),
+    Call("same_source, by hand", lambda key, hard, lam: jm.same_source(hand(hard, lam), extra=1)),
+    Call("same_source, tuple", lambda key: jm.same_source(ricap(key), extra=2)),
+    Call("unmix", lambda key, images: jm.unmix(cutmix(key), images)),
+    Call(
+        "unmix, each, tree",
+        lambda key, maps, pixels: jm.unmix(boxes_each(key, pairing=jm.roll()), (maps, pixels)),
+    ),
+    Call(
+        "unmix, index",
+        lambda key, images, hard, lam, partners: jm.unmix(hand(hard, lam, partners), images),
+    ),
+    Call(
         "mixup_inference",
         lambda key, table, ids: jm.mixup_inference(key, jnp.sin, table, table, ids, samples=3),
     ),
@@ -138,6 +185,17 @@ APPLY = [
             lam=share,
             samples=2,
         ),
+    ),
+    Call("blend_sphere", lambda key, table: jm.blend_sphere(each(key), table)),
+    Call(
+        "blend_sphere, positions",
+        lambda key, images, mask, partners: jm.blend_sphere(
+            hand(mask, mask[:, 0, 0], partners), images
+        ),
+    ),
+    Call(
+        "blend_sphere, other",
+        lambda key, images, before: jm.blend_sphere(mixup(key), images, other=before),
     ),
     Call("restore_energy", lambda key, table: jm.restore_energy(each(key), table)),
     Call("restore_energy, tuple", lambda key, table: jm.restore_energy(dirichlet(key), table)),
