@@ -19,7 +19,7 @@ def block(marker):
     return found
 
 
-def run(source, **names):
+def run(source, /, **names):
     """The names after the block, run as a reader would: under JAX's own rules of promotion."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         exec(IMPORTS + source, names)

@@ -33,6 +33,7 @@ PROMISES = {
     "ema": lambda found: 0 < abs(found["after"] - found["last"]) < 0.2,
     "distill": lambda found: found["teacher_on_mixed"] < found["blended_teacher"] < 0.3,
     "finetune": lambda found: found[0.0] == 0 and 0 < abs(found[0.1]) < 0.02,
+    "sftmix": lambda found: found["apart"] == 1 and found["clean"] > 0.8,
     "grain_step": lambda found: abs(found["whole"] - found["resumed"]) < 1e-3,
 }
 
