@@ -41,6 +41,15 @@ OTHERS = {
     "by_weight": lambda: jm.by_weight(KEY, jnp.arange(64.0).reshape(8, 8) % 5),
     "zeta_weights": lambda: jm.zeta_weights(KEY, 6),
     "dirichlet_weights": lambda: jm.dirichlet_weights(KEY, 3, 4, alpha=0.7),
+    "splicemix": lambda: jm.splicemix(
+        KEY, jnp.arange(8.0)[:, None, None] + jnp.zeros((1, 4, 4)), jnp.eye(8), n=3, drop=1
+    )[0],
+    "mochi": lambda: jm.mochi(
+        KEY, jnp.eye(3), jnp.eye(3)[:, ::-1], hardest=2, pairs=2, with_query=1
+    ),
+    "pixmix": lambda: jm.pixmix(
+        KEY, jnp.full((8, 2), 0.3), jnp.full((8, 2), 0.6), lambda key, x: x + 0.1
+    ),
     "add_noise": lambda: jm.add_noise(KEY, jnp.ones((2, 4))),
 }
 

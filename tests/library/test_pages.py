@@ -15,13 +15,26 @@ from flax.training.train_state import TrainState
 
 import jax_mixup as jm
 from experiments.harness.pages import ROOT
-from tests.library.howto import channelled, hidden, of_tokens, restyled
+from tests.library.howto import (
+    calibrated,
+    channelled,
+    chosen,
+    combined,
+    consistent,
+    embedded,
+    hidden,
+    of_tokens,
+    restyled,
+    tagged,
+    warped,
+)
 from tests.pages import CODE, README, TEXTS, block, run
 
 KEY = jax.random.key(1)
 HOWTO = (ROOT / "jax_mixup/HOWTO.md").read_text()
 MIGRATING = (ROOT / "jax_mixup/MIGRATING.md").read_text()
-INSIDE = ("jax_mixup/HOWTO.md", "jax_mixup/MIGRATING.md", "jax_mixup/CHANGELOG.md")
+PAGES_INSIDE = ("HOWTO", "COOKBOOK", "MIGRATING", "CHANGELOG")
+INSIDE = tuple(f"jax_mixup/{name}.md" for name in PAGES_INSIDE)
 OTHERS = (*INSIDE, ".github/CONTRIBUTING.md")
 PAGES = TEXTS | {name: (ROOT / name).read_text() for name in OTHERS}
 LINK = re.compile(r"\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)", flags=re.MULTILINE)
@@ -291,40 +304,6 @@ def several(soft, **_):
     np.testing.assert_allclose(soft.sum(axis=1), 1, rtol=1e-6)
 
 
-def chosen(mix, both, across, mentor, lisa, labels, domains, sure, trust, **_):
-    met = np.asarray(mix.partner)
-    mixed = met != np.arange(16)
-    assert np.asarray(lisa)[np.arange(16), met][mixed].all() and mixed.any()
-    for pairs, rule in ((both, labels), (both, domains), (across, sure)):
-        apart = np.asarray(rule)[np.asarray(pairs)] != np.asarray(rule)
-        assert (apart | (np.asarray(pairs) == np.arange(16))).all()
-    assert ((np.asarray(mentor.lam) >= 0.5) == (np.asarray(trust) >= 0.5)).all()
-
-
-def warped(mix, tau, **_):
-    assert mix.lam.shape == tau.shape == (16,) and np.isfinite(tau).all()
-    assert len(set(np.asarray(mix.lam).tolist())) > 8
-
-
-def combined(mixed, h, soft, many, moved, nodes, loss, **_):
-    assert mixed["y"].shape == soft.shape == (16, 10) and h.shape[0] == len(many) == 1000
-    np.testing.assert_allclose(soft.sum(axis=1), 1, rtol=1e-5)
-    assert moved[1].shape == (16,) and nodes.shape == (16, 192) and np.isfinite(loss)
-
-
-def embedded(between, harder, m2_loss, mochi_loss, metrix_loss, **_):
-    np.testing.assert_allclose(jnp.linalg.norm(between, axis=1), 1, rtol=1e-5)
-    assert harder.shape == (16, 12, 10)
-    assert np.isfinite([m2_loss, mochi_loss, metrix_loss]).all() and metrix_loss > 0
-
-
-def tagged(x, y, union, mix, tags, **_):
-    assert x.shape == (20, 8, 8, 3) and y.shape == (20, 10)
-    assert (y[16:].sum(axis=1) >= 1).all() and set(np.unique(y)) == {0, 1}
-    both = np.asarray(tags) + np.asarray(jm.take_partner(mix, tags)) > 0
-    np.testing.assert_array_equal(union, both)
-
-
 def boxed(seen, seen_weights, tight, objects, **_):
     assert seen.shape == tight.shape == (16, 4, 4) and objects.shape == (16, 4, 8, 8)
     assert seen_weights.shape == (16, 4)
@@ -365,19 +344,6 @@ def linen_step(train_step, **_):
         state, loss = train_step(state, key, *batch())
         losses.append(loss)
     assert np.mean(losses[-10:]) < np.mean(losses[:10])
-
-
-def calibrated(rank, weighed, mix, loss, fewer, **_):
-    assert rank.shape == weighed.lam.shape == (16,) and np.isfinite(rank).all()
-    assert (np.asarray(mix.lam) < 1).all() and 0 < (np.asarray(fewer.lam) < 1).sum() < 16
-    assert np.isfinite(loss)
-
-
-def consistent(mixed, views, images, loss, **_):
-    for made in (mixed, *views[1:]):
-        assert made.shape == images.shape and (made >= 0).all() and (made < 1 + 1e-6).all()
-        assert (np.asarray(made) != np.asarray(images)).any(axis=(1, 2, 3)).sum() > 4
-    assert np.isfinite(loss)
 
 
 CHECKS = {

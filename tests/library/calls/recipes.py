@@ -1,5 +1,6 @@
 """Recipes: images and labels in, mixed ones out."""
 
+import jax
 import jax.numpy as jnp
 
 import jax_mixup as jm
@@ -134,5 +135,38 @@ RECIPES = [
         lambda key, images, soft, before, share: jm.recursivemix(
             key, images, soft, (before, soft), share=share, per="example"
         ),
+    ),
+    Call(
+        "pixmix",
+        lambda key, images, before: jm.pixmix(key, images, before, lambda key, x: 1 - x),
+    ),
+    Call(
+        "pixmix, traced",
+        lambda key, targets, lam, alpha: jm.pixmix(
+            key,
+            targets,
+            lam,
+            lambda key, x: x * jax.random.uniform(key, (), x.dtype),
+            k=2,
+            beta=alpha,
+        ),
+    ),
+    Call("splicemix", lambda key, images, soft: jm.splicemix(key, images, soft)),
+    Call(
+        "splicemix, pixels and ids",
+        lambda key, pixels, ids, step: jm.splicemix(
+            key, pixels, ids, grid=(1, 3), n=2, drop=step - 64, num_classes=K, method="antialias"
+        ),
+    ),
+    Call(
+        "splicemix, maps",
+        lambda key, images, maps, soft: jm.splicemix(
+            key, {"x": images, "y": maps}, soft, grid=(1, 2), method="nearest"
+        ),
+    ),
+    Call("mochi", lambda key, soft: jm.mochi(key, soft, jnp.eye(K), hardest=3, pairs=4)),
+    Call(
+        "mochi, with query",
+        lambda key, table: jm.mochi(key, table, jnp.eye(3), hardest=2, pairs=0, with_query=2),
     ),
 ]

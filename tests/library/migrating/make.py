@@ -6,6 +6,7 @@ Their functions are taken out of their files and run on small inputs; what jax.r
 came out, and the numbers behind MIGRATING.md's sentences on faults, go to NAME.npz next to this.
 """
 
+import ast
 import os
 import sys
 from types import SimpleNamespace
@@ -61,6 +62,32 @@ def big_vision(root):
         bytes_of_bf16=brain.dtype.itemsize,
         ids_of_ids=swapped,
         change_alone=np.abs(alone - images[:DEVICES]).max(),
+    )
+
+
+def big_vision_siglip(root):
+    """The loss of the image-text trainer, for each picture's own text, and for others."""
+    checkout = Checkout(root, "google-research/big_vision")
+    path = "big_vision/trainers/proj/image_text/siglip.py"
+    nodes = ast.walk(ast.parse(checkout._git("show", f"HEAD:{path}")))
+    nested = [node for node in nodes if getattr(node, "name", "") == "loss_fn"]
+    generator = np.random.default_rng(7)
+    zimg, ztxt = generator.normal(size=(2, 16, 4)).astype(np.float32) / 2
+    extras = {"t": 10.0, "b": -10.0}
+
+    def loss(zimg, ztxt):
+        towers = SimpleNamespace(apply=lambda *_, **__: (zimg, ztxt, extras))
+        names = {"model": towers, "images": None, "labels": None, "rng_model": None, **NUMERIC}
+        exec(compile(ast.Module(nested, type_ignores=[]), path, "exec"), names)
+        return names["loss_fn"](None)
+
+    saved = {}
+    for name, texts in (("own", ztxt), ("before", ztxt.reshape(8, 2, 4)[:, ::-1].reshape(16, 4))):
+        saved[name], saved[f"{name}_slope"] = jax.value_and_grad(loss)(zimg, texts)
+    checkout.save(
+        "big_vision_siglip",
+        f"{path} loss_fn of update_fn, with t = 10 and b = -10, also with texts swapped in pairs",
+        **{"zimg": zimg, "ztxt": ztxt, **saved},
     )
 
 
@@ -327,7 +354,16 @@ def perch_generalized(root):
 
 
 def main(root, *only):
-    for make in (big_vision, scenic, av_mae, deit3, vmoe, perch_pipeline, perch_generalized):
+    for make in (
+        big_vision,
+        big_vision_siglip,
+        scenic,
+        av_mae,
+        deit3,
+        vmoe,
+        perch_pipeline,
+        perch_generalized,
+    ):
         if not only or make.__name__ in only:
             print(make.__name__)
             make(root)

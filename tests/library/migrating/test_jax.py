@@ -40,6 +40,24 @@ def test_big_vision(monkeypatch):
         same(labels, case.labels)
 
 
+def test_big_vision_siglip():
+    """The page's loss is theirs of the two texts, by λ and 1 - λ, and so is its gradient."""
+    case = Case("big_vision_siglip")
+    images = jnp.zeros((16, 2, 2, 1))
+
+    def ours(zimg):
+        towers = iter((zimg, f32(case.ztxt)))
+        names = {"key": KEY, "images": images, "labels": i32(np.arange(16) % 10)}
+        names = shown("big_vision", model=lambda _: next(towers), **names)
+        return names["loss"], names["mix"].lam[0]
+
+    (loss, lam), slope = run(jax.value_and_grad(ours, has_aux=True), case.zimg)
+    assert 0.01 < lam < 0.99
+    for found, name in ((loss, ""), (slope, "_slope")):
+        theirs = lam * case[f"own{name}"] + (1 - lam) * case[f"before{name}"]
+        np.testing.assert_allclose(found, theirs, rtol=2e-5, atol=2e-6)
+
+
 def test_big_vision_alone_and_ids():
     """One example on each device, bfloat16, and ids where labels should be one-hot."""
     case = Case("big_vision")
