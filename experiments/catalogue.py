@@ -20,8 +20,10 @@ from experiments.draws import (
     paired,
     puzzled,
     resized,
+    restyled,
     smmixed,
     snapped,
+    spliced,
     stacked,
 )
 
@@ -53,6 +55,25 @@ BANK = ("mixed concat", "vertical concat", "horizontal concat", "random 2 × 2",
 HARD = Tested(hard=True)
 WEIGHED = Tested(hard=True, exact=False)
 SEVERAL = Tested(several=True)
+
+# Methods that are a few lines of verbs: COOKBOOK.md has the code of each.
+RECIPES = (
+    ("OA-CutMix", "Nauen 2026, arXiv:2606.04820", "`reweigh(mix, objects)`", "masks of objects"),
+    ("CMO", "Park 2022, arXiv:2112.00412", "`sample_cutmix`, `class_balanced`", "labels"),
+    ("MixOE", "Zhang 2023, arXiv:2106.03917", "`blend_labels(other=)`", "outliers"),
+    ("DACS", "Tranheden 2021, arXiv:2007.08702", "`sample_classmix`, `select(other=)`", "id maps"),
+    ("BCP", "Bai 2023, arXiv:2305.00673", '`sample_cutmix`, `pair_loss(by="mask")`', "id maps"),
+    ("CarveMix", "Zhang 2021, arXiv:2108.06883", "`select(mix, ids)`", "distances to lesions"),
+    ("FEAT-MIX", "Chen 2024, arXiv:2301.02819", "`sample_gridmix`, `reweigh`", "information"),
+    ("ifMixup", "Guo 2023, arXiv:2110.09344", "`blend` of nodes and edges", "padded graphs"),
+    ("R-Mixup", "Kan 2023, arXiv:2306.02532", "`blend` of logarithms", "SPD matrices"),
+    ("SFTMix", "Xiao 2026, arXiv:2410.05248", "`by_weight`, `pair_loss`", "hidden states, scores"),
+    ("SeqMix", "Guo 2020, arXiv:2011.09039", "`blend` of both sides, `pair_loss`", "embeddings"),
+    ("MixSpeech", "Meng 2021, arXiv:2102.12664", "`pair_loss` of CTC losses", "spectra"),
+    ("CutBlur", "Yoo 2020, arXiv:2004.00448", "`blend(mix, low, other=high)`", "two resolutions"),
+    ("NoiseCutMix", "Takezaki 2025, arXiv:2509.00378", "`blend(mix, noise, other=)`", "diffusion"),
+    ("distillation", "Beyer 2022, arXiv:2106.05237", "`blend` for both networks", "a teacher"),
+)
 
 CATALOGUE: dict[str, Sequence[Method]] = {
     "From the key": [
@@ -162,7 +183,8 @@ CATALOGUE: dict[str, Sequence[Method]] = {
         Method("anchor data augmentation", "Schneider 2023, arXiv:2311.06965", "",
                "`combine(weights, x)`, `anchor_weights`", "clusters", "O(B²) for each value"),
         Method("SpliceMix", "Wang 2023, arXiv:2311.15200", "splicemix",
-               "", "key; more inputs, several labels", "a pass over the inputs"),
+               "", "key; more inputs, several labels", "a pass over the inputs", [
+            Draw(spliced, "images", gallery={"SpliceMix": {}})]),
         Method("StackMix", "Chen 2022, arXiv:2011.12618", "stackmix", "", "key; inputs grow",
                family="StackMix", draws=[Draw(stacked, "images", gallery={"StackMix": {}})]),
         Method("RandomMix", "Liu 2022, arXiv:2205.08728", "randommix", "a switch of four recipes",
@@ -181,8 +203,8 @@ CATALOGUE: dict[str, Sequence[Method]] = {
         Method("Balanced-MixUp", "", "mixup(pairing=)", "`class_balanced`, `beta(1, α)`",
                "labels", "O(B²)"),
         Method("LISA", "Yao 2022, arXiv:2201.00299; selective mixup, Teney 2023, arXiv:2305.16817; "
-               "MentorMix, Jiang 2020, arXiv:1911.09781; SFTMix, Xiao 2026, arXiv:2410.05248",
-               "mixup(pairing=)", "`by_weight(key, weights)`", "labels, domains, scores", "O(B²)"),
+               "MentorMix, Jiang 2020, arXiv:1911.09781", "mixup(pairing=)", "`by_weight(key, weights)`",
+               "labels, domains, scores", "O(B²)"),
         Method("same class, other class", "", "mixup(pairing=)", "`within_class`, `across_class`",
                "labels", "O(B²)", [
             Draw(partial(paired, jm.within_class), "labels", family={"mixup, same class": {}}),
@@ -215,7 +237,9 @@ CATALOGUE: dict[str, Sequence[Method]] = {
                "`blend_quantiles(mix, h, axes=)`", "features", "two sorts of h"),
         Method("FDA", "Yang 2020, arXiv:2004.05498; FACT, Xu 2021, arXiv:2105.11120", "",
                "`blend_amplitude(mix, x, low=)`", "pictures of another domain, or the key",
-               "an FFT and one back"),
+               "an FFT and one back", [
+            Draw(restyled, "images", gallery={"FDA": near(lam_law=jm.constant(0.0), low=0.02),
+                                              "FACT": at()})]),
         Method("HID-MIX", "Chen 2024, arXiv:2301.02819; Catch-up Mix at random, Kang 2024, "
                "arXiv:2401.13193", "", "`sample_gridmix` over channels, `blend`", "features",
                "a pass over h"),
@@ -316,6 +340,9 @@ CATALOGUE: dict[str, Sequence[Method]] = {
         Method("AdAutoMix", "Qin 2024, arXiv:2312.11954", "",
                "`learned.sample_adautomix`, `adautomix_loss`", "a mix block",
                "3 forward, 1 backward"),
+    ],
+    "By verbs that are there: the cookbook": [
+        Method(name, paper, "", verb, needs) for name, paper, verb, needs in RECIPES
     ],
 }
 # fmt: on

@@ -101,6 +101,15 @@ def stacked(key: PRNGKeyArray, x: Array) -> Moved:
     return Moved(mix, tall, tall)
 
 
+def spliced(key: PRNGKeyArray, x: Array) -> Moved:
+    """Four pictures in a grid, by cells of grids that show each picture four times."""
+    alone = jax.vmap(lambda x: jm.splicemix(key, x[None], jnp.ones((1, 1)))[0][0])
+    lower, right = (jnp.arange(size) >= size // 2 for size in x.shape[1:3])
+    cell = 2 * lower[:, None] + right[None, :]
+    rolls = [jm.Mix(jm.roll(-i), (cell != i)[None], jnp.full(len(x), 0.75)) for i in (1, 2, 3)]
+    return Moved(jm.overlay(*rolls), alone(x))
+
+
 def paired(pairing: Callable, key: PRNGKeyArray, data: Array, **options: Any) -> jm.Mix:
     """Mixup with partners `pairing(key, data)`."""
     key_pair, key = jax.random.split(key)
@@ -117,6 +126,12 @@ def local(key: PRNGKeyArray, x: Array) -> jm.Mix:
 def guided(key: PRNGKeyArray, saliency: Array, *, blur: float, groups: int = 1) -> jm.Mix:
     pairs = jm.salient_pairs(saliency, blur=blur, groups=groups)
     return jm.sample_guidedmixup(key, saliency, blur=blur, pairing=pairs)
+
+
+def restyled(key: PRNGKeyArray, x: Array, *, low: float | None = None, **options: Any) -> Moved:
+    """Pictures with their partners' amplitudes, which stay where they are, as labels do."""
+    mix = jm.sample_mixup(key, (len(x),), **options)
+    return Moved(jm.no_mix(len(x)), jm.blend_amplitude(mix, x, low=low))
 
 
 def snapped(key: PRNGKeyArray, x: Array, cam: Array, **options: Any) -> Moved:
