@@ -22,6 +22,10 @@ PUBLISHED = {
     jm.sample_tokenmix: dict(alpha=1.0, grid=None, least=14),
     jm.sample_patchup: dict(gamma=0.5, block=7),
     jm.sample_snapmix: dict(alpha=5.0),
+    jm.sample_lasermix: dict(areas=(3, 4, 5, 6), pitch=(-25.0, 3.0)),  # MMDetection3D's files
+    jm.sample_polarmix: dict(swap_prob=0.5, paste_prob=1.0, copies=3),
+    jm.sample_pointcutmix: dict(alpha=1.0),
+    jm.assign: dict(epsilon=0.005, iterations=300),  # PointCutMix
     jm.sample_copy_paste: dict(alpha=1.0),  # MMDetection: each number of objects is as likely
     jm.sample_avoiding_cutmix: dict(candidates=3),  # Ultralytics
     jm.sample_attentive_cutmix: dict(grid=(7, 7), k=6),
@@ -40,6 +44,11 @@ PUBLISHED = {
     jm.zeta_weights: dict(gamma=2.8),
     jm.anchor_weights: dict(gamma=2.0),
     jm.warp_by_distance: dict(tau_max=1.0, tau_std=0.5),
+    jm.rankmixup_loss: dict(form="mndcg", margin=2.0),  # CIFAR
+    jm.sumix: dict(scale=100.0),  # CIFAR: the batch size
+    jm.sumix_penalty: dict(scale=100.0),
+    jm.splicemix: dict(grid=(2, 2), drop=0),  # their minimal setting
+    jm.pixmix: dict(k=4, beta=3.0),  # CIFAR
     jm.spectral_residual: dict(size=64, blur=2.5),
 }
 

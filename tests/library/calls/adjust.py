@@ -84,6 +84,21 @@ ADJUST = [
     Call("balance", lambda key, level: jm.balance(each(key), level)),
     Call("balance, batch", lambda key, level: jm.balance(mixup(key), level)),
     Call("balance, other", lambda key, level, lam: jm.balance(each(key), level, other=lam)),
+    Call(
+        "sumix",
+        lambda key, logits, soft, ids: jm.sumix(each(key), logits, soft, ids, scale=3.0),
+    ),
+    Call(
+        "sumix, other",
+        lambda key, logits, soft, ids, other_ids, share, partners: jm.sumix(
+            each(key, pairing=partners),
+            logits,
+            2 * soft,
+            ids.astype(np.uint8),
+            scale=share,
+            other=(soft, other_ids.astype(np.uint8)),
+        ),
+    ),
     Call("transmix", lambda key, saliency: jm.transmix(cutmix(key), saliency)),
     Call(
         "transmix, coarser",

@@ -111,6 +111,37 @@ LOSSES = [
         "mixupe_penalty, traced",
         lambda key, logits, ids, alpha: jm.mixupe_penalty(logits, ids, alpha=alpha),
     ),
+    Call(
+        "rankmixup_loss",
+        lambda key, logits, soft: jm.rankmixup_loss(
+            logits, [2 * soft, logits[:, ::-1]], [soft, soft]
+        ),
+    ),
+    Call(
+        "rankmixup_loss, margin",
+        lambda key, logits, soft, share: jm.rankmixup_loss(
+            logits, [logits], [soft], form="mrl", margin=share
+        ),
+    ),
+    Call(
+        "sumix_penalty",
+        lambda key, logits, soft, ids: jm.sumix_penalty(
+            each(key), logits, soft, (soft, logits), ids, scale=3.0
+        ),
+    ),
+    Call(
+        "sumix_penalty, other",
+        lambda key, logits, soft, ids, other_ids, share: jm.sumix_penalty(
+            cutmix(key),
+            logits,
+            soft,
+            (soft, logits),
+            ids,
+            scale=share,
+            other=(logits[:, ::-1], soft, other_ids),
+        ),
+    ),
+    Call("jsd_loss", lambda key, logits, soft: jm.jsd_loss([logits, soft, logits[:, ::-1]])),
     Call("intrusion_loss", lambda key, targets, level: jm.intrusion_loss(targets, level)),
     Call("mask_loss", lambda key, mask, lam: jm.mask_loss(hand(mask, lam))),
     Call("mask_loss, mixup", lambda key: jm.mask_loss(gmix(key), margin=0.0)),
