@@ -99,6 +99,30 @@ MUTANTS = [
     ),
     mutant("recipes/randommix.py", "jnp.asarray(alphas, ", "jnp.asarray(alphas[:1], ", RANDOMMIX),
     mutant(
+        "apply/sphere.py",
+        "turn = (2 * m - 1) * half",
+        "turn = (m - 1) * half",
+        "apply/test_sphere.py::test_the_formula_by_hand",
+    ),
+    mutant(
+        "apply/sphere.py",
+        "jnp.where(m < 1, other.astype(wide), 0.0)",
+        "other.astype(wide)",
+        "apply/test_sphere.py::test_what_has_weight_0_has_no_influence",
+    ),
+    mutant(
+        "recipes/mochi.py",
+        "1.0, 0.5)",
+        "1.0, 1.0)",
+        "recipes/test_mochi.py::test_weights_are_uniform",
+    ),
+    mutant(
+        "recipes/splicemix.py",
+        "return rank < ",
+        "return rank <= ",
+        "recipes/test_splicemix.py::test_dropped_cells_are_black_and_have_no_labels",
+    ),
+    mutant(
         "recipes/stackmix.py",
         "other=other_labels, num_classes=num_classes, smoothing=smoothing",
         "other=other_labels, num_classes=num_classes",
