@@ -185,7 +185,7 @@ def _within(
     low: Float[Array, ""], shape: tuple[int, ...], axes: tuple[int, ...]
 ) -> Bool[Array, "..."]:
     """True at the low frequencies of a real FFT, whose last axis has half of them."""
-    # A product such as 0.29 · 100 is narrowly below a whole number.
+    # A product such as 37 · (3 / 37) is narrowly below a whole number.
     reach = jnp.floor(low * min(shape[axis] for axis in axes) + 1e-3)
     inside = jnp.ones((1,) * len(shape), bool)
     for axis in axes:
