@@ -19,6 +19,10 @@ from tests.library.test_laws import drawn, method, methods  # noqa: F401 (a fixt
 FILE = Path(__file__).with_name("draws.npz")
 KEY = jax.random.key(7)
 IDS = jnp.arange(8) % 3
+SCANS = (
+    jnp.sin(jnp.arange(144.0)).reshape(4, 12, 3),
+    jnp.arange(12)[None] < jnp.array([12, 9, 10, 7])[:, None],
+)
 
 SEVERAL = {
     "dirichlet": lambda: jm.sample_dirichlet(KEY, (6,), per="example"),
@@ -50,6 +54,11 @@ OTHERS = {
     "pixmix": lambda: jm.pixmix(
         KEY, jnp.full((8, 2), 0.3), jnp.full((8, 2), 0.6), lambda key, x: x + 0.1
     ),
+    "lasermix": lambda: jm.sample_lasermix(KEY, *SCANS)[1],
+    "lasermix-sectors": lambda: jm.sample_lasermix(KEY, *SCANS, sectors=4)[1],
+    "polarmix": lambda: jm.sample_polarmix(KEY, *SCANS, instances=SCANS[1])[2],
+    "pointcutmix": lambda: jm.sample_pointcutmix(KEY, *SCANS)[0].mask,
+    "pointcutmix-random": lambda: jm.sample_pointcutmix(KEY, *SCANS, region="random")[0].mask,
     "add_noise": lambda: jm.add_noise(KEY, jnp.ones((2, 4))),
 }
 

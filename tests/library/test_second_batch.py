@@ -21,7 +21,7 @@ def test_every_verb_takes_another_batch_in_place_of_the_partners():
     valid = jnp.arange(6)[None] < jnp.array([[6], [4], [3], [5]])
     ce = lambda o, t: -jnp.take_along_axis(jax.nn.log_softmax(o), t[:, None], 1)[:, 0]
     double = jnp.concatenate([logits, logits])
-    maps = jax.random.uniform(KEY, (4, 6))
+    maps, places = jax.random.uniform(KEY, (4, 6)), jnp.arange(24).reshape(4, 6) % 5
     seen = jm.Mix(jm.roll(), jnp.arange(6)[None] < 2, jnp.full(4, 1 / 3))
     verbs = {
         "blend": (lambda x, **o: jm.blend(mix, x, **o), x),
@@ -44,6 +44,7 @@ def test_every_verb_takes_another_batch_in_place_of_the_partners():
         "warp": (lambda y, **o: jm.warp_by_distance(mix, y, **o), x),
         "keep": (lambda y, **o: jm.keep(mix, y, **o), jnp.array([True, True, False, True])),
         "transport": (lambda y, **o: jm.puzzle_transport(seen, y, grid=(6,), **o), maps),
+        "place": (lambda x, **o: jm.place_partner(mix, x, places, **o), x),
         "align": (lambda x, **o: jm.align_partner(mix, x, iterations=5, **o), x),
     }
     for name, (verb, own) in verbs.items():

@@ -114,4 +114,23 @@ BOXES = [
             cutmix(key), points, visible, other=(points, weights)
         ),
     ),
+    Call(
+        "place_partner",
+        lambda key, images, maps, hard, lam: jm.place_partner(
+            hand(hard[:, 0], lam), {"x": images[:, 0], "valid": hard[:, 1]}, maps[:, 0]
+        ),
+    ),
+    Call(
+        "place_partner, other",
+        lambda key, images, before, blocks, lam: jm.place_partner(
+            hand(lam, lam), images[:, 0], blocks, other=before[:, 0]
+        ),
+    ),
+    Call(
+        "rotate_points", lambda key, images, mask: jm.rotate_points(images[:, 0], 6.3 * mask[:, 0])
+    ),
+    Call(
+        "rotate_points, each cloud",
+        lambda key, images, targets: jm.rotate_points(images[:, 1], targets),
+    ),
 ]

@@ -21,6 +21,13 @@ SALIENCY = [
         atol=1e-4,
     ),
     Call("sinkhorn", lambda key, saliency: jm.sinkhorn(saliency, iterations=5)),
+    Call("assign", lambda key, square: jm.assign(square.reshape(8, 2, 4), iterations=9)),
+    Call(
+        "assign, traced",
+        lambda key, saliency, hard, share: jm.assign(
+            jnp.where(hard, saliency, jnp.inf), epsilon=share, iterations=20
+        ),
+    ),
     Call(
         "sinkhorn, traced",
         lambda key, soft, share: jm.sinkhorn(soft, epsilon=share, iterations=5),

@@ -124,6 +124,42 @@ SAMPLERS = [
             key, maps.astype(np.uint8), num_objects=200, alpha=alpha, pairing=partners
         ),
     ),
+    Call(
+        "sample_lasermix",
+        lambda key, images, valid: jm.sample_lasermix(key, images[:, 0] - 0.5, valid[:, 0]),
+    ),
+    Call(
+        "sample_lasermix, sectors and index",
+        lambda key, images, valid, partners: jm.sample_lasermix(
+            key, images[:, 1] - 0.5, valid[:, 0], sectors=2, pairing=partners
+        ),
+    ),
+    Call(
+        "sample_polarmix",
+        lambda key, images, valid: jm.sample_polarmix(key, images[:, 0] - 0.5, valid[:, 0]),
+    ),
+    Call(
+        "sample_polarmix, objects, traced and index",
+        lambda key, images, valid, hard, share, partners: jm.sample_polarmix(
+            key,
+            images[:, 1] - 0.5,
+            valid[:, 0],
+            instances=hard[:, 0],
+            swap_prob=share,
+            paste_prob=share,
+            pairing=partners,
+        ),
+    ),
+    Call(
+        "sample_pointcutmix",
+        lambda key, images, valid: jm.sample_pointcutmix(key, images[:, 0], valid[:, 0]),
+    ),
+    Call(
+        "sample_pointcutmix, random, alpha and index",
+        lambda key, images, valid, partners, alpha: jm.sample_pointcutmix(
+            key, images[:, 1], valid[:, 0], region="random", alpha=alpha, pairing=partners
+        ),
+    ),
     Call("sample_span", lambda key, lengths: jm.sample_span(key, lengths, 4)),
     Call(
         "sample_span, saliency and index",
