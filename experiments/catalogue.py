@@ -203,8 +203,8 @@ CATALOGUE: dict[str, Sequence[Method]] = {
         Method("Balanced-MixUp", "", "mixup(pairing=)", "`class_balanced`, `beta(1, α)`",
                "labels", "O(B²)"),
         Method("LISA", "Yao 2022, arXiv:2201.00299; selective mixup, Teney 2023, arXiv:2305.16817; "
-               "MentorMix, Jiang 2020, arXiv:1911.09781", "mixup(pairing=)", "`by_weight(key, weights)`",
-               "labels, domains, scores", "O(B²)"),
+               "MentorMix, Jiang 2020, arXiv:1911.09781", "mixup(pairing=)",
+               "`by_weight(key, weights)`", "labels, domains, scores", "O(B²)"),
         Method("same class, other class", "", "mixup(pairing=)", "`within_class`, `across_class`",
                "labels", "O(B²)", [
             Draw(partial(paired, jm.within_class), "labels", family={"mixup, same class": {}}),
@@ -227,6 +227,16 @@ CATALOGUE: dict[str, Sequence[Method]] = {
                "an id map"),
         Method("copy-paste", "Ghiasi 2021, arXiv:2012.07177", "",
                "`sample_copy_paste(key, ids)`, `mix_objects`", "an id map", "a pass over the map"),
+        Method("Mix3D", "Nekrasov 2021, arXiv:2110.02210", "",
+               "two scenes joined: [HOWTO](../HOWTO.md#point-clouds)", "points", "a copy"),
+        Method("LaserMix", "Kong 2023, arXiv:2207.00026", "",
+               "`sample_lasermix(key, points, valid)`, `place_partner`", "points", "a sort of N"),
+        Method("PolarMix", "Xiao 2022, arXiv:2208.00223", "",
+               "`sample_polarmix(key, points, valid)`, `rotate_points`", "points, objects",
+               "a sort of 3N"),
+        Method("PointCutMix", "Zhang 2022, arXiv:2101.01461; PointMixup, Chen 2020, "
+               "arXiv:2008.06374", "", "`sample_pointcutmix(key, points, valid)`, `assign`",
+               "points", "an auction: O(N²), 300 rounds"),
         Method("SSMix", "Yoon 2021, arXiv:2106.08062", "", "`sample_span(key, lengths, size)`",
                "lengths"),
         Method("padded or variable size, as NaFlex", "", "", "`keep_overlap(mix, valid)`",

@@ -51,6 +51,24 @@ def rmixup(root):
     save(checkout, "rmixup", f"{path} renn_mixup", x=x, lam=drawn.numbers, index=index, mixed=mixed)
 
 
+class Recogniser:
+    """The CTC loss of a linear network, which remembers what it heard."""
+
+    train = nothing
+
+    def __init__(self, weight):
+        self.weight = nn.Parameter(torch.from_numpy(weight))
+
+    def parameters(self):
+        return [self.weight]
+
+    def __call__(self, inputs, targets):
+        self.inputs = inputs
+        scores = F.log_softmax(inputs["inputs"] @ self.weight, -1).transpose(0, 1)
+        sizes = inputs["inputs_length"], targets["targets_length"]
+        return F.ctc_loss(scores, targets["targets"], *sizes, reduction="none"), None
+
+
 def mixspeech(root):
     checkout = Checkout(root, "ZhengkunTian/OpenTransformer")
     drawn, rng = Drawn(18), np.random.default_rng(8)
@@ -63,22 +81,12 @@ def mixspeech(root):
     heard = np.arange(9) < lengths[:, None]
     x = (rng.normal(size=(6, 9, 4)) * heard[..., None]).astype(np.float32)
     words = rng.integers(1, 6, (6, 3)) * (np.arange(3) < sizes[:, None])
-    weight = nn.Parameter(torch.from_numpy(rng.normal(size=(4, 6)).astype(np.float32)))
-
-    class Model:
-        train, parameters = nothing, lambda _: [weight]
-
-        def __call__(self, inputs, targets):
-            self.inputs = inputs
-            scores = F.log_softmax(inputs["inputs"] @ weight, -1).transpose(0, 1)
-            sizes = inputs["inputs_length"], targets["targets_length"]
-            return F.ctc_loss(scores, targets["targets"], *sizes, reduction="none"), None
-
+    weight = rng.normal(size=(4, 6)).astype(np.float32)
     inputs, masks, long = tensors(x, heard, lengths)
     targets, there, short = tensors(words, words > 0, sizes)
     batch = {"inputs": inputs, "mask": masks, "inputs_length": long}
     batch = None, batch, {"targets": targets, "mask": there, "targets_length": short}
-    model = Model()
+    model = Recogniser(weight)
     self = SimpleNamespace(
         model=model, ngpu=0, is_mixspeech=True, accum_steps=1, get_rank=lambda: 0, local_rank=1,
         global_training_step=1, grad_clip=1.0, grad_noise=0.0, optimizer=OPTIMIZER, is_visual=False,
@@ -87,55 +95,57 @@ def mixspeech(root):
     )  # fmt: skip
     Meter.seen.clear()
     trainer.train_one_epoch(self, 0, [batch])
-    saved = {
-        "x": x,
-        "heard": heard,
-        "words": words,
-        "weight": weight.detach(),
-        "lam": drawn.numbers[0],
-    }
-    saved |= {"mixed": model.inputs["inputs"], "union": model.inputs["mask"]}
-    what = "otrans/train/trainer.py train_one_epoch, mixspeech"
-    save(checkout, "mixspeech", what, **saved, loss=Meter.seen[""][0])
+    save(
+        checkout, "mixspeech", "otrans/train/trainer.py train_one_epoch, mixspeech",
+        x=x, heard=heard, words=words, weight=weight, lam=drawn.numbers[0],
+        mixed=model.inputs["inputs"], union=model.inputs["mask"], loss=Meter.seen[""][0],
+    )  # fmt: skip
+
+
+class Translator:
+    """Their encoder and decoder without layers of attention, and two heads."""
+
+    def __init__(self, checkout, table, places, heads):
+        out = namedtuple("Out", "encoder_out encoder_padding_mask encoder_embedding encoder_states")
+        names = checkout.names(
+            "fairseq/models/transformer.py", "TransformerEncoder", "TransformerDecoder", **TORCH,
+            FairseqEncoder=object, FairseqIncrementalDecoder=object, EncoderOut=out,
+        )  # fmt: skip
+        self.encoder, self.decoder = names["TransformerEncoder"], names["TransformerDecoder"]
+        table, places, self.own, self.across = tensors(table, places, *heads)
+        self.parts = SimpleNamespace(
+            dropout=0.0, training=False, layernorm_embedding=None, padding_idx=0, layers=[],
+            layer_norm=None, layer_wise_attention=False, embed_scale=1.0,
+            cross_self_attention=False, project_in_dim=None, project_out_dim=None, num_layers=0,
+            embed_positions=lambda x, **_: places[: x.shape[1]].expand(len(x), -1, -1),
+            embed_tokens=lambda x: table[x],
+            forward_embedding=lambda x: self.encoder.forward_embedding(self.parts, x),
+        )  # fmt: skip
+
+    def mix(self, lam, a, a_lengths, b, b_lengths, before, prev_output_tokens_b):
+        self.read = self.encoder.mix(self.parts, lam, a, a_lengths, b, b_lengths)[0]
+        given = self.parts, lam, before, prev_output_tokens_b
+        self.written = self.decoder.extract_features_mix(*given)[0]
+        return self.written @ self.own + (self.read.mean(0) @ self.across)[:, None]
+
+    def get_normalized_probs(self, output, log_probs):
+        return F.log_softmax(output, -1)
 
 
 def seqmix(root):
-    """Without layers of attention: embeddings, what is padding, and the loss."""
+    """Embeddings and the loss."""
     checkout = Checkout(root, "dguo98/SeqMix")
-    out = namedtuple("Out", "encoder_out encoder_padding_mask encoder_embedding encoder_states")
-    names = checkout.names(
-        "fairseq/models/transformer.py", "TransformerEncoder", "TransformerDecoder", **TORCH,
-        FairseqEncoder=object, FairseqIncrementalDecoder=object, EncoderOut=out,
-    )  # fmt: skip
     path = "fairseq/criterions/label_smoothed_cross_entropy.py"
     criterion = checkout.names(
         path, "LabelSmoothedCrossEntropyCriterion", "label_smoothed_nll_loss", torch=torch,
         FairseqCriterion=object, register_criterion=lambda _: lambda kind: kind,
     )["LabelSmoothedCrossEntropyCriterion"]  # fmt: skip
     rng = np.random.default_rng(9)
-    table, places = rng.normal(size=(8, 4)).astype(np.float32), rng.normal(size=(5, 4))
+    table, places = (rng.normal(size=(n, 4)).astype(np.float32) for n in (8, 5))
     heads = rng.normal(size=(2, 4, 8)).astype(np.float32)
     sizes = np.array([[5, 4], [3, 5], [4, 4]])  # of a and b
     words = rng.integers(1, 8, (2, 3, 2, 5)) * (np.arange(5) < sizes[None, ..., None])
     moved = np.pad(words[1], ((0, 0), (0, 0), (1, 0)))[..., :-1]
-    embed = dict(enumerate(tensors(table, places.astype(np.float32), *heads)))
-    common = {"dropout": 0.0, "training": False, "layernorm_embedding": None, "padding_idx": 0}
-    common |= {"layers": [], "layer_norm": None, "layer_wise_attention": False, "embed_scale": 1.0}
-    common |= {"embed_positions": lambda x, **_: embed[1][: x.shape[1]].expand(len(x), -1, -1)}
-    common |= {"embed_tokens": lambda x: embed[0][x], "cross_self_attention": False}
-    common |= {"project_in_dim": None, "project_out_dim": None, "num_layers": 0}
-    encoder, decoder = SimpleNamespace(**common), SimpleNamespace(**common)
-    encoder.forward_embedding = lambda x: names["TransformerEncoder"].forward_embedding(encoder, x)
-
-    class Model:
-        def mix(self, lam, a, a_lengths, b, b_lengths, before, prev_output_tokens_b):
-            self.read = names["TransformerEncoder"].mix(encoder, lam, a, a_lengths, b, b_lengths)
-            given = decoder, lam, before, prev_output_tokens_b
-            self.written = names["TransformerDecoder"].extract_features_mix(*given)[0]
-            return self.written @ embed[2] + (self.read[0].mean(0) @ embed[3])[:, None]
-
-        def get_normalized_probs(self, output, log_probs):
-            return F.log_softmax(output, -1)
 
     def side(i):
         source, target, before = tensors(words[0, :, i], words[1, :, i], moved[:, i])
@@ -144,20 +154,14 @@ def seqmix(root):
     (a, target_a), (b, target_b) = side(0), side(1)
     sample = {"net_input_a": a, "net_input_b": b, "target_a": target_a, "target_b": target_b}
     sample |= {"id": [0, 1, 2], "ntokens": int((target_a > 0).sum())}
-    lam, model = torch.tensor([0.3, 0.8, 0.55]), Model()
+    lam, model = torch.tensor([0.3, 0.8, 0.55]), Translator(checkout, table, places, heads)
     self = SimpleNamespace(eps=0.0, padding_idx=0, sentence_avg=False)
     loss = criterion.forward(self, model, sample, lam)[0]
-    saved = {
-        "words": words,
-        "lam": lam,
-        "table": table,
-        "places": places,
-        "heads": heads,
-        "loss": loss,
-    }
-    saved |= {"read": model.read[0].transpose(0, 1), "written": model.written}
-    what = f"{path} forward, fairseq/models/transformer.py mix, extract_features_mix"
-    save(checkout, "seqmix", what, **saved)
+    save(
+        checkout, "seqmix", f"{path}, fairseq/models/transformer.py mix, extract_features_mix",
+        words=words, lam=lam, table=table, places=places, heads=heads, loss=loss,
+        read=model.read.transpose(0, 1), written=model.written,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
