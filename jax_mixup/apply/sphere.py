@@ -42,7 +42,7 @@ def blend_sphere(mix: Mix, z: PyTree, *, other: PyTree | None = None) -> PyTree:
 
     m²-mixup (geodesic multi-modal mixup), Oh et al. 2023, arXiv:2203.03897, between the embeddings
     of a picture and of its text: `alpha=0.5`, and the results are hard negatives. Their code gives
-    NaN for equal embeddings, and in half precision for those whose product is rounded to above 1.
+    NaN for equal embeddings, and where rounding takes the product of two of them above 1.
     """
 
     def leaf(z: ArrayLike, other: ArrayLike | None = None) -> Array:

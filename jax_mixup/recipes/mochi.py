@@ -52,8 +52,8 @@ def mochi(
       >>> negatives.shape, bool((queries[:, None] * negatives).sum(-1).mean() > 0.5)
       ((4, 8, 8), True)
 
-    Kalantidis et al. 2020, arXiv:2010.01028, who mix after a warm-up without. Their code is not
-    public; SynCo's (Giakoumoglou and Stathaki 2024, arXiv:2410.02401) has both kinds.
+    Kalantidis et al. 2020, arXiv:2010.01028, who mix after a warm-up without. We found no
+    code of theirs; SynCo's (Giakoumoglou and Stathaki 2024, arXiv:2410.02401) has both kinds.
     """
     name = "mochi"
     queries, bank = jnp.asarray(queries), jnp.asarray(bank)
