@@ -122,6 +122,9 @@ def given():
         "box_weights": jnp.asarray(np.ones((16, 2), np.float32)),
         "box_ids": jnp.asarray(np.ones((16, 2), np.int32)),
         "instances": jnp.asarray(np.ones((16, 2, 8, 8), bool)),
+        "points": jnp.asarray(np.random.default_rng(1).normal(size=(16, 32, 3)), jnp.float32),
+        "valid": jnp.asarray(np.arange(32) < np.arange(16, 32)[:, None]),
+        "kinds": jnp.asarray(np.arange(512).reshape(16, 32) % 5),
         "examples": [{"image": x, "label": y} for x, y in zip(images, labels, strict=True)],
     }
 
@@ -309,6 +312,16 @@ def boxed(seen, seen_weights, tight, objects, **_):
     assert seen_weights.shape == (16, 4)
 
 
+def clouds(laser, polar, shapes, soft, matched, between, both, points, valid, **_):
+    for cloud in (laser, polar):
+        assert cloud["points"].shape == points.shape and np.isfinite(cloud["points"]).all()
+        assert not cloud["kinds"][~cloud["valid"]].any()
+    assert polar["valid"].sum() > laser["valid"].sum() > 0  # pasting adds points
+    assert shapes.shape == between.shape == points.shape and both["valid"].shape == (8, 64)
+    np.testing.assert_allclose(soft.sum(axis=1), 1, rtol=1e-5)
+    assert {*map(tuple, matched[0].tolist())} == {*map(tuple, points[15].tolist())}
+
+
 def keys(first, second, **_):
     assert not (jax.random.key_data(first) == jax.random.key_data(second)).all()
 
@@ -364,6 +377,7 @@ CHECKS = {
     "A new key for each step": keys,
     "Padded batches": padded,
     "Boxes and objects": boxed,
+    "Point clouds": clouds,
     "Channels first": channels,
     "Hidden features": manifold,
     "More than two examples": several,
