@@ -134,6 +134,24 @@ def restyled(key: PRNGKeyArray, x: Array, *, low: float | None = None, **options
     return Moved(jm.no_mix(len(x)), jm.blend_amplitude(mix, x, low=low))
 
 
+def pixmixed(key: PRNGKeyArray, x: Array) -> Moved:
+    """Rounds with the next picture, in place of a fractal, and with the picture upside down."""
+    own, next_one = x / 255, jnp.roll(x, -1, axis=0) / 255
+    mixed = jm.pixmix(key, own, next_one, lambda key, x: x[:, ::-1])
+    return Moved(jm.no_mix(len(x)), 255 * mixed)
+
+
+def averaged(key: PRNGKeyArray, x: Array) -> Moved:
+    """AugMix of three views: mirrored, moved, and with colours in steps."""
+    views = x[:, :, ::-1], jnp.roll(x, x.shape[1] // 6, axis=1), jnp.floor(x / 64) * 64
+    key_weights, key_share = jax.random.split(key)
+    weights = jm.dirichlet_weights(key_weights, len(x), 3)[:, :, None, None, None]
+    mean = sum(weights[:, i] * view for i, view in enumerate(views))
+    share = jm.symmetric_beta(key_share, 1.0, (len(x),))
+    own = jm.Mix(jm.reverse(), 1 - share, jnp.ones(len(x)))
+    return Moved(jm.no_mix(len(x)), jm.blend(own, x, other=mean))
+
+
 def snapped(key: PRNGKeyArray, x: Array, cam: Array, **options: Any) -> Moved:
     mix, source, _ = jm.sample_snapmix(key, cam, **options)
     return Moved(mix, x, jm.fit_partner(mix, x, source=source))
