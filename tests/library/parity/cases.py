@@ -10,6 +10,8 @@ import jax_mixup as jm
 
 FILES = Path(__file__).parent
 KEY = jax.random.key(0)
+# Files of what mixing needs or of settings, which are no methods of their own.
+NOT_METHODS = {"gradientsaliency", "spectralresidual", "naflex", "timm"}
 
 
 class Case(dict):
@@ -20,6 +22,11 @@ class Case(dict):
             super().__init__(file)
 
     __getattr__ = dict.__getitem__
+
+
+def methods():
+    """The methods that are compared: of METHOD_PART.npz all parts are one."""
+    return {path.stem.split("_")[0] for path in FILES.glob("*.npz")} - NOT_METHODS
 
 
 def run(function, *arguments):

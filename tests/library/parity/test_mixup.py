@@ -7,7 +7,19 @@ import pytest
 
 import jax_mixup as jm
 from jax_mixup import distributions
-from tests.library.parity.cases import FILES, KEY, Case, cross_entropy, f32, i32, mixup, run, same
+from tests.library.parity.cases import (
+    FILES,
+    KEY,
+    Case,
+    cross_entropy,
+    f32,
+    i32,
+    methods,
+    mixup,
+    run,
+    same,
+)
+from tests.pages import TEXTS
 
 
 def test_each_file_says_where_its_numbers_come_from():
@@ -18,6 +30,16 @@ def test_each_file_says_where_its_numbers_come_from():
         (repository, commit), what = source.split(" ", 1)[0].split("@"), source.split(" ", 1)[1]
         assert "/" in repository and ".py" in what
         assert len(commit) == 40 or commit.startswith(("timm-", "mmdet-"))  # a released wheel
+
+
+def test_the_pages_say_how_many_methods_are_compared():
+    number = len(methods())
+    for page, words in (
+        ("README.md", "{} methods give what their authors' own code gives"),
+        ("jax_mixup/samplers/README.md", "(`tests/library/parity`): {} methods"),
+    ):
+        text = " ".join(TEXTS[page].split())
+        assert words.format(number) in text, f"{page} should say {number} methods"
 
 
 def test_mixup():
@@ -180,7 +202,7 @@ def test_between_class_learning():
     """How loud the two are is an input of ours: the deviation of images; for sound theirs, which
     is A-weighted, in decibels.
     """
-    images, sounds = Case("bcplus"), Case("bcsound")
+    images, sounds = Case("bc_plus"), Case("bc_sound")
 
     def ours(r, x, level):
         mix = jm.balance(mixup([1, 0], r), level)

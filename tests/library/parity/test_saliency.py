@@ -165,7 +165,7 @@ def test_move_blocks():
     """Puzzle Mix's blocks, moved by its own plans. A place that no block won turns black there;
     our plan is another one, a permutation.
     """
-    case = Case("puzzletransport")
+    case = Case("puzzlemix_transport")
     plans = np.stack([case.plan_80, case.plan_40])
     won, source = plans.any(axis=2), plans.argmax(axis=2)
     ours = jax.vmap(lambda source: jm.move_blocks(f32(case.x), source, grid=(4, 4)))
