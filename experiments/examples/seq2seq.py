@@ -8,7 +8,7 @@
   the example whose padding it is, neither in the sum nor in the number of words that divides it:
   so the tail of a longer partner counts by its weight. The authors' code has the own padding for
   all three, which cuts that tail off.
-- Dropout, label smoothing and the beam search of later are as without mixing.
+- Translating is as without mixing: what is blended are the words of training.
 """
 
 import jax
@@ -73,7 +73,8 @@ def losses_and_hits(model, mix, source, target):
 
 @nnx.jit
 def train_step(model, optimizer, key, source, target):
-    mix = jm.sample_mixup(key, source.shape[:1], alpha=0.2, per="example")  # mixing
+    law = jm.folded_beta(0.1)  # mixing: the example itself has the larger weight
+    mix = jm.sample_mixup(key, source.shape[:1], lam_law=law, per="example")  # mixing
     loss_fn = lambda model: losses_and_hits(model, mix, source, target)
     (loss, _), grads = nnx.value_and_grad(loss_fn, has_aux=True)(model)
     optimizer.update(model, grads)

@@ -89,7 +89,7 @@ def train(rows, sure, steps, checkpoints=()):
     """A model after these steps; the likelihood of each row, summed over checkpoints; the pairs."""
     model, rng, key = Model(rngs=nnx.Rngs(0)), np.random.default_rng(2), jax.random.key(1)
     optimizer = nnx.Optimizer(model, optax.adam(1e-2), wrt=nnx.Param)
-    confidence, evaluate = 0.0, nnx.jit(per_row)
+    confidence, apart, evaluate = 0.0, 0.0, nnx.jit(per_row)
     for step in range(steps):
         batch = rng.choice(len(sure), 16, replace=False)
         step_key = jax.random.fold_in(key, step)  # mixing
