@@ -267,7 +267,8 @@ CATALOGUE: dict[str, Sequence[Method]] = {
                "`sample_avoiding_cutmix(key, ids > 0)`", "foreground or saliency",
                "k sums over the map", [
             Draw(jm.sample_avoiding_cutmix, "spectral", tested=HARD,
-                 gallery={"CutMix, avoiding": at(candidates=16)})]),
+                 gallery={"CutMix, avoiding": at(candidates=16)},
+                 costs={"CutMix, avoiding": {}})]),
         Method("Attentive CutMix", "Walawalkar 2020, arXiv:2003.13048", "",
                "`sample_attentive_cutmix`", "features", "{Attentive CutMix}; 1 forward", [
             Draw(jm.sample_attentive_cutmix, "features", gallery={"Attentive CutMix": near()},
