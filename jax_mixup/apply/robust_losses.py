@@ -57,10 +57,10 @@ def rankmixup_loss(
       0.000
       0.021
 
-    RankMixup, Noh et al. 2023, arXiv:2308.11990, as in their code: λ ~ Beta(2, 2) for each batch,
-    one mix for MRL, three for M-NDCG; margin 2 for CIFAR, 1 for Tiny-ImageNet. There the mask of
-    MRL is multiplied with all hinges of the batch by broadcasting, so that mixes of one class scale
-    the mean of all hinges; here they have no loss themselves.
+    RankMixup, Noh et al. 2023, arXiv:2308.11990. In their code MRL has one mix, M-NDCG three, with
+    one λ for a batch: λ ~ Beta(2, 2) and margin 2 for CIFAR, Beta(1, 1) and 1 for Tiny-ImageNet.
+    There the mask of MRL is multiplied with all hinges of the batch by broadcasting, so that mixes
+    of one class scale the mean of all hinges; here they have no loss themselves.
     """
     name = "rankmixup_loss"
     _checks.option(name, "form", form, ("mrl", "mndcg"))

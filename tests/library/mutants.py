@@ -99,6 +99,24 @@ MUTANTS = [
     ),
     mutant("recipes/randommix.py", "jnp.asarray(alphas, ", "jnp.asarray(alphas[:1], ", RANDOMMIX),
     mutant(
+        "recipes/pixmix.py",
+        "u[1] * (k + 1)",
+        "u[1] * k",
+        "recipes/test_pixmix.py::test_the_distribution_is_that_of_the_algorithm",
+    ),
+    mutant(
+        "adjust/predictions.py",
+        "jnp.where(hot[1], 0.0, p)",
+        "p",
+        "adjust/test_predictions.py::test_the_formula_by_hand",
+    ),
+    mutant(
+        "apply/robust_losses.py",
+        ") & earlier",
+        ") & ~earlier",
+        "apply/test_robust_losses.py::test_mndcg_by_hand",
+    ),
+    mutant(
         "apply/sphere.py",
         "turn = (2 * m - 1) * half",
         "turn = (m - 1) * half",
