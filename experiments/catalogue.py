@@ -16,17 +16,21 @@ from experiments.draws import (
     Tested,
     averaged,
     boxes,
+    classed,
     guided,
     local,
     paired,
+    pasted,
     pixmixed,
     puzzled,
+    ranked,
     resized,
     restyled,
     smmixed,
     snapped,
     spliced,
     stacked,
+    styled,
 )
 
 
@@ -179,7 +183,8 @@ CATALOGUE: dict[str, Sequence[Method]] = {
             Draw(boxes, costs={"3 rows, boxes": {}}, family={"three rows, boxes": {}},
                  gallery={"4 rows, boxes": OVER})]),
         Method("ζ-mixup", "Abhishek 2022, arXiv:2204.03323", "",
-               "`combine(weights, x)`, `zeta_weights`", cost="O(B²) for each value"),
+               "`combine(weights, x)`, `zeta_weights`", cost="O(B²) for each value", draws=[
+            Draw(ranked, gallery={"ζ-mixup": {}})]),
         Method("MultiMix", "Venkataramanan 2022, arXiv:2206.14868", "",
                "`combine(weights, h)`, `dirichlet_weights`", "features", "O(nB) for each value"),
         Method("anchor data augmentation", "Schneider 2023, arXiv:2311.06965", "",
@@ -226,9 +231,10 @@ CATALOGUE: dict[str, Sequence[Method]] = {
         Method("BC+", "Tokozume 2018, arXiv:1711.10282", "",
                "`balance(mix, level)`, `restore_energy`", "loudness", "a pass over x"),
         Method("ClassMix", "Olsson 2021, arXiv:2007.07936", "", "`sample_classmix(key, ids)`",
-               "an id map"),
+               "an id map", draws=[Draw(classed, "images", gallery={"ClassMix": near()})]),
         Method("copy-paste", "Ghiasi 2021, arXiv:2012.07177", "",
-               "`sample_copy_paste(key, ids)`, `mix_objects`", "an id map", "a pass over the map"),
+               "`sample_copy_paste(key, ids)`, `mix_objects`", "an id map", "a pass over the map", [
+            Draw(pasted, "spectral", gallery={"copy-paste": near(lam_law=jm.constant(0.0))})]),
         Method("Mix3D", "Nekrasov 2021, arXiv:2110.02210", "",
                "two scenes joined: [HOWTO](../HOWTO.md#point-clouds)", "points", "a copy"),
         Method("LaserMix", "Kong 2023, arXiv:2207.00026", "",
@@ -244,9 +250,11 @@ CATALOGUE: dict[str, Sequence[Method]] = {
         Method("padded or variable size, as NaFlex", "", "", "`keep_overlap(mix, valid)`",
                "what is valid", "a pass over the mask"),
         Method("MixStyle", "Zhou 2021, arXiv:2104.02008; MoEx, Li 2021, arXiv:2002.11102", "",
-               "`blend_moments(mix, h, axes=)`", "features", "a pass over h"),
+               "`blend_moments(mix, h, axes=)`", "features", "a pass over h", [
+            Draw(partial(styled, jm.blend_moments), "images", gallery={"MixStyle": at()})]),
         Method("EFDMix", "Zhang 2022, arXiv:2203.07740", "",
-               "`blend_quantiles(mix, h, axes=)`", "features", "two sorts of h"),
+               "`blend_quantiles(mix, h, axes=)`", "features", "two sorts of h", [
+            Draw(partial(styled, jm.blend_quantiles), "images", gallery={"EFDMix": at()})]),
         Method("FDA", "Yang 2020, arXiv:2004.05498; FACT, Xu 2021, arXiv:2105.11120", "",
                "`blend_amplitude(mix, x, low=)`", "pictures of another domain, or the key",
                "an FFT and one back", [

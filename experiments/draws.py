@@ -134,6 +134,34 @@ def restyled(key: PRNGKeyArray, x: Array, *, low: float | None = None, **options
     return Moved(jm.no_mix(len(x)), jm.blend_amplitude(mix, x, low=low))
 
 
+def styled(verb: Callable, key: PRNGKeyArray, x: Array, **options: Any) -> Moved:
+    """Pictures with moments or quantiles of their partners' colours; labels stay."""
+    mix = jm.sample_mixup(key, (len(x),), **options)
+    return Moved(jm.no_mix(len(x)), verb(mix, x, axes=(1, 2)))
+
+
+def classed(key: PRNGKeyArray, x: Array, **options: Any) -> jm.Mix:
+    """ClassMix, whose classes are here four steps of brightness."""
+    ids = (x.mean(axis=-1) / 64).astype(jnp.int32)
+    return jm.sample_classmix(key, ids, num_classes=4, **options)
+
+
+def pasted(key: PRNGKeyArray, saliency: Array, **options: Any) -> jm.Mix:
+    """Copy-paste, whose objects are here what is most salient in each quarter of a picture."""
+    lower, right = (jnp.arange(size) >= size // 2 for size in saliency.shape[1:])
+    quarter = 1 + 2 * lower[:, None] + right[None, :]
+    salient = saliency > jnp.quantile(saliency, 0.7, axis=(1, 2), keepdims=True)
+    return jm.sample_copy_paste(key, jnp.where(salient, quarter, 0), num_objects=4, **options)
+
+
+def ranked(key: PRNGKeyArray, shape: Any) -> tuple[jm.Mix, ...]:
+    """ζ-mixup as a mix of all examples: `combine` gives the same pictures."""
+    weights = jm.zeta_weights(key, shape[0])
+    place = jnp.arange(shape[0])
+    partner = (place[:, None] - place[None, :]) % shape[0]  # itself, then those of roll(1), …
+    return jm.from_weights(jnp.take_along_axis(weights, partner, axis=1))
+
+
 def pixmixed(key: PRNGKeyArray, x: Array) -> Moved:
     """Rounds with the next picture, in place of a fractal, and with the picture upside down."""
     own, next_one = x / 255, jnp.roll(x, -1, axis=0) / 255

@@ -66,6 +66,38 @@ def test_names_are_unique():
     assert {name for m in METHODS for name in re.findall(r"\{([^}]+)\}", m.cost)} <= costs
 
 
+NOT_SHOWN = {
+    "their pictures are those of another method": [
+        *("VideoMix", "either", "RandomMix", "RecursiveMix", "BCP", "CarveMix", "CMO", "DACS"),
+        *("CutBlur", "NoiseCutMix", "MixOE", "MixupMP", "without hesitation", "distillation"),
+    ],
+    "who is mixed, or how much": [
+        *("C-Mixup", "Balanced-MixUp", "LISA", "same class, other class", "nearest neighbours"),
+        *("local mixup", "similarity kernel mixup", "k-mixup", "BC+"),
+        "padded or variable size, as NaFlex",
+    ],
+    "labels and losses": [
+        *("Remix", "TransMix", "TokenMix's labels", "TL-Align", "OA-CutMix", "SUMix", "RegMixup"),
+        *("RankMixup", "decoupled mixup", "MixupE", "mixup inference", "saliency itself"),
+    ],
+    "features, tokens, embeddings": [
+        *("MultiMix", "HID-MIX", "AlignMix", "MergeMix", "MixMAE", "manifold mixup"),
+        *("noisy features", "m²-mixup", "MoCHi", "Metrix"),
+    ],
+    "learned masks": ["AdaMixUp", "AutoMix", "AdAutoMix"],
+    "not pictures": [
+        *("anchor data augmentation", "FEAT-MIX", "ifMixup", "R-Mixup", "SSMix", "SFTMix"),
+        *("SeqMix", "MixSpeech", "Mix3D", "LaserMix", "PolarMix", "PointCutMix"),
+    ],
+}
+
+
+def test_the_gallery_shows_every_method_of_pictures():
+    """A new method is drawn there, or stands above with a reason why not."""
+    without = {method.name for method in METHODS if not any(d.gallery for d in method.draws)}
+    assert without == {name for names in NOT_SHOWN.values() for name in names}
+
+
 def test_every_draw_draws():
     """Each with its first options, for pictures of the gallery's size; nothing is run."""
     images = jax.ShapeDtypeStruct((4, 224, 224, 3), jnp.float32)
