@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from experiments.core.seeds import epoch_trainer
 from experiments.harness.runs import defining, read_runs
@@ -55,6 +56,14 @@ def test_a_method_is_who_is_mixed_with_whom():
     nearest = squares.argsort(axis=1)[:, :5]
     assert (nearest == np.asarray(mixes["nearest 5 α=8"].partner)[:, None]).any(1).all()
     assert np.bincount(mixes["mixup α=4"].partner).tolist() == [1] * 50
+    own, warped, whole = mixes["per example α=1"], mixes["by distance α=1"], mixes["mixup α=1"]
+    np.testing.assert_array_equal(own.partner, whole.partner)
+    assert len(set(np.asarray(own.lam).tolist())) == 50 and len(set(whole.lam.tolist())) == 1
+    square = np.square(np.asarray(x) - np.asarray(x)[own.partner]).sum(1)
+    tau = np.exp(-(square / square.mean() - 1) / (2 * 0.5**2))
+    expected = stats.beta.cdf(np.float64(own.lam), 1 / tau, 1 / tau)
+    np.testing.assert_allclose(warped.lam, expected, atol=2e-4)
+    np.testing.assert_array_equal(warped.lam, warped.mask)
     # The same draw of λ at each pairing: what differs is the partner.
     assert mixes["mixup α=1"].lam[0] == mixes["nearest 5 α=1"].lam[0]
 
@@ -100,3 +109,21 @@ def test_verdict():
     assert intrusion.RULE(runs(50, 0, 0)).endswith("Pass rule: PASS.")
     for errors in ((20, 0, 0), (50, 2, 0), (50, 0, 2)):
         assert intrusion.RULE(runs(*errors)).endswith("Pass rule: FAIL.")
+    both = intrusion.verdicts(runs(50, 0, 0))
+    assert "Pass rule: PASS. Gain" in both and both.endswith("Second pass rule: FAIL.")  # no runs
+
+
+def test_the_second_verdict():
+    def second(warped, own, mixup):
+        methods = {"plain": 0, "by distance α=1": warped, "per example α=1": own}
+        return intrusion.DISTANCE_RULE(
+            [
+                {"group": intrusion.MAIN, "method": name, "seed": s, "middle_error": error + s}
+                for name, error in (methods | {"mixup α=1": mixup}).items()
+                for s in range(3)
+            ]
+        )
+
+    assert second(0.9, 30.5, 40).endswith("PASS.")
+    for errors in ((1.1, 40, 40), (0, 29, 40), (0, 40, 29)):
+        assert second(*errors).endswith("FAIL.")
