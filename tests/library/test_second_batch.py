@@ -15,8 +15,7 @@ def test_every_verb_takes_another_batch_in_place_of_the_partners():
     """`other=` of the partners' own rows changes nothing, and another one is what is taken."""
     mix = jm.sample_mixup(KEY, (4,), per="example", pairing=jm.roll())
     ids, soft = jnp.array([0, 1, 2, 0]), jnp.eye(4)[:, :3] + 0.25
-    x = jax.random.normal(KEY, (4, 6, 3))
-    logits = jax.random.normal(KEY, (4, 3))
+    x, logits = (jax.random.normal(KEY, shape) for shape in ((4, 6, 3), (4, 3)))
     counts, level = jnp.array([10.0, 1.0, 40.0]), jnp.array([1.0, 2.0, 3.0, 4.0])
     valid = jnp.arange(6)[None] < jnp.array([[6], [4], [3], [5]])
     ce = lambda o, t: -jnp.take_along_axis(jax.nn.log_softmax(o), t[:, None], 1)[:, 0]
