@@ -1,14 +1,15 @@
-"""Run the authors' code of Mix3D, LaserMix, PolarMix and PointCutMix on small point clouds.
+"""Run the authors' code of Mix3D, LaserMix, PolarMix, PointCutMix, PointMixup on small clouds.
 
     python -m tests.library.parity.make_clouds PATH_OF_CHECKOUTS
 
 It needs PyTorch and SciPy. A point is known again by its number, 1000 × example + place, which goes
 through their code as its label. MMDetection3D's is run with its own class of points. Of PointCutMix
-the lines of its training loop run, with an exact assignment in place of the one on a GPU, and with
-64 points where they have 1024.
+the lines of its training loop run, with an exact assignment in place of the one on a GPU, as in
+PointMixup, and with 64 points where they have 1024.
 """
 
 import ast
+import contextlib
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -215,6 +216,38 @@ def pointcutmix(root):
     save("pointcutmix", ((checkout, "train_pointcutmix_k.py, train_pointcutmix_r.py"),), **arrays)
 
 
+class Caught(Exception):
+    """The network is not run further."""
+
+
+def pointmixup(root):
+    """Their network's first lines: what it gives to its first layer."""
+    import torch
+
+    checkout = Checkout(root, "yunlu-chen/PointMixup")
+    rng = np.random.default_rng(6)
+    shapes, index = rng.standard_normal((B, 64, 3)).astype(np.float32), np.array([2, 3, 1, 0])
+    rates = 0.5 - np.abs(rng.beta(1.0, 1.0, B) - 0.5)  # as their trainer draws them
+    seen = {}
+
+    def layer(xyz, features):
+        seen["out"] = xyz.numpy()
+        raise Caught
+
+    def match(*arguments):
+        seen["ind"] = Matched()(*arguments)[1].numpy()
+        return None, torch.tensor(seen["ind"])
+
+    given = {"torch": torch, "nn": SimpleNamespace(Module=object), "pt_utils": None}
+    path, name = "pointnet2/models/pointnet2_msg_cls.py", "Pointnet2MSG_manimix"
+    network = object.__new__(checkout.names(path, name, **given)[name])
+    network.SA_modules, network.align, network.EMD = [layer], False, match
+    with contextlib.suppress(Caught):
+        network.forward(torch.tensor(shapes), torch.tensor(index), rates, "pointmixup")
+    held = ((checkout, "pointnet2/models/pointnet2_msg_cls.py Pointnet2MSG_manimix.forward"),)
+    save("pointmixup", held, points=shapes, index=index, rates=rates, **seen)
+
+
 def mix3d(root):
     from collections.abc import Mapping, Sequence
 
@@ -247,5 +280,5 @@ def save(name, held, **arrays):
 
 
 if __name__ == "__main__":
-    for method in (mix3d, lasermix, polarmix, pointcutmix):
+    for method in (mix3d, lasermix, polarmix, pointcutmix, pointmixup):
         method(sys.argv[1])

@@ -100,6 +100,20 @@ def test_pointcutmix(draw, monkeypatch, kind, region):
     assert cost(np.asarray(jm.assign(far))) <= 1.04 * cost(match[0])
 
 
+def test_pointmixup():
+    """The lines of HOWTO, with the assignment that theirs was given."""
+    case = Case("pointmixup")
+
+    def ours(points, match, lam):
+        mix = jm.sample_mixup(
+            KEY, (4,), lam_law=lambda *_: lam, per="example", pairing=i32(case.index)
+        )
+        matched = jm.place_partner(mix, points, match.astype(jnp.int32))
+        return jm.blend(mix, points, other=matched)
+
+    same(run(ours, case.points, case.ind, 1 - case.rates), case.out)
+
+
 def test_mix3d():
     """The union of HOWTO; Pointcept's gives two objects one id, as it adds the largest id."""
     case = Case("mix3d")
