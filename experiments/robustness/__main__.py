@@ -6,16 +6,22 @@ attacked or corrupted. Attacks move each pixel, in [0, 1], by at most ε: FGSM i
 ones are crafted on a plain network with other initial weights and order. White I-FGSM and PGD are
 the test: a network that resists FGSM alone hides its gradient. The corruptions are the nine kinds
 of `experiments.robustness.corruptions`, at severity 3. All seeds train at once, with the same
-examples, weights and order under every method. Weight decay, from five candidates, and σ of the
-Gaussian noise that a fair competitor trains with, from four, are chosen by clean error, by ten
-other seeds and the 300 digits that each of them leaves over; the other methods are as their names
-say.
+examples, weights and order under every method. PixMix mixes in several rounds with pictures of 1/f
+noise and with views, AugMix averages views and asks for one answer to all of them; their views are
+none of the nine corruptions (`experiments.robustness.views`). Weight decay, from five candidates,
+and from four each σ of the Gaussian noise that a fair competitor trains with, PixMix's β and the
+weight of AugMix's loss are chosen by clean error, by ten other seeds and the 300 digits that each
+of them leaves over; the other methods are as their names say.
 
 Prediction, fixed before the run, for ε = 0.1; it passes if all three parts hold; intervals are of
 paired differences. (1) Under white FGSM mixup α = 1 and α = 8 have more error than plain training,
 both intervals above 0, unlike in the mixup paper. (2) Under white I-FGSM and PGD no mixup gains 5
 points over plain training: it is no defence. (3) Under black FGSM and I-FGSM mixup α = 1 has less
 error than plain training, both intervals above 0, as in the paper.
+
+Pass rule for PixMix, fixed before its runs: under the corruptions it has less error than plain
+training, and the interval of its paired gain lies above 0; on clean digits it has at most 1 point
+more. Its gain over the chosen Gaussian noise is reported next to it.
 """
 
 import dataclasses
@@ -31,21 +37,39 @@ from jaxtyping import Array, PRNGKeyArray
 
 from experiments.core import classify
 from experiments.core.methods import Method
+from experiments.core.seeds import SeedTrainer
 from experiments.harness import cli, digits_mlp, intervals
+from experiments.harness.choose import OUTSIDE, Search
 from experiments.harness.intervals import packed
 from experiments.harness.jobs import Task, Work
-from experiments.harness.rules import Claim, Rule, below, gains_less_than
-from experiments.harness.runs import rounded
+from experiments.harness.rules import (
+    Claim,
+    Rule,
+    below,
+    gains_less_than,
+    loses_less_than,
+    within,
+)
+from experiments.harness.runs import Run, rounded
 from experiments.harness.study import Study, run_study
 from experiments.harness.tables import Column, Table
-from experiments.robustness import attacks, corruptions, figures
+from experiments.robustness import attacks, corruptions, figures, views
 from experiments.robustness.attacks import LogitsFn
+from experiments.robustness.views import AugMix, PixMix
 
-METHODS = digits_mlp.METHODS | {
-    "Gaussian noise": Method()
-}  # σ is the one that `digits_mlp.search` finds
+AnyMethod = Method | PixMix | AugMix
+METHODS: dict[str, AnyMethod] = digits_mlp.METHODS | {  # with what `search_of` finds
+    "Gaussian noise": Method(),
+    "PixMix": PixMix(),
+    "AugMix": AugMix(),
+}
 SIGMAS = {f"σ={sigma}": Method(noise=sigma) for sigma in (0.05, 0.1, 0.2, 0.4)}
-OPEN = {"weight decay": digits_mlp.DECAYS, "Gaussian noise": SIGMAS}
+OPEN: dict[str, dict[str, AnyMethod]] = {
+    "weight decay": {**digits_mlp.DECAYS},
+    "Gaussian noise": {**SIGMAS},
+    "PixMix": {f"β={beta:g}": PixMix(beta) for beta in (1.0, 3.0, 10.0, 30.0)},
+    "AugMix": {f"weight {weight:g}": AugMix(weight) for weight in (1.0, 4.0, 12.0, 36.0)},
+}
 ATTACKS = ("FGSM, white", "I-FGSM, white", "PGD, white", "FGSM, black", "I-FGSM, black")
 EPSILONS = (0.025, 0.05, 0.1, 0.15, 0.2)
 MAIN = EPSILONS.index(0.1)
@@ -83,6 +107,40 @@ RULE = Rule(
     CLAIMS,
     interval=intervals.SHARED,
 )
+PIXMIX_RULE = Rule(
+    "PixMix, in points of error below plain training's: {0} under corruptions, {1} on clean "
+    "digits; below the chosen Gaussian noise's: {2} under corruptions. Pass rule (the first "
+    "interval above 0, the second gain above -1): {verdict}.",
+    (
+        Claim("corruptions", "PixMix"),
+        Claim("clean", "PixMix", holds=loses_less_than(1)),
+        Claim("corruptions", "PixMix", over="Gaussian noise", holds=within(float("inf"))),
+    ),
+    interval=intervals.SHARED,
+)
+
+
+def verdicts(runs: list[Run]) -> str:
+    return f"{RULE(runs)} {PIXMIX_RULE(runs)}"
+
+
+def trainer_of(method: AnyMethod) -> SeedTrainer:
+    return digits_mlp.study_of() if isinstance(method, Method) else views.study_of()
+
+
+def search_of(config: Config) -> Search:
+    """Choose each method's candidate by the last clean error outside the test set."""
+    candidates = {name: m for methods in OPEN.values() for name, m in methods.items()}
+
+    def work(task: Task) -> list[dict]:
+        method, data = candidates[task.method], digits_mlp.drawn(task.seeds, choosing=True)
+        sizes = {"seeds": task.seeds, "epochs": config.epochs, "tick": task.tick}
+        _, scores = trainer_of(method).fit(method, data, **sizes)
+        curves = zip(task.seeds, scores["error"].round(5).tolist(), strict=True)
+        return [{"seed": seed, "curve": curve} for seed, curve in curves]
+
+    said, ticks = digits_mlp.described, config.epochs
+    return Search(OPEN, work, groups=("clean",), ticks=ticks, said=said, other=OUTSIDE)
 
 
 def attacked(
@@ -137,19 +195,24 @@ def result_of(group: str, seed: int, right: np.ndarray) -> dict:
 def make_work(config: Config) -> Work:
     """A function that gives one method's runs in one group."""
     data = functools.cache(partial(digits_mlp.drawn, choosing=False))  # the search draws its own
-    fit = partial(digits_mlp.study_of().fit, epochs=config.epochs, tick=lambda n: None)
+    plain = Method()  # the network is the same under every method
+
+    def fit(method: AnyMethod, data: Any, seeds: range) -> Any:
+        sizes = {"seeds": seeds, "epochs": config.epochs}
+        return trainer_of(method).fit(method, data, **sizes, tick=lambda n: None)[0]
 
     @functools.cache
     def strangers(seeds: range) -> Any:
         """For each network one that learned the same digits by the next seed's weights, order."""
         others = range(seeds.start + 1, seeds.stop + 1)
-        return fit(METHODS["plain"], data(seeds), seeds=others)[0]
+        return fit(plain, data(seeds), others)
 
     @functools.cache  # all groups of a method share its networks, in any order
-    def measured(method: Method, seeds: range) -> dict[str, Array]:
+    def measured(method: AnyMethod, seeds: range) -> dict[str, Array]:
         keys = jax.vmap(jax.random.key)(2000 + jnp.asarray(seeds))  # no seed that trains
-        (state, _), given = fit(method, data(seeds), seeds=seeds), data(seeds)
-        return hits(method, keys, state, strangers(seeds), given.x_test, given.y_test)
+        given = data(seeds)
+        state = fit(method, given, seeds)
+        return hits(plain, keys, state, strangers(seeds), given.x_test, given.y_test)
 
     def work(task: Task) -> list[dict]:
         best = task.chosen.get(("clean", task.method))
@@ -180,10 +243,8 @@ def main(config: Config) -> int:
         work=make_work(config),
         table=TABLE,
         plot=partial(figures.under_attack, epsilons=EPSILONS, kinds=list(corruptions.KINDS)),
-        rule=RULE,
-        search=digits_mlp.search(
-            OPEN, {"clean": 0.0}, score="error", seeds=config.seeds, epochs=config.epochs
-        ),
+        rule=verdicts,
+        search=search_of(config),
     )
     return run_study(study)
 

@@ -10,6 +10,8 @@ from experiments.harness import plots
 from experiments.harness.intervals import mean_interval
 from experiments.harness.runs import Run, groups_of
 
+COLOURS = (plots.FIRST, *plots.COLOURS, "#999933", "#AAAAAA")
+
 
 def under_attack(
     path: Path,
@@ -29,7 +31,7 @@ def under_attack(
     grid = figure.add_gridspec(2, len(groups))
     panes = [figure.add_subplot(grid[0, column]) for column in range(len(groups))]
     bars = figure.add_subplot(grid[1, :])
-    colours = dict(zip(methods, (plots.FIRST, *plots.COLOURS), strict=True))
+    colours = dict(zip(methods, COLOURS, strict=False))
     for i, (method, colour) in enumerate(colours.items()):
         clean, _ = errors_of(runs, "clean", method)
         for group, axes in zip(groups, panes, strict=True):
