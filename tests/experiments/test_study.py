@@ -43,6 +43,7 @@ FULL = {  # the options that the committed runs were made with, where they are n
     **{name: {"data": Path("data")} for name in ("audio", "regression", "segmentation", "tabular")},
     "text": {"data": Path("data")},
     "embeddings": {"data": Path("data")},
+    "fine_tuning": {"data": Path("data")},
     "label_noise_pictures": {"data": "cifar10"},
     "few_pictures": {"data": "cifar10"},
 }
@@ -123,10 +124,10 @@ def no_data(monkeypatch):
     monkeypatch.setattr(images, "load", lambda *_, **__: cifar)
     monkeypatch.setattr(spoken, "load", lambda path, size: spoken.generated(size))
     monkeypatch.setattr(sentences, "read", lambda path: sentences.toy())
-    if "text" in COMMITTED:
-        known = first_run("text")["settings"]["data"]
-        main = importlib.import_module("experiments.text.__main__")
-        monkeypatch.setattr(main, "checksum", lambda texts: known)
+    for name in {"text", "fine_tuning"} & {*COMMITTED}:
+        known = first_run(name)["settings"]["data"]
+        main = importlib.import_module(f"experiments.{name}.__main__")
+        monkeypatch.setattr(main, "checksum", lambda texts, known=known: known)
     if "embeddings" in COMMITTED:
         corpora = {corpus.name: corpus for corpus in named("embeddings", "data")}
         monkeypatch.setattr(embeddings, "read", lambda path: corpora)
