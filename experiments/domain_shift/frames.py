@@ -43,7 +43,9 @@ def read(path: Path, *, factor: int) -> Domains:
     return divided(scenes, trained, tested)
 
 
-def divided(scenes: Scenes, trained: Bool[np.ndarray, "n"], tested: Bool[np.ndarray, "m"]):
+def divided(
+    scenes: Scenes, trained: Bool[np.ndarray, "n"], tested: Bool[np.ndarray, "m"]
+) -> Domains:
     """The parts, by which frames of training and test are at dusk."""
     order = np.argsort(trained, kind="stable")
     return Domains(

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 import jax_mixup as jm
 from experiments.core.seeds import SeedTrainer, batch_trainer
 from experiments.core.step import Recipe, Task
-from experiments.data.camvid import CLASSES, Frames
+from experiments.data.camvid import CLASSES
 from experiments.domain_shift.frames import Domains
 from experiments.models.unet import UNet
 from experiments.segmentation import train as segmentation
@@ -34,7 +34,7 @@ class Data(NamedTuple):
     order: Int[Array, "n"]  # of the frames; the masks of the first ones are known
     labelled: Int[Array, ""]
     alone: Array  # whether each frame is standardised
-    tests: Mapping[str, Frames]
+    tests: Mapping[str, tuple[Array, Array]]  # frames and masks, by kind
 
 
 class Numbers(NamedTuple):
@@ -114,8 +114,8 @@ def score(model: Any, data: Data) -> dict[str, Array]:
     """The scores of each kind of test frames, `dusk_miou` and so on."""
     own = lambda x, train: model(standardised(data.alone, x), train=train)
     found = {}
-    for name, frames in data.tests.items():
-        scores = segmentation.score(own, segmentation.Data(*data[:4], *frames))
+    for name, (images, masks) in data.tests.items():
+        scores = segmentation.score(own, segmentation.Data(*data[:4], images, masks))
         found |= {f"{name}_{key}": scores[key] for key in SCORES}
     return found
 
@@ -147,12 +147,6 @@ def data_of(domains: Domains, method: Method, seeds: range, *, choosing: bool) -
     tests = {"day": domains.held_out} if choosing else results
     count = len(domains.train.images)
     labelled = count if method.masks else domains.by_day
-    one = Data(
-        *domains.train,
-        np.arange(count),
-        np.int32(labelled),
-        np.float32(method.alone),
-        tests,
-    )
+    one = *domains.train, np.arange(count), np.int32(labelled), np.float32(method.alone), tests
     same = lambda a: jnp.broadcast_to(jnp.asarray(a), (len(seeds), *np.shape(a)))
-    return jax.tree.map(same, one)
+    return Data(*jax.tree.map(same, one))

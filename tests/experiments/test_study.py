@@ -42,6 +42,7 @@ FULL = {  # the options that the committed runs were made with, where they are n
     | {"methods": ("ERM 5e-4", "mixup")},
     **{name: {"data": Path("data")} for name in ("audio", "regression", "segmentation", "tabular")},
     "text": {"data": Path("data")},
+    "domain_shift": {"data": Path("data")},
     "embeddings": {"data": Path("data")},
     "fine_tuning": {"data": Path("data")},
     "label_noise_pictures": {"data": "cifar10"},
@@ -134,6 +135,11 @@ def no_data(monkeypatch):
         main = importlib.import_module("experiments.embeddings.__main__")
         monkeypatch.setattr(main, "checksum", lambda given: given)
     monkeypatch.setattr(camvid, "read", lambda path, factor: camvid.generated())
+    if "domain_shift" in COMMITTED:
+        shift = first_run("domain_shift")["settings"]["data"]
+        main = importlib.import_module("experiments.domain_shift.__main__")
+        monkeypatch.setattr(main.frames, "read", lambda path, factor: main.frames.generated())
+        monkeypatch.setattr(main, "checksum", lambda images: shift)
     groups = dict.fromkeys(run["group"] for run in lines_of("family"))
     monkeypatch.setattr(family_train, "pools", lambda data, smoke: groups)
     for name, module in (("tabular", tables), ("regression", regression_tables)):
