@@ -35,8 +35,11 @@ def compose(
     *,
     size: int = 32,
     most: int = 4,
-) -> Scenes:
-    """Put 1 to `most` of the digits, 9 to 16 pixels large, on noise, where they overlap little."""
+) -> tuple[Scenes, Int32[np.ndarray, "count size size"]]:
+    """Put 1 to `most` of the digits, 9 to 16 pixels large, on noise, where they overlap little.
+
+    The ids say whose ink is at each position: 1 to `most`, in the order of the lists; 0 for none.
+    """
     images = rng.uniform(0, 0.25, (count, size, size, 1)).astype(np.float32)
     scenes = Scenes(
         images,
@@ -46,6 +49,7 @@ def compose(
         np.zeros((count, most, 2), np.float32),
         np.zeros((count, most), np.float32),
     )
+    ids = np.zeros((count, size, size), np.int32)
     for scene in range(count):
         for place in range(rng.integers(1, most + 1)):
             which = rng.integers(len(y))
@@ -54,11 +58,11 @@ def compose(
                 corner = rng.integers(0, size - np.array(ink.shape) + 1)
                 box = np.concatenate([corner, corner + ink.shape]).astype(np.float32)
                 if (iou(box, scenes.boxes[scene]) < 0.05).all():
-                    _put(scenes, (scene, place), box, ink, corner + centre, y[which])
+                    _put(scenes, ids, (scene, place), box, ink, corner + centre, y[which])
                     break
             else:
                 break  # no room: the scene has fewer objects
-    return scenes
+    return scenes, ids
 
 
 def enlarged(digit: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -88,23 +92,50 @@ def average_precision(found: Found, scenes: Scenes, *, overlap: float = 0.5) -> 
     of its class that has none yet, and takes the one with which it overlaps most. Precision at a
     recall is the highest at that recall or beyond.
     """
-    alive = scenes.weights > 0
-    if not alive.any():
+    if not (scenes.weights > 0).any():
         raise ValueError(
             "average_precision got scenes without an object; it needs one: leave empty scenes "
             "among others, where what is found in them counts as wrong."
         )
-    areas = [
-        _area(*_ranked_hits(found, scenes, alive & (scenes.labels == label), label, overlap))
+    return _mean_area(_ranked(found, scenes, overlap), np.ones(len(scenes.images), bool))
+
+
+def without_each(found: Found, scenes: Scenes, parts: int, *, overlap: float = 0.5) -> list[float]:
+    """The average precision without each part of the scenes: for the jackknife.
+
+    A detection is right or wrong by its own scene alone, so that no other scene has to be judged
+    again. Part i has scenes i, i + `parts`, ...
+    """
+    ranked, part = _ranked(found, scenes, overlap), np.arange(len(scenes.images)) % parts
+    return [_mean_area(ranked, part != i) for i in range(parts)]
+
+
+class _Ranked(NamedTuple):
+    """A class's detections by falling score."""
+
+    rows: np.ndarray  # the scene of each
+    hits: np.ndarray  # whether it is right
+    objects: np.ndarray  # how many each scene has
+
+
+def _mean_area(ranked: list[_Ranked], kept: np.ndarray) -> float:
+    """Averaged over the classes that occur in the scenes that are kept."""
+    return float(
+        np.mean([_area(r.hits[kept[r.rows]], n) for r in ranked if (n := r.objects[kept].sum())])
+    )
+
+
+def _ranked(found: Found, scenes: Scenes, overlap: float) -> list[_Ranked]:
+    alive = scenes.weights > 0
+    return [
+        _of_class(found, scenes, alive & (scenes.labels == label), label, overlap)
         for label in np.unique(scenes.labels[alive])
     ]
-    return float(np.mean(areas))
 
 
-def _ranked_hits(
+def _of_class(
     found: Found, scenes: Scenes, objects: np.ndarray, label: int, overlap: float
-) -> tuple[np.ndarray, int]:
-    """Whether each detection of a class is right, by falling score, and its number of objects."""
+) -> _Ranked:
     rows, places = np.nonzero(found.labels == label)
     order = np.argsort(-found.scores[rows, places], kind="stable")
     free, hits = objects.copy(), np.zeros(len(order), bool)
@@ -114,7 +145,7 @@ def _ranked_hits(
         best = shared.argmax()
         if shared[best] >= overlap:
             free[row, best], hits[i] = False, True
-    return hits, int(objects.sum())
+    return _Ranked(rows[order], hits, objects.sum(axis=1))
 
 
 def _area(hits: np.ndarray, total: int) -> float:
@@ -125,6 +156,7 @@ def _area(hits: np.ndarray, total: int) -> float:
 
 def _put(
     scenes: Scenes,
+    ids: np.ndarray,
     at: tuple[int, int],
     box: np.ndarray,
     ink: np.ndarray,
@@ -134,6 +166,7 @@ def _put(
     y0, x0, y1, x1 = box.astype(int)
     canvas = scenes.images[at[0], y0:y1, x0:x1, 0]
     np.maximum(canvas, ink, out=canvas)
+    ids[at[0], y0:y1, x0:x1][ink > INK] = at[1] + 1
     values = (box, 1, label, centre, 1)
     for array, value in zip(scenes[1:], values, strict=True):
         array[at] = value

@@ -1,3 +1,3 @@
-"""Does mixing help a detector? Mixup, CutMix and mosaic on scenes, with boxes and weights."""
+"""Does mixing help a detector? Mixup, CutMix, mosaic and copy-paste on scenes of digits."""
 
-TIME = "5 min"  # on two cores, unless it says otherwise
+TIME = "12 min"  # on two cores, unless it says otherwise

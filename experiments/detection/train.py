@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -21,10 +21,11 @@ from experiments.data.scenes import Found, Scenes
 from experiments.models import detector
 from experiments.models.detector import Detector
 
-KINDS = ("plain", "mixup", "CutMix", "mosaic")
+KINDS = ("plain", "mixup", "CutMix", "mosaic", "copy-paste")
 LEAST = 0.3  # a box counts if at least this fraction of it is visible
 SHOWN = 0.4  # the least score of a detection in the picture
 
+Ids = Int[Array, "b s s"]  # whose ink is at each position, from 1 in the order of the lists
 Row = tuple[str, float, float]  # a name, a gain and half of its interval
 
 
@@ -48,10 +49,13 @@ class Setting(NamedTuple):
 
 class Data(NamedTuple):
     train: Scenes
+    ids: Any  # of the training scenes
     test: Scenes
 
 
-def mixed(kind: str, key: PRNGKeyArray, scenes: Scenes, alpha: float | Array = 1.0) -> Scenes:
+def mixed(
+    kind: str, key: PRNGKeyArray, scenes: Scenes, ids: Ids, alpha: float | Array = 1.0
+) -> Scenes:
     """Mix a batch with itself; the lists of objects become twice as long, or four times."""
     batch, *spatial, _ = scenes.images.shape
     if kind == "plain":
@@ -59,6 +63,8 @@ def mixed(kind: str, key: PRNGKeyArray, scenes: Scenes, alpha: float | Array = 1
     if kind == "mosaic":
         down, right = cuts(key, batch, (spatial[0], spatial[1]))
         return joined(down, joined(right, scenes))
+    if kind == "copy-paste":
+        return pasted(key, scenes, ids, alpha)
     sampler = jm.sample_mixup if kind == "mixup" else jm.sample_cutmix
     return joined(sampler(key, (batch, *spatial), alpha=alpha, per="example"), scenes)
 
@@ -68,6 +74,16 @@ def joined(mix: jm.Mix, scenes: Scenes) -> Scenes:
     images, boxes, weights, labels, points, visible = scenes
     objects = jm.mix_boxes(mix, boxes, weights, labels, min_visible=LEAST)
     return Scenes(jm.blend(mix, images), *objects, *jm.mix_points(mix, points, visible))
+
+
+def pasted(key: PRNGKeyArray, scenes: Scenes, ids: Ids, alpha: float | Array) -> Scenes:
+    """Some digits of another scene are pasted; boxes are those of the ink that is still seen."""
+    images, _, weights, labels, points, visible = scenes
+    mix = jm.sample_copy_paste(key, ids, num_objects=weights.shape[1], alpha=alpha)
+    objects = jm.mix_objects(mix, ids, weights, labels, min_visible=LEAST)
+    _, _, boxes, weights, _, _, labels = objects
+    points, visible = jm.mix_points(mix, points, visible)
+    return Scenes(jm.blend(mix, images), boxes, weights, labels, points, visible)
 
 
 def cuts(key: PRNGKeyArray, batch: int, size: tuple[int, int]) -> tuple[jm.Mix, jm.Mix]:
@@ -85,7 +101,9 @@ def cuts(key: PRNGKeyArray, batch: int, size: tuple[int, int]) -> tuple[jm.Mix, 
     return mixes[0], mixes[1]
 
 
-def jittered(key: PRNGKeyArray, scenes: Scenes, strength: float | Array) -> Scenes:
+def jittered(
+    key: PRNGKeyArray, scenes: Scenes, ids: Ids, strength: float | Array
+) -> tuple[Scenes, Ids]:
     """Scale each scene by 1/1.3 to 1.3 and shift it by up to an eighth, times the strength."""
     size = scenes.images.shape[1]
     u = jax.random.uniform(key, (3, len(scenes.images)), minval=-1.0, maxval=1.0) * strength
@@ -98,13 +116,22 @@ def jittered(key: PRNGKeyArray, scenes: Scenes, strength: float | Array) -> Scen
     points, clipped = moved(scenes.points, shift), jnp.clip(boxes, 0, size)
     seen = area(clipped) >= LEAST * area(boxes)
     inside = ((points >= 0) & (points < size)).all(axis=-1)
-    return scenes._replace(
+    scenes = scenes._replace(
         images=jax.vmap(image)(scenes.images, scale, shift),
         boxes=jnp.where(seen[..., None], clipped, boxes),
         weights=scenes.weights * jnp.where(seen & (area(boxes) > 0), 1.0, 0.0),
         points=points,
         visible=scenes.visible * jnp.where(inside, 1.0, 0.0),
     )
+    return scenes, jax.vmap(moved_ids)(ids, scale, shift)
+
+
+def moved_ids(ids: Int[Array, "s s"], scale: Array, shift: Array) -> Int[Array, "s s"]:
+    """Each position gets the id of the nearest one that it comes from; 0 from outside."""
+    places = (jnp.arange(len(ids)) + 0.5 - shift[:, None]) / scale
+    row, column = jnp.floor(places).astype(jnp.int32)
+    inside = (places >= 0) & (places < len(ids))
+    return jnp.where(inside[0][:, None] & inside[1], ids[row[:, None], column], 0)
 
 
 def area(boxes: Float[Array, "b n 4"]) -> Float[Array, "b n"]:
@@ -121,11 +148,12 @@ def padded(scenes: Scenes, most: int) -> Scenes:
 def loss(method: Method, task: Task) -> tuple[Float[Array, ""], Metrics]:
     """The detector's, on a batch that is jittered and then mixed."""
     key_jitter, key_mix = jax.random.split(task.key)
-    scenes = jittered(key_jitter, task.batch, method.jitter)
+    scenes, ids = task.batch
+    scenes, ids = jittered(key_jitter, scenes, ids, method.jitter)
     most = 4 * scenes.weights.shape[1]
     kinds = [lambda *given, kind=kind: padded(mixed(kind, *given), most) for kind in KINDS]
     kind = jnp.asarray(method.kind, jnp.int32)
-    scenes = jax.lax.switch(kind, kinds, key_mix, scenes, method.alpha)
+    scenes = jax.lax.switch(kind, kinds, key_mix, scenes, ids, method.alpha)
     maps = task.student(scenes.images, train=True)
     return detector.loss(maps, scenes.boxes, scenes.weights, scenes.labels), {}
 
@@ -140,9 +168,9 @@ def study_of(setting: Setting) -> SeedTrainer:
         optimizer = optax.adamw(rates, weight_decay=method.weight_decay)
         return Recipe(make_model, optimizer, partial(loss, method))
 
-    def batch_of(key: PRNGKeyArray, data: Data) -> Scenes:
+    def batch_of(key: PRNGKeyArray, data: Data) -> tuple[Scenes, Ids]:
         rows = jax.random.randint(key, (setting.batch,), 0, len(data.train.images))
-        return Scenes(*(jnp.take(part, rows, axis=0) for part in data.train))
+        return jax.tree.map(lambda part: jnp.take(part, rows, axis=0), (data.train, data.ids))
 
     def score(model: Any, data: Data) -> Metrics:
         test = data.test
@@ -156,17 +184,17 @@ def study_of(setting: Setting) -> SeedTrainer:
 
 def picture(path: Path, title: str, data: Data, found: dict[str, list], rows: list[Row]) -> None:
     """A scene under each kind of mix, detections on a new scene, and the scores' gains."""
-    figure = Figure(figsize=(12, 6.6), layout="constrained")
-    panes = figure.subplots(2, 4)
-    scenes = jax.tree.map(lambda a: jnp.asarray(a[:4]), data.train)
+    figure = Figure(figsize=(15, 6.6), layout="constrained")
+    panes = figure.subplots(2, len(KINDS))
+    scenes, ids = jax.tree.map(lambda a: jnp.asarray(a[:4]), (data.train, data.ids))
     for axes, kind in zip(panes[0], KINDS, strict=True):
-        made = mixed(kind, jax.random.key(3), scenes, alpha=1.5)
+        made = mixed(kind, jax.random.key(3), scenes, ids, alpha=1.5)
         draw(axes, jax.tree.map(lambda a: np.asarray(a[0]), made))
         axes.set_title("a training scene" if kind == "plain" else kind)
     truth = jax.tree.map(lambda a: np.asarray(a[0]), data.test)
     draw(panes[1, 0], truth)
     panes[1, 0].set_title("a test scene")
-    for axes, (name, detections) in zip(panes[1, 1:3], found.items(), strict=True):
+    for axes, (name, detections) in zip(panes[1, 1:4], found.items(), strict=True):
         axes.imshow(truth.images[..., 0], cmap="gray_r", vmin=0, vmax=1)
         for score, label, box in zip(*detections, strict=True):
             if score > SHOWN:
@@ -174,7 +202,7 @@ def picture(path: Path, title: str, data: Data, found: dict[str, list], rows: li
         axes.set_title(f"found: {name}")
     for axes in panes.flat[:-1]:
         axes.set(xticks=[], yticks=[], xlim=(-0.5, 31.5), ylim=(31.5, -0.5))
-    bars(panes[1, 3], rows)
+    bars(panes[1, 4], rows)
     figure.suptitle(title, size=11)
     figure.savefig(path, dpi=150)
 

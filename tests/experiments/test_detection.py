@@ -21,6 +21,7 @@ KEY = jax.random.key(0)
 X, Y = digits.digits()
 MIXED = jax.jit(detection_train.mixed, static_argnums=0)
 JITTERED = jax.jit(detection_train.jittered)
+NOTHING = lambda n: jm.Mix(jm.reverse(), jnp.ones((1, 32, 32), bool), jnp.ones(n))
 HALF = jm.Mix(jm.reverse(), jnp.broadcast_to(jnp.arange(16) < 8, (1, 16, 16)), jnp.full(2, 0.5))
 
 
@@ -43,7 +44,7 @@ PAIR = pair([2, 2, 6, 6], [0, 0, 0, 0], [4, 7, 8, 11], [10, 1, 14, 5])
 
 
 def test_scenes_hold_what_their_lists_say():
-    made = scenes.compose(np.random.default_rng(0), X[:100], Y[:100], 30)
+    made, ids = scenes.compose(np.random.default_rng(0), X[:100], Y[:100], 30)
     counts = made.weights.sum(1)
     assert set(counts) == {1, 2, 3, 4} and made.images.shape == (30, 32, 32, 1)
     for image, boxes, weights, labels, points, visible in zip(*made, strict=True):
@@ -59,6 +60,10 @@ def test_scenes_hold_what_their_lists_say():
         assert image[outside].max() < 0.25 and (labels[n:] == 0).all()
         for i in range(n):
             assert (scenes.iou(boxes[i], np.delete(boxes[:n], i, axis=0)) < 0.05).all()
+    wrong = (ids > 0) != (made.images[..., 0] > scenes.INK)  # where rounding decides
+    assert wrong.mean() < 1e-3 and ids.dtype == np.int32
+    boxes = jm.mix_objects(NOTHING(30), ids, made.weights)[2][:, :4]
+    assert (boxes != made.boxes).mean() < 0.02  # where a later digit hides an earlier one's edge
 
 
 def test_overlap_by_hand():
@@ -96,6 +101,10 @@ def test_average_precision_by_hand():
     two = truth([[a, b]], [[1, 2]], [[1, 1]])
     half = found([[0.9, 0.2]], [[1, 1]], [[a, away]])
     assert scenes.average_precision(half, two) == pytest.approx((1 + 0) / 2)  # a mean of classes
+    left_out = [[0.9, 0.7, 0.0]], [[1, 1, 0]], [[a, b, away]]
+    alone = scenes.average_precision(found(*left_out), jax.tree.map(lambda a: a[:1], objects))
+    without = scenes.without_each(found(scores, labels, late), objects, 2)
+    assert without == [pytest.approx(1), pytest.approx(1 / 4)] and alone == 1
     with pytest.raises(ValueError, match="scenes without an object"):
         scenes.average_precision(half, truth([[a, b]], [[1, 2]], [[0, 0]]))
 
@@ -128,15 +137,16 @@ def test_under_cutmix_what_lies_outside_is_dropped_and_the_rest_cut():
 def test_padding_and_boxes_without_an_area_never_come_alive():
     flat = pair([2, 2, 2, 6], [0, 0, 0, 0], [4, 6, 8, 11], [-9, -9, -5, -5])
     four = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), PAIR, flat)
-    for kind, times in zip(detection_train.KINDS, (1, 2, 2, 4), strict=True):
+    ids = jnp.zeros((4, 16, 16), jnp.int32).at[:, 2:6, 2:6].set(1).at[1, 10:, 1:5].set(2)
+    for kind, times in zip(detection_train.KINDS, (1, 2, 2, 4, 2), strict=True):
         for key in jax.random.split(KEY, 5):
-            out = MIXED(kind, key, four)
+            out = MIXED(kind, key, four, ids)
             assert out.weights.shape == (4, 2 * times) == out.labels.shape
             assert (out.weights[out.labels == 99] == 0).all() and (out.weights > 0).any()
-            if kind in ("CutMix", "mosaic"):
+            if kind in ("CutMix", "mosaic", "copy-paste"):
                 assert (detection_train.area(out.boxes)[out.weights > 0] > 0).all()
                 assert out.boxes[out.weights > 0].min() >= 0
-    moved = JITTERED(KEY, four, 1.0)
+    moved, _ = JITTERED(KEY, four, ids, 1.0)
     assert moved.weights[0, 1] == moved.weights[2, 0] == moved.weights[3, 1] == 0
     room = detection_train.padded(four, 5)
     assert room.boxes.shape == (4, 5, 4) and (room.weights[:, 2:] == 0).all()
@@ -151,7 +161,7 @@ def test_a_mosaic_shows_four_scenes_each_at_its_place():
     boxes = jnp.tile(jnp.array([0.0, 0, 16, 16]), (8, 2, 1))
     scene = empty._replace(images=images, boxes=boxes, labels=jnp.tile(rows[:, None], 2))
     down, right = detection_train.cuts(KEY, 8, (16, 16))
-    out = MIXED("mosaic", KEY, scene)
+    out = MIXED("mosaic", KEY, scene, jnp.zeros((8, 16, 16), jnp.int32))
     image = np.asarray(out.images[..., 0])
     np.testing.assert_array_equal(image % 1000, images[0, ..., 0][None].repeat(8, 0))
     for row in range(8):
@@ -173,6 +183,44 @@ def test_a_mosaic_shows_four_scenes_each_at_its_place():
     np.testing.assert_allclose(right.lam, right.mask[:, 0].mean(-1))
 
 
+def test_pasted_digits_bring_their_classes_and_hide_what_lies_below():
+    ids = jnp.zeros((2, 16, 16), jnp.int32).at[0, 2:6, 2:6].set(1)
+    ids = ids.at[1, 4:8, 7:11].set(1).at[1, 3:7, 2:6].set(2)
+    scene = pair([2, 2, 6, 6], [0, 0, 0, 0], [4, 7, 8, 11], [3, 2, 7, 6])
+    seen = set()
+    for key in jax.random.split(KEY, 20):
+        out = MIXED("copy-paste", key, scene, ids)
+        one, two = (np.asarray(out.weights[0, k]) > 0 for k in (2, 3))
+        seen.add((bool(one), bool(two)))
+        assert out.labels.tolist() == [[1, 99, 3, 4], [3, 4, 1, 99]]
+        expected = np.zeros((16, 16))
+        expected[4:8, 7:11] = one
+        expected[3:7, 2:6] = two
+        np.testing.assert_array_equal(out.images[0, ..., 0], expected)
+        # Under the pasted second digit three quarters of the own one are hidden: it drops out.
+        assert out.weights[0, :2].tolist() == [float(not two), 0]
+        assert not one or out.boxes[0, 2].tolist() == [4, 7, 8, 11]
+        assert not two or out.boxes[0, 3].tolist() == [3, 2, 7, 6]
+        assert out.visible[0, 0] == float(not two) and out.visible[0, 2] == float(one)
+    assert len(seen) == 4
+    off = MIXED("copy-paste", KEY, scene, ids, 0.0)
+    np.testing.assert_array_equal(off.images, scene.images)
+    np.testing.assert_array_equal(off.boxes[:, :2] * off.weights[:, :2, None], scene.boxes)
+
+
+def test_ids_move_with_their_digits():
+    made, ids = scenes.compose(np.random.default_rng(1), X[:100], Y[:100], 40)
+    made, ids = jax.tree.map(jnp.asarray, (made, ids))
+    _, same = JITTERED(KEY, made, ids, 0.0)
+    np.testing.assert_array_equal(same, ids)
+    moved, there = JITTERED(KEY, made, ids, 1.0)
+    boxes = np.asarray(jm.mix_objects(NOTHING(40), there, moved.weights)[2][:, :4])
+    counts = np.asarray(moved.weights) > 0
+    assert np.abs(boxes - np.asarray(moved.boxes))[counts].mean() < 0.5 and counts.sum() > 50
+    ink, bare = (np.asarray(moved.images)[..., 0][m] for m in (np.asarray(there) > 0, there == 0))
+    assert ink.mean() > 0.6 and bare.mean() < 0.2
+
+
 def test_jitter_moves_boxes_and_centres_with_the_picture():
     image = np.zeros((40, 32, 32, 1), np.float32)
     image[:, 10:18, 12:20] = 1
@@ -180,7 +228,8 @@ def test_jitter_moves_boxes_and_centres_with_the_picture():
     made = truth(box, np.ones((40, 1), int), np.ones((40, 1)))
     made = made._replace(images=image, points=np.tile(np.float32([14, 16]), (40, 1, 1)))
     made = jax.tree.map(jnp.asarray, made)
-    still, moved = (JITTERED(KEY, made, strength) for strength in (0.0, 1.0))
+    none = jnp.zeros((40, 32, 32), jnp.int32)
+    still, moved = (JITTERED(KEY, made, none, strength)[0] for strength in (0.0, 1.0))
     np.testing.assert_allclose(still.images, image, atol=1e-5)
     np.testing.assert_allclose(still.boxes, box, atol=1e-5)
     at = np.arange(32) + 0.5
@@ -196,7 +245,7 @@ def test_jitter_moves_boxes_and_centres_with_the_picture():
     np.testing.assert_allclose(moved.boxes[:, 0, 2] - moved.boxes[:, 0, 0], sides, atol=0.15)
     assert sides.min() < 6.7 and sides.max() > 9.6 and np.ptp(centre[:, 0]) > 4
     corner = made._replace(boxes=made.boxes - 16, points=made.points - 16)
-    gone = JITTERED(KEY, corner, 1.0)
+    gone, _ = JITTERED(KEY, corner, none, 1.0)
     assert (gone.weights == 0).any() and (gone.visible == 0).any()
     assert gone.boxes[gone.weights > 0].min() >= 0
 
@@ -286,7 +335,9 @@ def test_smoke(tmp_path):
     assert detection.main(detection.Config(smoke=True, out=tmp_path)) == 0
     pinned.check("detection", tmp_path / "smoke")
     out = tmp_path / "smoke"
-    assert {path.name for path in out.iterdir()} == {"runs.jsonl", "table.md", "plot.png"}
+    assert {path.name for path in out.iterdir()} == {
+        "choose.jsonl", "runs.jsonl", "table.md", "plot.png",
+    }  # fmt: skip
     written = (out / "table.md").read_text()
     assert all(f"| {name} |" in written for name in detection.METHODS)
     assert all(group in written for group in detection.GROUPS) and "Pass rule" not in written
@@ -303,3 +354,38 @@ def test_the_verdict_is_on_scenes_that_are_shifted():
     assert detection.RULE(runs + better).endswith("PASS.")
     worse = [r | {"missed": 60.0 + r["seed"]} for r in better]
     assert detection.RULE(runs + worse).endswith("FAIL.")
+
+
+def test_the_verdict_on_copy_paste():
+    def verdict(gain, ratio=40.0, unlike=0.0):
+        runs = []
+        for name, more in (("plain", 0.0), ("copy-paste", gain)):
+            for s in range(10):
+                ap = 60.0 + s + more + 0.5 * (s % 2) * (more > 0)
+                without = ap + unlike * (more > 0) * np.linspace(-0.5, 0.5, detection.PARTS)
+                numbers = {"ap": ap, "without": without.tolist(), "loss_ratio": ratio}
+                runs.append({"group": detection.MAIN, "method": name, "seed": s} | numbers)
+        return detection.PASTE_RULE(runs)
+
+    assert verdict(1.0).endswith(
+        "PASS."
+    ) and "gains with shifts and scales: +1.2 ± 0.2," in verdict(1)
+    assert verdict(0.7).endswith("FAIL.")
+    assert verdict(1.0, ratio=51.0).endswith("so that there is no verdict.")
+    assert verdict(1.0, unlike=1.0).endswith("FAIL.")  # it depends on which scenes test
+    variance = (detection.PARTS - 1) * np.linspace(-0.5, 0.5, detection.PARTS).var()
+    half = np.hypot(1.96 * variance**0.5, 2.262 * 0.25 / 3)
+    assert f"± {half:.1f}" in verdict(1.0, unlike=1.0)
+
+
+def test_choosing_sees_no_digit_that_a_result_tests_on():
+    small = detection.Config(scenes=20, test=30)
+    results = [detection.drawn(small, seed) for seed in (0, 1)]
+    choosing = detection.drawn(small, 1000, choosing=True)
+    np.testing.assert_array_equal(results[0].test.images, results[1].test.images)
+    assert (results[0].train.images != results[1].train.images).any()
+    again = detection.drawn(small, 1000)
+    np.testing.assert_array_equal(again.train.images, choosing.train.images)
+    assert (again.test.images != choosing.test.images).any()
+    names = set(detection.OPEN["plain"]) | set(detection.OPEN["copy-paste"])
+    assert len(names) == 6 and set(detection.CANDIDATES) == names
