@@ -188,7 +188,7 @@ def picture(path: Path, title: str, data: Data, found: dict[str, list], rows: li
     panes = figure.subplots(2, len(KINDS))
     scenes, ids = jax.tree.map(lambda a: jnp.asarray(a[:4]), (data.train, data.ids))
     for axes, kind in zip(panes[0], KINDS, strict=True):
-        made = mixed(kind, jax.random.key(3), scenes, ids, alpha=1.5)
+        made = mixed(kind, jax.random.key(11), scenes, ids, alpha=1.5)
         draw(axes, jax.tree.map(lambda a: np.asarray(a[0]), made))
         axes.set_title("a training scene" if kind == "plain" else kind)
     truth = jax.tree.map(lambda a: np.asarray(a[0]), data.test)
