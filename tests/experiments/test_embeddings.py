@@ -18,6 +18,7 @@ from experiments.embeddings import train
 from experiments.embeddings.train import Kind, Sizes
 from experiments.harness.choose import FIRST_SEED, Choice
 from tests import pages
+from tests.experiments import pinned
 
 MOVIES, TREC = CORPORA.values()
 
@@ -134,6 +135,7 @@ def test_heads_learn_and_mixing_keeps_from_memorising():
 def test_smoke(tmp_path):
     assert study.main(study.Config(smoke=True, out=tmp_path)) == 0
     out = tmp_path / "smoke"
+    pinned.check("embeddings", out)
     runs = [json.loads(line) for line in (out / "runs.jsonl").read_text().splitlines()]
     tried = [json.loads(line) for line in (out / "choose.jsonl").read_text().splitlines()]
     assert len(runs) == 2 * 2 * len(study.METHODS) and {run["seed"] for run in runs} == {0, 1}

@@ -16,6 +16,7 @@ from experiments.models import kim_cnn
 from experiments.text import __main__ as text
 from experiments.text import train as text_train
 from experiments.text.train import Method
+from tests.experiments import pinned
 from tests.pages import block, run
 
 pytestmark = pytest.mark.slow  # networks train here
@@ -255,6 +256,7 @@ def test_the_readme_s_block():
 def test_smoke(tmp_path):
     assert text.main(text.Config(smoke=True, out=tmp_path)) == 0
     out = tmp_path / "smoke"
+    pinned.check("text", out)
     names = {path.name for path in out.iterdir()}
     assert names == {"choose.jsonl", "runs.jsonl", "table.md", "plot.png"}
     written = (out / "table.md").read_text()
