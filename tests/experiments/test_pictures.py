@@ -2,12 +2,20 @@
 
 import json
 
+import jax
 import pytest
 
 from experiments.few_pictures import __main__ as few_pictures
 from experiments.harness.choose import FIRST_SEED
 from experiments.label_noise_pictures import __main__ as label_noise_pictures
 from tests.experiments import pinned
+
+
+@pytest.fixture(autouse=True)
+def plain_promotion():
+    """Flax and optax promote; the library's own strictness is tested elsewhere."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
 
 
 @pytest.mark.parametrize("question", [few_pictures, label_noise_pictures])
@@ -27,4 +35,6 @@ def test_smoke(question, tmp_path):
         names = question.OPEN.get(run["method"])
         if names:
             least = min(errors[name] for name in names)
-            assert errors[run["chosen"]] == least and run["chosen_error"] == pytest.approx(least)
+            assert errors[run["chosen"]] == least and run["chosen_error"] == pytest.approx(
+                least, abs=1e-3
+            )  # rounded
