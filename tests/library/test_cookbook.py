@@ -31,10 +31,9 @@ def given():
     words = jnp.where(jnp.arange(5) < sizes, 1 + whole(5, B, 5), 0)
     return {
         "key": KEY,
-        "images": normal(B, 8, 8, 3),
-        "images2": normal(B, 8, 8, 3),
-        "outliers": normal(B, 8, 8, 3),
-        "low": normal(B, 8, 8, 3),
+        **{name: normal(B, 8, 8, 3) for name in ("images", "images2", "outliers", "low")},
+        **{name: normal(B, 6, 6, 6, 3) for name in ("volumes", "volumes2")},
+        **{name: whole(10, B, 6, 6, 6) for name in ("known", "guessed")},
         "labels": whole(10, B),
         "ids": whole(10, B, 8, 8),
         "objects": whole(2, B, 8, 8) > 0,
@@ -42,10 +41,6 @@ def given():
         "model": lambda x: x.mean((1, 2)) @ few,
         "segment": lambda x: x @ few,
         "teacher": lambda x: 3 * x @ few,
-        "volumes": normal(B, 6, 6, 6, 3),
-        "volumes2": normal(B, 6, 6, 6, 3),
-        "known": whole(10, B, 6, 6, 6),
-        "guessed": whole(10, B, 6, 6, 6),
         "table": normal(B, 7),
         "information": jnp.arange(7.0),
         "nodes": normal(B, 5, 3),
@@ -65,9 +60,7 @@ def given():
         "heard": jnp.asarray(jnp.arange(12) < 11 + 0 * sizes, jnp.float32),
         "recognise": lambda x: x @ head,
         "latents": normal(B, 4, 4, 3),
-        "denoise": lambda z, classes: (
-            z * (1.0 if classes is None else classes[:, None, None, None])
-        ),
+        "denoise": lambda z, c: z * (1.0 if c is None else c[:, None, None, None]),
     }
 
 
