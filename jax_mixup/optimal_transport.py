@@ -143,7 +143,7 @@ def _auction(
     least = epsilon * jnp.where(mean > 0, mean, 1.0)
     worth = jnp.where(allowed, -above, -jnp.inf)
     index = jnp.arange(n, dtype=jnp.int32)
-    # Steps that are large first bring prices near to what they will be: each time all is sold anew.
+    # Steps that are large first bring prices near what they will be: each time all is sold again.
     # Where columns are left over, prices must start at 0, or dear ones would be left.
     starts = jnp.asarray([iterations * part // 10 for part in (0, 1, 3, 6)], jnp.int32)
     steps = least * jnp.asarray([64, 16, 4, 1], jnp.float32)

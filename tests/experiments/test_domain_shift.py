@@ -164,8 +164,9 @@ def test_standardised_frames_do_not_show_how_bright_they_are():
 
 @pytest.mark.parametrize("alone", [0.0, 1.0])
 def test_the_loss_by_hand(alone):
-    masks = RNG.integers(0, VOID + 1, (4, 40, 56)).astype(np.int32)
-    kernel = RNG.normal(size=(3, len(CLASSES))).astype(np.float32)
+    rng = np.random.default_rng(0)
+    masks = rng.integers(0, VOID + 1, (4, 40, 56)).astype(np.int32)
+    kernel = rng.normal(size=(3, len(CLASSES))).astype(np.float32)
     student = lambda x, train: x @ kernel
 
     def loss(masks):

@@ -34,7 +34,7 @@ def made(module):
 
 
 def trained(module, devices, steps=3):
-    """Losses and parameters after some steps on so many devices, with partners as on eight."""
+    """Losses and parameters after some steps on this many devices, with partners as on eight."""
     rng = np.random.default_rng(0)
     mesh = jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,))
     rows, everywhere = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("data",), ()))

@@ -10,7 +10,6 @@ import jax_mixup as jm
 from tests.library.by_hand import mixed
 
 KEY = jax.random.key(0)
-RNG = np.random.default_rng(0)
 PARTNER = np.array([1, 2, 2, 0, 4])  # 2 and 4 are their own
 LAM = np.array([0.3, 0.5, 0.2, 0.95, 0.7], np.float32)
 
@@ -35,18 +34,20 @@ def by_hand(m, z, other):
 
 
 def test_the_formula_by_hand():
-    z = RNG.normal(size=(5, 4)).astype(np.float32)  # of any length
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(5, 4)).astype(np.float32)  # of any length
     mix = jm.Mix(jnp.asarray(PARTNER), jnp.asarray(LAM), jnp.asarray(LAM))
     found = jax.jit(jm.blend_sphere)(mix, z)
     np.testing.assert_allclose(found, by_hand(LAM, z, z[PARTNER]), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found[2], z[2], rtol=1e-6)
-    other = RNG.normal(size=(5, 4)).astype(np.float32)
+    other = rng.normal(size=(5, 4)).astype(np.float32)
     pair = jm.blend_sphere(mix, {"z": z}, other={"z": other})["z"]
     np.testing.assert_allclose(pair, by_hand(LAM, z, other), rtol=1e-5, atol=1e-6)
 
 
 def test_unit_vectors_stay_so_and_the_angle_is_shared_by_lambda():
-    z = RNG.normal(size=(64, 16))
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(64, 16))
     z = jnp.asarray(z / lengths(z), jnp.float32)
     mix = jm.sample_mixup(KEY, (64,), per="example")
     found = jm.blend_sphere(mix, z)
@@ -91,9 +92,10 @@ def test_opposite_vectors_and_zeros():
 
 
 def test_gradients_are_right():
-    z = jnp.asarray(RNG.normal(size=(4, 3)), jnp.float32)
+    rng = np.random.default_rng(0)
+    z = jnp.asarray(rng.normal(size=(4, 3)), jnp.float32)
     lam = jnp.array([0.2, 0.9, 0.4, 0.6])
-    weights = jnp.asarray(RNG.normal(size=(4, 3)), jnp.float32)
+    weights = jnp.asarray(rng.normal(size=(4, 3)), jnp.float32)
 
     def total(z, lam):
         z, lam = jnp.asarray(z), jnp.asarray(lam)
@@ -112,8 +114,9 @@ def test_what_has_weight_0_has_no_influence():
 
 
 def test_masks_with_positions_and_a_batch_of_one():
-    z = RNG.normal(size=(4, 6, 3)).astype(np.float32)
-    mask = RNG.uniform(size=(4, 6)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(4, 6, 3)).astype(np.float32)
+    mask = rng.uniform(size=(4, 6)).astype(np.float32)
     mix = jm.Mix(jm.neighbours(), jnp.asarray(mask), jnp.full(4, 0.5))
     np.testing.assert_allclose(
         jm.blend_sphere(mix, z), by_hand(mask, z, z[[1, 0, 3, 2]]), rtol=1e-5, atol=2e-6
@@ -126,7 +129,8 @@ def test_masks_with_positions_and_a_batch_of_one():
 
 @pytest.mark.parametrize("dtype, eps", [("bfloat16", 1e-2), ("float16", 2e-3), ("float32", 1e-6)])
 def test_dtypes(dtype, eps):
-    z = jnp.asarray(RNG.normal(size=(5, 8)), dtype)
+    rng = np.random.default_rng(0)
+    z = jnp.asarray(rng.normal(size=(5, 8)), dtype)
     mix = jm.Mix(jnp.asarray(PARTNER), jnp.asarray(LAM), jnp.asarray(LAM))
     found = jm.blend_sphere(mix, z)
     assert found.dtype == dtype

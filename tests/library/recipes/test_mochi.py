@@ -11,7 +11,6 @@ from scipy import stats
 import jax_mixup as jm
 
 KEY = jax.random.key(0)
-RNG = np.random.default_rng(0)
 
 
 def unit(z):
@@ -20,9 +19,10 @@ def unit(z):
 
 def test_the_formula_by_hand(monkeypatch):
     """With these places among the hardest, and these weights."""
-    q, bank = (unit(RNG.normal(size=(n, 5))).astype(np.float32) for n in (3, 12))
-    places = RNG.integers(0, 4, (3, 2 * 6 + 2)).astype(np.int32)
-    u = RNG.uniform(size=(3, 8)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    q, bank = (unit(rng.normal(size=(n, 5))).astype(np.float32) for n in (3, 12))
+    places = rng.integers(0, 4, (3, 2 * 6 + 2)).astype(np.int32)
+    u = rng.uniform(size=(3, 8)).astype(np.float32)
     monkeypatch.setattr(jax.random, "randint", lambda *_: places)
     monkeypatch.setattr(jax.random, "uniform", lambda *_: u)
     found = jm.mochi(KEY, q, bank, hardest=4, pairs=6, with_query=2)
@@ -60,7 +60,8 @@ def test_only_the_hardest():
 
 
 def test_lengths_dtypes_and_gradients():
-    q, bank = (jnp.asarray(unit(RNG.normal(size=(n, 8)))) for n in (4, 16))
+    rng = np.random.default_rng(0)
+    q, bank = (jnp.asarray(unit(rng.normal(size=(n, 8)))) for n in (4, 16))
     for dtype in (jnp.float32, jnp.bfloat16):
         given = q.astype(dtype), bank.astype(dtype)
         found = jm.mochi(KEY, *given, hardest=16, pairs=3, with_query=3)
