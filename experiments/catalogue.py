@@ -230,10 +230,12 @@ CATALOGUE: dict[str, Sequence[Method]] = {
                "`remix`, `mamix`", "counts", "O(B)"),
         Method("BC+", "Tokozume 2018, arXiv:1711.10282", "",
                "`balance(mix, level)`, `restore_energy`", "loudness", "a pass over x"),
-        Method("ClassMix", "Olsson 2021, arXiv:2007.07936", "", "`sample_classmix(key, ids)`",
-               "an id map", draws=[Draw(classed, "images", gallery={"ClassMix": near()})]),
+        Method("ClassMix", "Olsson 2021, arXiv:2007.07936", "",
+               "`sample_classmix(key, ids, num_classes=)`", "an id map", draws=[
+            Draw(classed, "images", gallery={"ClassMix": near()})]),
         Method("copy-paste", "Ghiasi 2021, arXiv:2012.07177", "",
-               "`sample_copy_paste(key, ids)`, `mix_objects`", "an id map", "a pass over the map", [
+               "`sample_copy_paste(key, ids, num_objects=)`, `mix_objects`", "an id map",
+               "a pass over the map", [
             Draw(pasted, "spectral", gallery={"copy-paste": near(lam_law=jm.constant(0.0))})]),
         Method("Mix3D", "Nekrasov 2021, arXiv:2110.02210", "",
                "two scenes joined: [HOWTO](../HOWTO.md#point-clouds)", "points", "a copy"),

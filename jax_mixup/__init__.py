@@ -83,7 +83,7 @@ from jax_mixup.apply.points import place_partner as place_partner
 from jax_mixup.apply.points import rotate_points as rotate_points
 from jax_mixup.apply.inference import mixup_inference as mixup_inference
 
-# Rows by a matrix, where outputs are no pairs
+# Rows by a matrix, where outputs are not pairs
 from jax_mixup.apply.combine import combine as combine
 from jax_mixup.apply.combine import zeta_weights as zeta_weights
 from jax_mixup.apply.combine import dirichlet_weights as dirichlet_weights

@@ -53,13 +53,13 @@ class Package(NamedTuple):
     files: Mapping[str, str]  # path -> SHA-256
 
 
-def fetch(name: tyro.conf.Positional[str], folder: Path = Path("data")) -> None:
+def fetch(name: tyro.conf.Positional[str], folder: Path = Path(".")) -> None:
     """Download an archive's contents, check them, and write FOLDER/NAME.npz.
 
     Args:
       name: cifar10_jpeg, camvid_240x180, spoken_digits_8khz, sentences,
         sentence_embeddings or uci_tables.
-      folder: the folder for the archive.
+      folder: the folder for the archive; by default the one that you are in.
     """
     if name not in PACK:
         raise ValueError(f"fetch got name={name!r}: give one of {', '.join(PACK)}.")

@@ -16,9 +16,9 @@ over the ten classes.
 
 Gate, fixed before the run: plain training over-fits, which is a loss on its training scenes, over
 the last quarter of training, below half of that on the test scenes. Pass rule, fixed before the
-run: copy-paste gains at least 1 point of AP over plain training, and the 95 % interval, over seeds
-and test scenes, lies above 0. The rule of earlier runs stays: mixup has a higher AP than plain
-training, and the paired 95 % interval lies above 0.
+run: with shifts and scales, copy-paste gains at least 1 point of AP over plain training, and the
+95 % interval, over seeds and test scenes, lies above 0. The rule of earlier runs stays: mixup has a
+higher AP than plain training, and the paired 95 % interval lies above 0.
 """
 
 import dataclasses

@@ -20,8 +20,8 @@ order under every method that has the same masks, so that differences are paired
 
     python -m experiments.domain_shift --data camvid_240x180.npz
 
-Gate, fixed before the run: the shift hurts, which is plain training at dusk at least 10 points of
-mIoU below training that knows the masks at dusk. Pass rule, fixed before the run: at dusk, FDA with
+Gate, fixed before the run: the shift hurts: at dusk plain training is at least 10 points of mIoU
+below training that also has the masks at dusk. Pass rule, fixed before the run: at dusk, FDA with
 low = 0.05 gains at least 2 points of mIoU over plain training, and the paired 95 % interval lies
 above 0; and the intervals of its gains over random brightness and contrast, its strength chosen,
 and over standardised frames do not lie below 0.

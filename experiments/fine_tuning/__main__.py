@@ -1,15 +1,15 @@
-"""Does mixing confident with unconfident rows help to fine-tune a small language model?
+"""Does mixing confident with unconfident examples help to fine-tune a small language model?
 
 A causal transformer (2 layers, width 64) learns next words of 8,530 movie sentences and of those
 TREC questions that do not fine-tune it. Then it is fine-tuned on 300 TREC questions, each followed
 by a separator, its class as one word, and the end; the loss is that of the last two. It is tested
 by the probability that it gives to the right word, of all 4,000, after the 500 test questions.
 
-SFTMix fine-tunes twice. The mean likelihood of each answer over scores of the first run says in
-which half of confidence a question is. The second run adds a loss on last hidden states, which are
-blended across the halves. "random partners" is the same with any other row of the batch. Each seed
-has its own language model, questions, weights and order, the same under every method. AdamW trains
-all methods for 24 epochs, "fewer epochs" for less; its rate falls linearly to 0.
+SFTMix fine-tunes twice. The mean log-likelihood of each answer over scores of the first run says
+in which half of confidence a question is. The second run adds a loss on last hidden states, which
+are blended across the halves. "random partners" is the same with any other example of the batch.
+Each seed has its own language model, questions, weights and order, the same under every method.
+AdamW trains all methods for 24 epochs, "fewer epochs" for less; its rate falls linearly to 0.
 
 What is judged is the NLL of the answers, which is what fine-tuning lowers, and what over-fitting
 spoils first; errors on 500 questions say too little. Each method but plain fine-tuning has four

@@ -239,6 +239,6 @@ def fine_tuned(
 
 
 def halves(first: Known) -> Bool[np.ndarray, "n"]:
-    """Which questions are in the confident half: by the mean likelihood over a run."""
+    """Which questions are in the confident half: by the mean log-likelihood over a run."""
     confidence = np.asarray(first.likelihood).mean(0)
     return confidence >= np.median(confidence)

@@ -307,9 +307,9 @@ def several(soft, **_):
     np.testing.assert_allclose(soft.sum(axis=1), 1, rtol=1e-6)
 
 
-def boxed(seen, seen_weights, tight, objects, **_):
-    assert seen.shape == tight.shape == (16, 4, 4) and objects.shape == (16, 4, 8, 8)
-    assert seen_weights.shape == (16, 4)
+def boxed(joined, joined_weights, masks, mask_boxes, **_):
+    assert joined.shape == mask_boxes.shape == (16, 4, 4) and masks.shape == (16, 4, 8, 8)
+    assert joined_weights.shape == (16, 4)
 
 
 def clouds(laser, polar, shapes, soft, matched, between, both, points, valid, **_):
