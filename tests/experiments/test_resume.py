@@ -38,6 +38,8 @@ CIFAR = (
     "--methods mixup --seeds 2 --epochs 2 --subset 640 --batch 64 --rate 0.01 --ema 0.9 "
     "--save-every 2 --out"
 ).split()
+RUN = Path("checkpoints/cnn/mixup/0")  # of the first seed, within OUT
+WAIT = 300  # seconds: a process that gives no sign of life fails a test, and does not hold it up
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +62,8 @@ def cifar(out, number=0, at=-1):
         *CIFAR,
         str(out),
     ]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    options = {"capture_output": True, "text": True, "timeout": 2 * WAIT}
+    return subprocess.run(command, cwd=ROOT, env=environment, **options)
 
 
 def signalled(number, at):
@@ -69,8 +72,10 @@ def signalled(number, at):
     def patched(dispatch, state, hooks, **options):
         def counted(state):
             if int(state.step) == at:
-                here = Path(sys.argv[-1]) / "cnn/mixup/0/checkpoints"
+                here = Path(sys.argv[-1]) / RUN / "checkpoints"
+                end = time.monotonic() + WAIT
                 while not any(path.name.isdigit() for path in here.glob("*")):  # written meanwhile
+                    assert time.monotonic() < end, f"there is no checkpoint in {here}"
                     time.sleep(0.02)
                 os.kill(os.getpid(), number)
             return dispatch(state)
@@ -107,15 +112,15 @@ def test_killed_and_stopped_runs_end_as_if_they_had_not_been(tmp_path):
     assert run.returncode == 0, run.stderr
     run = cifar(broken, signal.SIGKILL, at=6)
     assert run.returncode == -signal.SIGKILL, run.stderr
-    assert arrays_of(broken / "cnn/mixup/0")[0] == 4  # in the middle of an epoch
+    assert arrays_of(broken / RUN)[0] == 4  # in the middle of an epoch
     run = cifar(broken, signal.SIGTERM, at=12)
     assert run.returncode == 130, run.stderr
     assert run.stdout.count("Stopped. ") == 1 and "Traceback" not in run.stderr
-    assert arrays_of(broken / "cnn/mixup/0")[0] == 14  # which is no multiple of 4
+    assert arrays_of(broken / RUN)[0] == 14  # which is no multiple of 4
     run = cifar(broken)
     assert run.returncode == 0, run.stderr
-    assert_same(whole / "cnn/mixup/0", broken / "cnn/mixup/0")
-    assert len(arrays_of(whole / "cnn/mixup/0")[1]) > 40  # parameters twice, momentum, statistics
+    assert_same(whole / RUN, broken / RUN)
+    assert len(arrays_of(whole / RUN)[1]) > 40  # parameters twice, momentum, statistics
     found, expected = ((out / "runs.jsonl").read_text() for out in (broken, whole))
     assert found == expected
     assert [len(json.loads(line)["curve"]) for line in found.splitlines()] == [2, 2]  # two seeds
