@@ -17,6 +17,11 @@ def checked_map(function: str, saliency: ArrayLike) -> Float[Array, "b *spatial"
     """Return saliency as float32, without a gradient: it is treated as data."""
     saliency = jnp.asarray(saliency)
     _checks.mask_shape(function, saliency.shape, spatial=True)
+    if saliency.ndim > 2 and saliency.shape[-1] == 1 < min(saliency.shape[1:-1]):
+        raise ValueError(
+            f"{function} got a map of shape {saliency.shape}, whose last axis looks like channels; "
+            "it needs (B, *spatial): write it as s[..., 0]."
+        )
     return jax.lax.stop_gradient(saliency.astype(jnp.float32))
 
 

@@ -85,13 +85,15 @@ def assign(
 
     Args:
       cost: C, [..., n, m]. A pair whose cost is infinite or NaN is never made: that is how padding
-        stays out.
+        stays out, whole rows and columns of it. A large number in its place would make ε large.
+        Where single pairs are forbidden, there may be fewer pairs than possible, and their total
+        may be farther from the least: `scipy.optimize.linear_sum_assignment` is exact.
       epsilon: ε > 0, the least step of a price, in units of the mean cost above the least one; may
         be traced. Steps are 64, 16 and 4 times as large before. A smaller one takes more rounds.
       iterations: the number of rounds, each over all n m costs.
 
     Returns:
-      i32[..., n], the column of each row, or -1 where no column is left for it.
+      i32[..., n], the column of each row, or -1 where no column that it may have is left.
 
     Raises:
       ValueError: If `cost` has fewer than two axes, if a static `epsilon` is not positive, or if

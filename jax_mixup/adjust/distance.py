@@ -27,7 +27,8 @@ def warp_by_distance(
 
     I_x(a, a) is the distribution function of Beta(a, a), and d̄ the mean of the dᵢ. Where τ = 1, λ
     stays what it is. A larger τ moves λ towards ½, a smaller one towards the nearer of 0 and 1; λ =
-    0, ½ and 1 stay. `keep_local` is the same with a threshold.
+    0, ½ and 1 stay. A pair at distance 0 has τ = τ_max exp(1 / 2σ²), even where all are.
+    `keep_local` is the same with a threshold.
 
     Args:
       mix: a mix of B examples whose mask has no positions, as `sample_mixup` draws; draw it with
@@ -81,11 +82,11 @@ def _warped(mix: Mix, own: Array, rest: Array, peak: Array, width: Array) -> Mix
     on = jnp.isfinite(distance) & (peak > 0) & (width > 0)
     relative = _over_mean(jnp.where(on, distance, 0.0), on)
     width = jnp.where(width > 0, width, 1.0)
-    concentration = jnp.exp((relative - 1) / width / width / 2) / jnp.where(peak > 0, peak, 1.0)
-    lam, mask = (
-        symmetric_beta_cdf(weight.astype(jnp.float32), concentration)
-        for weight in (mix.lam, mix.mask)
-    )
+    exponent = jnp.minimum((relative - 1) / width / width / 2, 60.0)  # beyond, λ is 0 or 1
+    concentration = jnp.exp(exponent) / jnp.where(peak > 0, peak, 1.0)
+    warp = lambda weight: symmetric_beta_cdf(weight.astype(jnp.float32), concentration)
+    lam = warp(mix.lam)
+    mask = mix.mask if mix.mask.dtype == jnp.bool_ else warp(mix.mask)  # 0 and 1 stay
     return mix_where(on, dataclasses.replace(mix, mask=mask, lam=lam))
 
 

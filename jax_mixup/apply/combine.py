@@ -200,8 +200,8 @@ def anchor_weights(
     inputs and targets move together. Draw γ for each step, log-uniformly from 1/a to a.
 
     Args:
-      clusters: ids of the clusters, i[B], of any width, also negative: those of k-means over inputs
-        and targets, or of the nearest of a few examples.
+      clusters: ids of the clusters, i[B], also negative: those of k-means over inputs and targets,
+        or of the nearest of a few examples. Without x64 JAX wraps NumPy's int64 to 32 bits.
       gamma: γ > 0; 1 is off. It may be traced; a traced one that is not positive, or NaN, is off.
 
     Returns:

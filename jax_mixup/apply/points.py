@@ -122,5 +122,6 @@ def _rotated(points: Float[Array, "b n d"], angle: Shaped[Array, "b ..."]) -> Fl
     angle = angle.astype(wide)
     x, y = (points[..., axis].astype(wide) for axis in range(2))
     cos, sin = jnp.cos(angle), jnp.sin(angle)
-    turned = jnp.stack([x * cos - y * sin, x * sin + y * cos], axis=-1)
-    return jnp.concatenate([turned.astype(points.dtype), points[..., 2:]], axis=-1)
+    turned = jnp.stack([x * cos - y * sin, x * sin + y * cos], axis=-1).astype(points.dtype)
+    turned = jnp.where(angle[..., None] == 0, points[..., :2], turned)  # infinite ones, too
+    return jnp.concatenate([turned, points[..., 2:]], axis=-1)

@@ -35,7 +35,7 @@ def rankmixup_loss(
     Args:
       clean: logits o, f[B, K], of the unmixed examples, and p their softmax.
       mixed: a list of logits õ, f[B, K], one for each of n mixes of the same batch.
-      soft: a list of the mixed labels, f[B, K], as `blend_labels` gives them.
+      soft: a list of the mixed labels, f[B, K], as `blend_labels` gives them without smoothing.
       form: "mrl", for one mix or several, or "mndcg", for several.
       margin: of "mrl", in logits; may be traced.
 

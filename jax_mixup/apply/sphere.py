@@ -90,5 +90,7 @@ def _on_arc(
 
 def unit(z: Float[Array, "... d"]) -> Float[Array, "... d"]:
     """Scale vectors to length 1; zeros stay zeros."""
+    largest = jax.lax.stop_gradient(jnp.abs(z).max(-1, keepdims=True, initial=0.0))
+    z = z / jnp.where(largest > 0, largest, 1.0)  # a square would leave the range of the dtype
     square = jnp.square(z).sum(-1, keepdims=True)
     return z * jax.lax.rsqrt(jnp.where(square > 0, square, jnp.ones((), z.dtype)))

@@ -69,8 +69,10 @@ def blend_quantiles(
     one_mix(name, mix, other)
     moved = (*(axis for axis in range(h.ndim) if axis not in taken), *taken)
 
+    wide = jnp.float64 if h.dtype == jnp.float64 else jnp.float32
+
     def lines(x: Array) -> Float[Array, "b *rest n"]:
-        x = jnp.transpose(x, moved).astype(jnp.float32)
+        x = jnp.transpose(x, moved).astype(wide)
         return x.reshape(*x.shape[: h.ndim - len(taken)], -1)
 
     own = lines(h)
@@ -83,7 +85,8 @@ def blend_quantiles(
         rest = move_rows(layer.partner, values) if other is None else other
         mixed = blend(layer, mixed, other=None if rest is values else rest)  # a batch of one
     # Sorted by where they came from, values return there. Own ones have the gradient of h.
-    result = jax.lax.sort((order, mixed), num_keys=1)[1] + (own - jax.lax.stop_gradient(own))
+    nothing = jnp.where(jnp.isfinite(own), own - jax.lax.stop_gradient(own), 0)
+    result = jax.lax.sort((order, mixed), num_keys=1)[1] + nothing
     result = result.reshape([h.shape[axis] for axis in moved])
     return jnp.transpose(result, [moved.index(axis) for axis in range(h.ndim)]).astype(h.dtype)
 
@@ -104,6 +107,8 @@ def blend_amplitude(
 
     F is the Fourier transform of each channel, and n the length of the shortest axis. Labels stay
     the example's own: use them unmixed, or draw the mix by `own_label(sampler)`, whose `lam` is 1.
+    A frequency that x lacks has no phase: 0 is taken, or that of a rounding error, so that a
+    picture of one colour gets a pattern that means nothing.
 
     Results may leave the range of pixels: clip them. XLA gathers a sharded batch for an FFT, so on
     many devices call this under `shard_map`, with a mix that is drawn there.
@@ -154,11 +159,11 @@ def blend_amplitude(
     if low is not None:
         _checks.numbers(name, "low", low, "a number >= 0, or None for all frequencies", 0.0)
         low = _checks.shaped(name, "low", jnp.asarray(low).astype(jnp.float32), ())
-    wide = x.astype(jnp.float32)
+    wide = x.astype(jnp.float64 if x.dtype == jnp.float64 else jnp.float32)
     spectrum = jnp.fft.rfftn(wide, axes=taken)
     amplitude = jnp.abs(spectrum)
     if other is not None:
-        other = _checks.shaped(name, "other", other, x.shape).astype(jnp.float32)
+        other = _checks.shaped(name, "other", other, x.shape).astype(wide.dtype)
         other = jnp.abs(jnp.fft.rfftn(other, axes=taken))
     change = blend(mix, amplitude, other=other) - amplitude
     if low is not None:

@@ -69,7 +69,8 @@ def unmix(mix: Mix, h: PyTree) -> PyTree:
 
     Args:
       mix: a mix of B examples whose mask is bool with tokens as positions. With an index array an
-        example may be the partner of several others: its tokens are taken from the last of them.
+        example may be the partner of several others: its tokens are taken from the last of them,
+        and those that this one lacks are 0, even if another has them.
       h: arrays [B, *spatial, ...] of any dtype, or a PyTree of them, with the tokens' positions
         after the batch and without extra tokens such as a class token.
 

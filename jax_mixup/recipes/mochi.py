@@ -31,7 +31,8 @@ def mochi(
       key: a PRNG key.
       queries: q, embeddings f[B, D] of length 1.
       bank: embeddings f[n, D] of length 1: a queue, or the other examples of the batch. None of
-        them should be a query's own positive.
+        them should be a query's own positive. Entries that are NaN are taken last, so that the
+        empty places of a queue can be NaN.
       hardest: N, of how many entries the negatives are made, at most n.
       pairs: how many are mixed of two entries, for each query.
       with_query: how many are mixed of an entry and the query itself, which are harder still.
@@ -70,6 +71,7 @@ def mochi(
     pairs = _checks.whole(name, "pairs", pairs, 0 if with_query else 1)
     q, n = (jax.lax.stop_gradient(x).astype(jnp.float32) for x in (queries, bank))
     similarity = jnp.matmul(q, n.T, precision=jax.lax.Precision.HIGHEST)
+    similarity = jnp.where(jnp.isnan(similarity), -jnp.inf, similarity)  # else they were first
     order = jax.lax.top_k(similarity, hardest)[1].astype(jnp.int32)
 
     batch, count = q.shape[0], pairs + with_query

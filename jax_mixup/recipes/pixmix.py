@@ -32,7 +32,8 @@ def pixmix(
         a ~ Beta(β, 1), b ~ Beta(1, β),  or  a ~ 1 + Beta(1, β), b ~ -Beta(1, β)
 
     Each "or" is drawn with probability ½, and the number of rounds uniformly; all draws are each
-    example's own. Labels stay.
+    example's own. Labels stay. Call it inside of a jit: outside, the rounds are compiled in each
+    call, as `augment` may be another function.
 
     Args:
       key: a PRNG key.
@@ -43,16 +44,17 @@ def pixmix(
         one of single images, f: `lambda key, x: jax.vmap(f)(jax.random.split(key, len(x)), x)`. It
         runs k + 1 times.
       k: the largest number of rounds.
-      beta: β > 0: larger is weaker. It may be traced; where a traced one is not positive, or NaN,
-        there are no rounds.
+      beta: β > 0, a number: larger is weaker. It may be traced; where a traced one is not positive,
+        or NaN, there are no rounds.
 
     Returns:
       Images of the same shape and dtype, in [0, 1].
 
     Raises:
-      TypeError: If images or pictures are not floating point, or if `augment` is not a function.
+      TypeError: If images, pictures, or what `augment` gives are not floating point, or if
+        `augment` is not a function.
       ValueError: If pictures, or what `augment` gives, have another shape than the images, if `k`
-        is not an int >= 0, or if a static `beta` is not positive.
+        is not an int >= 0, if `beta` is not one number, or if a static one is not positive.
 
     Example:
       >>> images, fractals = jnp.full((4, 8, 8, 3), 0.3), jnp.full((4, 8, 8, 3), 0.6)
@@ -66,11 +68,19 @@ def pixmix(
     each view is by one operation, drawn from nine, of Pillow. In torch-uncertainty there are k - 1
     rounds at most.
     """
-    images, pictures = _checked(images, pictures, augment, k, beta)
+    images, pictures = _checked(images, pictures, augment)
+    k = _checks.whole("pixmix", "k", k, 0)
+    _checks.positive("pixmix", "beta", beta)
+    beta = _checks.shaped("pixmix", "beta", jnp.asarray(beta).astype(jnp.float32), ())
     wide = images.dtype if images.dtype in WIDE else jnp.float32
 
     def view(key: PRNGKeyArray) -> Array:
-        made = jnp.asarray(augment(key, images))
+        made = augment(key, images)
+        if made is None or not jnp.issubdtype(jnp.result_type(made), jnp.floating):
+            raise TypeError(
+                f"pixmix got from augment {_checks.described(made)}; it needs floats in [0, 1], of "
+                "the shape of the images."
+            )
         return _checks.shaped("pixmix", "from augment images", made, images.shape).astype(wide)
 
     def one(mixed: Array, now: tuple[Array, PRNGKeyArray]) -> tuple[Array, None]:
@@ -80,14 +90,12 @@ def pixmix(
         return _round(key_round, mixed, view(key_view), pictures, on, beta), None
 
     key_view, key_start, key_rounds = jax.random.split(key, 3)
-    mixed, rounds = _start(key_start, images.astype(wide), view(key_view), k, beta)
+    mixed, rounds = _start(key_start, images.astype(wide), view(key_view), pictures, k, beta)
     each = jnp.arange(k, dtype=jnp.int32), jax.random.split(key_rounds, k)
     return jax.lax.scan(one, mixed, each)[0].astype(images.dtype)
 
 
-def _checked(
-    images: ArrayLike, pictures: ArrayLike, augment: object, k: int, beta: ArrayLike
-) -> tuple[Array, Array]:
+def _checked(images: ArrayLike, pictures: ArrayLike, augment: object) -> tuple[Array, Array]:
     images, pictures = jnp.asarray(images), jnp.asarray(pictures)
     for name, x in (("images", images), ("pictures", pictures)):
         if not jnp.issubdtype(x.dtype, jnp.floating):
@@ -105,21 +113,24 @@ def _checked(
             f"pixmix got augment={_checks.shown(augment)}; it needs a function (key, images) -> "
             "images: for none, lambda key, x: x."
         )
-    _checks.whole("pixmix", "k", k, 0)
-    _checks.positive("pixmix", "beta", beta)
     return images, pictures
 
 
 @on_any_mesh
 def _start(
-    key: PRNGKeyArray, images: Float[Array, "b ..."], view: Array, k: int, beta: ArrayLike
+    key: PRNGKeyArray,
+    images: Float[Array, "b ..."],
+    view: Array,
+    pictures: Array,  # for their layout alone, which what a round returns has, too
+    k: int,
+    beta: Float[Array, ""],
 ) -> tuple[Float[Array, "b ..."], Int[Array, "b"]]:
     """The image or its view, and the number of rounds."""
+    del pictures
     u = uniforms(key, (2, images.shape[0]))
     rounds = jnp.minimum(jnp.floor(u[1] * (k + 1)), k).astype(jnp.int32)
-    on = jnp.asarray(beta).astype(jnp.float32) > 0
     start = jnp.where(padded(u[0] < 0.5, images.ndim), view, images)
-    return start, jnp.where(on, rounds, 0)
+    return start, jnp.where(beta > 0, rounds, 0)
 
 
 @on_any_mesh
@@ -129,11 +140,10 @@ def _round(
     view: Array,
     pictures: Array,
     on: Array,
-    beta: ArrayLike,
+    beta: Float[Array, ""],
 ) -> Float[Array, "b ..."]:
     """One round, where `on` is True."""
     of_view, is_sum, gentle, u, v = uniforms(key, (5, mixed.shape[0]))
-    beta = jnp.asarray(beta).astype(jnp.float32)
     power = 1 / jnp.where(beta > 0, beta, 1.0)
     high, low = u**power, 1 - v**power  # of Beta(β, 1) and Beta(1, β)
     own, rest = jnp.where(gentle < 0.5, high, 2 - high), jnp.where(gentle < 0.5, low, -low)
@@ -143,5 +153,10 @@ def _round(
     own, rest = own.astype(mixed.dtype), rest.astype(mixed.dtype)
     other = jnp.where(of_view, view, pictures.astype(mixed.dtype))
     added = (own * (2 * mixed - 1) + rest * (2 * other - 1) + 1) / 2
-    multiplied = (2 * mixed) ** own * jnp.maximum(2 * other, 1e-37) ** rest / 2
+    # As logarithms, for the gradient: a power has none at 0, and none that is finite far above 1.
+    seen = mixed > 0
+    log = own * jnp.log(jnp.where(seen, 2 * mixed, 1)) + rest * jnp.log(
+        jnp.maximum(2 * other, 1e-37)
+    )
+    multiplied = jnp.where(seen, jnp.exp(jnp.minimum(log, 1)) / 2, 0)
     return jnp.where(on, jnp.clip(jnp.where(is_sum, added, multiplied), 0, 1), mixed)

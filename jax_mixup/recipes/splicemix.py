@@ -102,6 +102,11 @@ def _known(labels: ArrayLike, num_classes: int | None, batch: int) -> Float[Arra
     if y.ndim == 1 and jnp.issubdtype(y.dtype, jnp.integer) and num_classes is not None:
         _checks.classes("splicemix", num_classes)
         y = jax.nn.one_hot(_checks.int32(y), num_classes, dtype=jnp.float32)
+    elif num_classes not in (None, *y.shape[1:]):
+        raise ValueError(
+            f"splicemix got labels of shape {y.shape} and dtype {y.dtype} with "
+            f"num_classes={num_classes}; it needs num_classes for ids alone, i[B]."
+        )
     if y.ndim != 2 or y.shape[0] != batch or not jnp.issubdtype(y.dtype, jnp.floating):
         raise TypeError(
             f"splicemix got labels of shape {y.shape} and dtype {y.dtype} for {batch} images; it "

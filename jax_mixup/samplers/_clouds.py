@@ -13,7 +13,7 @@ def checked_cloud(
 ) -> tuple[Float[Array, "b n d"], Bool[Array, "b n"]]:
     """The points in float32, and which count: a point that is NaN or infinite does not."""
     points, valid = jnp.asarray(points), jnp.asarray(valid)
-    if points.ndim != 3 or points.shape[-1] < axes:
+    if points.ndim != 3 or points.shape[-1] < axes or 0 in points.shape:
         raise ValueError(
             f"{function} got points of shape {points.shape}; it needs (B, N, {axes}), padded to N "
             f"points each{', x, y and z first' if axes == 3 else ''}: write points[None] for one "

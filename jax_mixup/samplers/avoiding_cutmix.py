@@ -37,7 +37,8 @@ def sample_avoiding_cutmix(
     Args:
       key: a PRNG key.
       saliency: [B, *spatial], what the box should not hide: the foreground, such as `ids > 0`, or
-        how important each position is. Of boxes that hide equally much the first is taken.
+        how important each position is; what is NaN or infinite counts as 0. Of boxes that hide
+        equally much the first is taken.
       candidates: k, how many boxes are drawn. With 1 this is CutMix.
       alpha: concentration of λ ~ Beta(α, α): small values mix little, 1 makes λ uniform. It may be
         traced; 0 turns mixing off. λ is drawn for each example, from one alpha or from one for
@@ -54,8 +55,8 @@ def sample_avoiding_cutmix(
       A mix with a bool mask [B, *spatial].
 
     Raises:
-      ValueError: If `saliency` has no spatial axis, `candidates` is not an int >= 1, a static
-        `alpha` is negative, or `box` is unknown.
+      ValueError: If `saliency` has no spatial axis, or one of channels, if `candidates` is not an
+        int >= 1, a static `alpha` is negative, or `box` is unknown.
 
     Example:
       >>> ids = jnp.array([[0, 0, 0, 0, 1, 1, 1, 1], [2, 2, 2, 2, 0, 0, 0, 0]])
@@ -78,7 +79,7 @@ def sample_avoiding_cutmix(
     centre = u.reshape(draw.batch * k, rank)
     start, stop = _geometry.box_corners(jnp.repeat(lam, k), centre, spatial, box=box)
     start, stop = (end.reshape(draw.batch, k, rank) for end in (start, stop))
-    best = hidden(s, start, stop).argmin(axis=1)[:, None, None]
+    best = hidden(jnp.where(jnp.isfinite(s), s, 0.0), start, stop).argmin(axis=1)[:, None, None]
     start, stop = (jnp.take_along_axis(end, best, axis=1)[:, 0] for end in (start, stop))
     mask = _geometry.outside_box(start, stop, spatial)
     return draw.mix(mask, _geometry.share_outside(start, stop, spatial))

@@ -55,7 +55,8 @@ def sample_lasermix(
     Raises:
       TypeError: If `points` are not floating point.
       ValueError: If `points` are not [B, N, 3 or more], `valid` is not bool[B, N], `areas` is not a
-        tuple of ints >= 1, `pitch` does not rise from -90 to 90, or `sectors` is not an int >= 1.
+        tuple of ints >= 1, `pitch` does not rise from -90 to 90, or `sectors` is neither 1 nor
+        even.
 
     Example:
       >>> points = jnp.array([[[9.0, 0.0, -1.0], [9.0, 0.0, -3.0], [0.0, 0.0, 0.0]]] * 2)
@@ -81,6 +82,8 @@ def sample_lasermix(
     if low == high:
         raise ValueError(f"{name} got pitch={pitch}; it needs a lower and a higher inclination.")
     sectors = _checks.whole(name, "sectors", sectors, 1)
+    if sectors > 1 and sectors % 2:
+        raise ValueError(f"{name} got sectors={sectors}; it needs 1, or an even number.")
     _, u = draw.law_and_uniforms(key, None, 1)
     ends = math.radians(low), math.radians(high)
     odd = _odd(points, _chosen(u, areas), ends, sectors)

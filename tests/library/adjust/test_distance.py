@@ -57,7 +57,7 @@ def test_what_stays():
     own = jm.warp_by_distance(jm.Mix(jm.reverse(), lam, jnp.ones(4)), jnp.arange(4.0))
     assert (own.lam == 1).all() and 0 < own.mask[3] < 0.5  # its own label, mixed inputs
     none = jm.warp_by_distance(jm.no_mix(4), jnp.arange(4.0))
-    assert (none.lam == 1).all() and (none.mask == 1).all()
+    assert (none.lam == 1).all() and none.mask.all()
 
 
 def test_missing_features_and_numbers_that_are_off():
@@ -120,6 +120,23 @@ def test_devices_share_one_number(axis_type):
     collectives = Program(program).collectives()
     assert set(collectives) <= {"all-reduce"} and sum(collectives.values()) <= 16
     np.testing.assert_allclose(found, jax.jit(step)(KEY, features), atol=2e-6)
+
+
+def test_an_outlier_leaves_the_gradient_finite():
+    features = np.zeros((64, 1), np.float32)
+    features[0], features[5] = 100, 1
+    warp = lambda f, peak: jm.warp_by_distance(mixed([0.3] * 64), f, tau_max=peak, tau_std=0.25)
+    slopes = jax.grad(lambda f, peak: warp(f, peak).lam.sum(), (0, 1))(features, 1.0)
+    assert all(np.isfinite(slope).all() for slope in slopes)
+    assert warp(features, 1.0).lam[0] == 0  # in the limit
+
+
+def test_what_is_not_mixed_stays_a_bool():
+    none = jm.no_mix(4)
+    found = jm.warp_by_distance(none, jnp.arange(4.0))
+    assert found.mask.dtype == none.mask.dtype == jnp.bool_ and (found.lam == 1).all()
+    ids = jnp.arange(4)
+    np.testing.assert_array_equal(jm.select(found, ids), ids)
 
 
 def test_mistakes():

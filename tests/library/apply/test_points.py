@@ -52,6 +52,11 @@ def test_points_turn_about_the_z_axis(rng, shape):
     np.testing.assert_allclose(half.astype(np.float32), turned, atol=0.03)
 
 
+def test_points_that_are_not_turned_stay_even_infinite_ones():
+    points = jnp.array([[[jnp.inf, 1.0, 2.0], [3.0, jnp.nan, 4.0]]])
+    np.testing.assert_array_equal(jm.rotate_points(points, jnp.zeros(1)), points)
+
+
 def test_bad_points():
     with pytest.raises(TypeError, match="source of dtype float32; it needs integers"):
         jm.place_partner(MIX, jnp.ones((3, 4)), jnp.ones((3, 4)))

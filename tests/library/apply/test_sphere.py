@@ -154,3 +154,11 @@ def test_mistakes():
         jm.blend_sphere(mix, jnp.ones((2, 4)), other=jnp.ones((2, 5)))
     with pytest.raises(TypeError, match="one mix"):
         jm.blend_sphere((mix, mix), jnp.ones((2, 4)))
+
+
+@pytest.mark.parametrize("length", [1e-30, 1e-22, 1e25])
+def test_any_length_has_a_direction(length):
+    mix = jm.Mix(jm.reverse(), jnp.array([0.3]), jnp.full(2, 0.3))
+    z = jnp.eye(2)
+    found = jm.blend_sphere(mix, z * length)
+    np.testing.assert_allclose(found, jm.blend_sphere(mix, z) * length, rtol=1e-5)

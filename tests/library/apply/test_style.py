@@ -11,6 +11,7 @@ from jax.sharding import PartitionSpec
 
 import jax_mixup as jm
 from experiments.benchmarks.hlo import Program
+from tests.library.x64 import enable_x64
 
 KEY = jax.random.key(0)
 quantiles, amplitude = (
@@ -200,3 +201,20 @@ def test_mistakes():
             amplitude(half, x, low=low)
     with pytest.raises(ValueError, match=r"low of shape \(4,\)"):
         amplitude(half, x, low=jnp.ones(4))
+
+
+def test_infinite_values_have_their_rank_and_spoil_nothing():
+    h = jnp.array([[1.0, -jnp.inf, 3.0], [4.0, 5.0, 6.0]])[..., None]
+    whole, half = (jm.Mix(jm.reverse(), jnp.array([m]), jnp.full(2, m)) for m in (1.0, 0.5))
+    np.testing.assert_array_equal(jm.blend_quantiles(whole, h, axes=(1,)), h)
+    found = jm.blend_quantiles(half, h, axes=(1,))
+    np.testing.assert_array_equal(found[0, :, 0], [3.0, -np.inf, 4.5])
+
+
+def test_float64_keeps_its_digits():
+    rng = np.random.default_rng(9)
+    with enable_x64(True):
+        x = jnp.asarray(rng.random((2, 4, 5, 1)) * 1e9)
+        whole = jm.Mix(jm.reverse(), jnp.ones(1), jnp.ones(2))
+        np.testing.assert_array_equal(jm.blend_quantiles(whole, x, axes=(1, 2)), x)
+        np.testing.assert_allclose(jm.blend_amplitude(whole, x), x, rtol=1e-12)

@@ -75,6 +75,11 @@ def test_lengths_dtypes_and_gradients():
     assert mixed.dtype == jnp.bfloat16
 
 
+def test_the_empty_places_of_a_queue_are_taken_last():
+    q, bank = jnp.eye(4), jax.random.normal(KEY, (9, 4)).at[3:].set(jnp.nan)
+    assert np.isfinite(jm.mochi(KEY, q, bank, hardest=3, pairs=32)).all()
+
+
 def test_mistakes():
     z = jnp.eye(3)
     run = unwrap(jm.mochi)

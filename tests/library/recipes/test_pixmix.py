@@ -120,6 +120,26 @@ def test_sharded_images_stay_where_they_are(axis_type, batch):
     assert jm.pixmix(KEY, x, x, augment).shape == x.shape  # the vmap of the docstring
 
 
+def test_black_pixels_leave_the_gradient_finite():
+    x = jax.random.uniform(KEY, (32, 6)).at[:, :3].set(0.0)
+    mixed = lambda x, beta: jm.pixmix(KEY, x, 0.5 * x + 0.2, lambda key, x: x, beta=beta).sum()
+    slopes = jax.jit(jax.grad(mixed, (0, 1)))(x, 3.0)
+    assert all(np.isfinite(slope).all() for slope in slopes) and slopes[1] != 0
+
+
+def test_images_and_pictures_may_lie_differently():
+    x = np.asarray(jax.random.uniform(KEY, (8, 4, 3)))
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        everywhere, rows = (NamedSharding(mesh, PartitionSpec(*axis)) for axis in ((), ("data",)))
+        run = jax.jit(partial(jm.pixmix, augment=lambda key, x: x[:, ::-1]))
+        one = run(KEY, jax.device_put(x, everywhere), jax.device_put(1 - x, rows))
+        other = run(KEY, jax.device_put(x, rows), jax.device_put(1 - x, everywhere))
+    plain = jax.jit(partial(jm.pixmix, augment=lambda key, x: x[:, ::-1]))(KEY, x, 1 - x)
+    for found in (one, other):
+        np.testing.assert_allclose(found, plain, atol=1e-6)
+
+
 def test_mistakes():
     x, same = jnp.ones((4, 2, 3)), lambda key, x: x
     call = unwrap(jm.pixmix)
@@ -137,3 +157,9 @@ def test_mistakes():
         jm.pixmix(KEY, x, x, same, k=-1)
     with pytest.raises(ValueError, match=r"beta=0\.0; it needs a number > 0"):
         jm.pixmix(KEY, x, x, same, beta=0.0)
+    with pytest.raises(ValueError, match=r"beta of shape \(4,\)"):
+        jm.pixmix(KEY, x, x, same, beta=jnp.ones(4))
+    for bad in (lambda key, x: None, lambda key, x: (255 * x).astype(jnp.uint8)):
+        with pytest.raises(TypeError, match=r"from augment .*floats in \[0, 1\]"):
+            call(KEY, x, x, bad)
+    assert call(KEY, x, x, same, k=2.0).shape == x.shape

@@ -182,3 +182,5 @@ def test_mistakes():
         splice(KEY, images, labels, method="cubic")
     with pytest.raises(ValueError, match="channels came first"):
         splice(KEY, jnp.ones((8, 3, 16, 16)), labels)
+    with pytest.raises(ValueError, match="num_classes=7; it needs num_classes for ids alone"):
+        splice(KEY, images, labels, num_classes=7)

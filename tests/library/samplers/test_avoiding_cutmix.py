@@ -66,8 +66,22 @@ def test_what_is_hidden_is_the_least_of_k_and_lambda_keeps_its_distribution():
     within((lam - 0.5) ** 2, 1 / 28 + 1 / 1200)  # of Beta(3, 3), and of rounding to tenths
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_counts_as_0(bad):
+    s = np.zeros((64, 8, 8), np.float32)
+    s[:, 2:, 4:] = 1
+    law = jm.constant(0.75)
+    clean, found = (
+        jm.sample_avoiding_cutmix(seed(5), x, candidates=16, lam_law=law)
+        for x in (s, np.where(np.arange(64).reshape(8, 8) == 7, bad, s))
+    )
+    np.testing.assert_array_equal(found.mask, clean.mask)
+
+
 def test_bad_candidates():
     with pytest.raises(ValueError, match="candidates=0"):
         jm.sample_avoiding_cutmix(seed(1), jnp.ones((2, 3)), candidates=0)
     with pytest.raises(ValueError, match="spatial axis"):
         jm.sample_avoiding_cutmix(seed(1), jnp.ones(3))
+    with pytest.raises(ValueError, match=r"map of shape \(2, 5, 4, 1\).*channels.*s\[..., 0\]"):
+        jm.sample_avoiding_cutmix(seed(1), jnp.ones((2, 5, 4, 1)))

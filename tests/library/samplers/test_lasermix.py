@@ -110,3 +110,7 @@ def test_bad_scans():
             jm.sample_lasermix(seed(1), points, valid, pitch=pitch)
     with pytest.raises(ValueError, match="sectors=0"):
         jm.sample_lasermix(seed(1), points, valid, sectors=0)
+    with pytest.raises(ValueError, match="sectors=3; it needs 1, or an even number"):
+        jm.sample_lasermix(seed(1), points, valid, sectors=3)
+    with pytest.raises(ValueError, match=r"points of shape \(2, 0, 3\)"):
+        jm.sample_lasermix(seed(1), points[:, :0], valid[:, :0])
