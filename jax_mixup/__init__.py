@@ -68,8 +68,8 @@ from jax_mixup.apply.mask_losses import adautomix_loss as adautomix_loss
 from jax_mixup.apply.metrics import mixed_accuracy as mixed_accuracy
 from jax_mixup.apply.features import blend_at as blend_at
 from jax_mixup.apply.features import add_noise as add_noise
-from jax_mixup.apply.features import blend_moments as blend_moments
 from jax_mixup.apply.features import align_partner as align_partner
+from jax_mixup.apply.style import blend_moments as blend_moments
 from jax_mixup.apply.style import blend_quantiles as blend_quantiles
 from jax_mixup.apply.style import blend_amplitude as blend_amplitude
 from jax_mixup.apply.tokens import same_source as same_source

@@ -1,4 +1,4 @@
-"""Apply a mix to what carries style: the distribution of features, the amplitudes of a spectrum."""
+"""Apply a mix to what carries style: moments or ranks of features, amplitudes of a spectrum."""
 
 from collections.abc import Sequence
 
@@ -14,6 +14,77 @@ from jax_mixup._entry import one_program, public
 from jax_mixup.apply.inputs import blend
 from jax_mixup.mix import Mixes
 from jax_mixup.pairings._rows import move_rows
+
+
+@public
+def blend_moments(
+    mix: Mixes,
+    h: Shaped[ArrayLike, "b ..."],
+    *,
+    axes: Sequence[int],
+    other: Shaped[ArrayLike, "b ..."] | None = None,
+    epsilon: float = 1e-6,
+    detach: bool = False,
+) -> Shaped[Array, "b ..."]:
+    """Blend the moments that normalisation removes, mean and deviation, and not the features.
+
+        h'ᵢ = σ̃ᵢ (hᵢ - μᵢ) / σᵢ + μ̃ᵢ,  (μ̃, σ̃) = m (μ, σ)ᵢ + (1 - m) (μ, σ)ₚ
+
+    with μ and σ² + ε computed over `axes`; the variance is unbiased, as in torch.
+
+    Args:
+      mix: a mix of B examples, or a tuple of mixes. Its mask may have positions on axes of h that
+        are not in `axes`; m = 0 gives the example its partner's moments.
+      h: features, f[B, *spatial, C].
+      axes: the axes of h over which moments are taken, counted with the batch as axis 0. The
+        spatial axes give one moment for each channel (instance norm, style), (-1,) gives one for
+        each position (positional norm).
+      other: features whose moments are blended in, in place of those of the partners, for example
+        those of a second batch; of the same shape as h.
+      epsilon: ε > 0, added to the variance.
+      detach: whether gradients treat μ and σ as constants.
+
+    Returns:
+      An array of the same shape and dtype; exactly h where m = 1.
+
+    Raises:
+      TypeError: If `h` is not floating point.
+      ValueError: If h has another B, if `axes` are not different axes of h after the batch, or if
+        the mask has positions on them.
+
+    Example:
+      >>> h = jnp.array([[1.0, 3.0], [10.0, 30.0]])[..., None]
+      >>> swap = jm.Mix(jm.reverse(), mask=jnp.zeros(1), lam=jnp.full(2, 0.9))
+      >>> jm.blend_moments(swap, h, axes=(1,))[..., 0].round(2).tolist()
+      [[10.0, 30.0], [1.0, 3.0]]
+
+    MixStyle, Zhou et al. 2021, arXiv:2104.02008: spatial axes, `detach`, λ ~ Beta(0.1, 0.1) for
+    each example, half of the batches, early layers; labels stay, so that `lam` is not used. MoEx,
+    Li et al. 2021, arXiv:2002.11102: the mix of the example above with axes=(-1,) and ε = 1e-5
+    after the stem, and labels by its `lam`, which in their scripts is 0.9 on ImageNet and 0.5 on
+    CIFAR.
+    """
+    h = jnp.asarray(h)
+    if not jnp.issubdtype(h.dtype, jnp.floating):
+        raise TypeError(f"blend_moments got h of dtype {h.dtype}; it needs floats: cast it first.")
+    taken = _taken("blend_moments", mix, h, axes)
+    wide = h.astype(jnp.float64 if h.dtype == jnp.float64 else jnp.float32)
+
+    def moments(x: Array) -> tuple[Array, Array]:
+        mean = x.mean(taken, keepdims=True)
+        square = jnp.square(x - mean).sum(taken, keepdims=True) / max(x.size // mean.size - 1, 1)
+        result = mean, jnp.sqrt(square + epsilon)
+        return jax.lax.stop_gradient(result) if detach else result
+
+    mean, deviation = moments(wide)
+    other_moments = None
+    if other is not None:
+        other = _checks.shaped("blend_moments", "other", other, h.shape)
+        other_moments = moments(other.astype(wide.dtype))
+    new_mean, new_deviation = blend(mix, (mean, deviation), other=other_moments)
+    # The equation is written as a change of h, so that nothing is rounded where nothing is mixed.
+    change = (wide - mean) * (new_deviation / deviation - 1) + (new_mean - mean)
+    return (wide + change).astype(h.dtype)
 
 
 @public

@@ -21,13 +21,6 @@ X = jax.random.uniform(KEY, (12, 2, 2, 1))
 Y = jnp.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 5])  # one example is alone in its class
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def test_what_each_row_learns_from():
     """Inputs and targets of a pair at λ = 0.25 and 0.75, from the formulas."""
     lam = np.array([0.25, 0.75], np.float32)

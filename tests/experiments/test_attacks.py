@@ -25,13 +25,6 @@ BOTH = jax.random.normal(jax.random.key(1), (2, 64, 64))
 EPSILON = 0.1
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def linear(x):
     return x.reshape(len(x), -1) @ WEIGHTS
 

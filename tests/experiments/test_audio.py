@@ -23,12 +23,6 @@ KEY = jax.random.key(0)
 HALF = jm.Mix(jm.reverse(), jnp.full(2, 0.5), jnp.full(2, 0.5))
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def tone(hertz, n=1280, amplitude=0.5):
     return amplitude * np.sin(2 * np.pi * hertz * np.arange(n) / spoken.RATE)
 

@@ -19,12 +19,6 @@ from experiments.benchmarks import cases, family, family_peers, goals, hlo, peer
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 

@@ -30,13 +30,6 @@ TWO_CANDIDATES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def test_few_labels_have_each_class_as_often_as_can_be():
     y = np.random.default_rng(0).permutation(np.repeat(np.arange(10), np.arange(4, 24, 2)))
     take = jax.jit(lambda n: few.few(y, n, rows=60, num_classes=10))

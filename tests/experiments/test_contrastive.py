@@ -28,13 +28,6 @@ W = jnp.asarray(np.random.default_rng(1).normal(size=(16, 5)), jnp.float32)
 TAU = 0.5
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 class Linear(nnx.Module):
     def __init__(self, w):
         self.w = nnx.Param(w)

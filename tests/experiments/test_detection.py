@@ -25,13 +25,6 @@ NOTHING = lambda n: jm.Mix(jm.reverse(), jnp.ones((1, 32, 32), bool), jnp.ones(n
 HALF = jm.Mix(jm.reverse(), jnp.broadcast_to(jnp.arange(16) < 8, (1, 16, 16)), jnp.full(2, 0.5))
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def pair(*boxes, weights=((1.0, 0.0), (1.0, 1.0))):
     """Two scenes of 16 x 16, all 0 and all 1, with two boxes each; class 99 is padding."""
     images = jnp.broadcast_to(jnp.array([0.0, 1.0])[:, None, None, None], (2, 16, 16, 1))

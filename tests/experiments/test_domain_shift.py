@@ -30,13 +30,6 @@ DAY = RNG.uniform(90, 160, (4, 40, 56, 3)).astype(np.float32)  # so that no look
 DUSK = RNG.uniform(60, 80, (4, 40, 56, 3)).astype(np.float32)
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def numbered(count, first):
     """Frames of one value each, which their masks repeat as far as there are classes."""
     values = np.arange(first, first + count)

@@ -23,13 +23,6 @@ from tests.experiments import pinned
 MOVIES, TREC = CORPORA.values()
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def test_results_train_on_all_and_test_on_the_test_part():
     for title, corpus in embeddings.toy().items():
         data = train.draw(corpus, [0, 1], 0.4, held_out=False)

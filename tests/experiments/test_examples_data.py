@@ -23,13 +23,6 @@ FOLDER = Path(examples.__file__).parent
 KEY = jax.random.key(0)
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 # CLIP and SigLIP: a mixed picture i has the texts i and p(i), by λᵢ and 1 - λᵢ.
 
 LOGITS = jnp.asarray(np.random.default_rng(0).normal(size=(6, 6)), jnp.float32)

@@ -32,13 +32,6 @@ ROOT = Path(__file__).parents[2]
 KEY = jax.random.key(0)
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 # As `python -m`, but deaf to a shell that starts its background jobs with Ctrl-C switched off.
 MODULE = """
 import runpy, signal, sys

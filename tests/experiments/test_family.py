@@ -22,13 +22,6 @@ from tests.experiments import pinned
 pytestmark = pytest.mark.slow  # networks train here
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Experiments are not a library: they promote as JAX does."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def runs(errors):
     return [
         {"group": "g", "method": method, "seed": seed, "last_error": error}

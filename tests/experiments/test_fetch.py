@@ -7,7 +7,6 @@ import sys
 import wave
 import zipfile
 
-import jax
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -26,13 +25,6 @@ from experiments.data import (
     tables,
 )
 from experiments.data.files import CIFAR10
-
-
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Experiments promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 def picture(size, kind, seed):

@@ -27,13 +27,6 @@ SETTING = Setting(
 SURE = jnp.arange(20) % 2 == 0
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 @pytest.fixture(scope="module")
 def model():
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):

@@ -23,13 +23,6 @@ RING, GRID = toys.ring(), toys.grid()
 RNG = np.random.default_rng
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 class Point(nnx.Module):
     """A generator that gives one point, whatever the noise; it counts its calls in training."""
 

@@ -18,13 +18,6 @@ MODELS = {clip: clip.Clip, siglip: siglip.SigLip}
 LOSSES = {clip: clip.clip_loss, siglip: siglip.siglip_loss}
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def made(module):
     """The model; SigLIP's without its bias, under which negatives do not count at first."""
     model = MODELS[module](rngs=nnx.Rngs(0))

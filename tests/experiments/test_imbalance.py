@@ -25,13 +25,6 @@ KEY = jax.random.key(0)
 COUNTS = np.array([50, 10, 2], np.int32)
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def log_softmax(x):
     return x - np.log(np.exp(x).sum(-1, keepdims=True))
 

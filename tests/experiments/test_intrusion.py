@@ -19,13 +19,6 @@ pytestmark = pytest.mark.slow  # networks train here
 KEY = jax.random.key(0)
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def test_the_middle_class_is_on_the_segment_or_beside_it():
     for height, one_in in intrusion.GROUPS.values():
         data = intrusion.points(height, one_in, KEY)

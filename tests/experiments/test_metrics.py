@@ -25,13 +25,6 @@ from tests.experiments import pinned
 KEY = jax.random.key(0)
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def examples(scale=2.0, n=500):
     """Logits, and labels that are drawn from their softmax: T = 1 is right."""
     key_logits, key_labels = jax.random.split(KEY)

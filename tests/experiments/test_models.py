@@ -32,13 +32,6 @@ TINY = {
 }
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax promotes; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def shapes(make, *arguments, **options):
     return nnx.eval_shape(lambda: make(*arguments, **options, rngs=nnx.Rngs(0)))
 

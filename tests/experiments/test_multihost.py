@@ -30,13 +30,6 @@ ROOT = Path(__file__).parents[2]
 LONG = 480  # seconds; only a bound, for machines that do much else
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def launch(role, count, local_devices, *arguments, die=(-1, 0)):
     """The processes of a run; process die[0] kills itself at its batch number die[1]."""
     with socket.socket() as free:

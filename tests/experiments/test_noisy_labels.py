@@ -25,13 +25,6 @@ pytestmark = pytest.mark.slow  # networks train here
 KEY = jax.random.key(0)
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def softmax(x):
     return np.exp(x) / np.exp(x).sum(-1, keepdims=True)
 

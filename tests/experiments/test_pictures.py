@@ -2,20 +2,12 @@
 
 import json
 
-import jax
 import pytest
 
 from experiments.few_pictures import __main__ as few_pictures
 from experiments.harness.choose import FIRST_SEED
 from experiments.label_noise_pictures import __main__ as label_noise_pictures
 from tests.experiments import pinned
-
-
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 @pytest.mark.parametrize("question", [few_pictures, label_noise_pictures])

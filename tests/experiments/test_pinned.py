@@ -20,13 +20,6 @@ MODEL = lambda rngs: MLP(64, 16, 10, dropout=0.25, rngs=rngs)
 DRAW = classify.by_shape(partial(jm.sample_mixup, alpha=1.0))
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def noisy(key, x, y):
     return x + 0.1 * jax.random.normal(key, x.shape), y
 

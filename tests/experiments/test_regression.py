@@ -26,13 +26,6 @@ pytestmark = pytest.mark.slow  # networks train here
 KEY = jax.random.key(0)
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def test_readme_block():
     draw = np.random.default_rng(0)
     rows, slope = draw.normal(size=(8, 3)), draw.normal(size=3)

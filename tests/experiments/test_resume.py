@@ -42,13 +42,6 @@ RUN = Path("checkpoints/cnn/mixup/0")  # of the first seed, within OUT
 WAIT = 300  # seconds: a process that gives no sign of life fails a test, and does not hold it up
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def cifar(out, number=0, at=-1):
     """Run the script in a process that gets signal `number` before the dispatch after step `at`."""
     environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(out.parent / "cache")}

@@ -26,13 +26,6 @@ KEY = jax.random.key(0)
 RNG = np.random.default_rng
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def coin():
     """Episodes of three steps: name the sign that is shown, times the level."""
 

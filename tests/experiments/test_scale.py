@@ -30,13 +30,6 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 3), np.uint8)
 LABELS = np.arange(16, dtype=np.int32) % 5
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 class Net(nnx.Module):
     """Two layers, maybe with BatchNorm between them, that keep what they were given.
 

@@ -34,13 +34,6 @@ PARTNER = [3, 2, 1, 0]
 HARD = ("CutMix", "CowMix", "ClassMix")
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def by_hand(logits, ids, void=VOID):
     """Cross-entropy at each position, 0 where void, and what is labelled."""
     labelled = ids != void

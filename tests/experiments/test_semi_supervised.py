@@ -36,13 +36,6 @@ BATCH = semi.Batch(
 LOSSES = ("pseudo_labels", "mean_teacher", "ict", "mixmatch")
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 class Linear(nnx.Module):
     """Logits x @ w."""
 

@@ -30,13 +30,6 @@ KEY = jax.random.key(0)
 PLACE = {x.tobytes(): i for i, x in enumerate(digits.digits()[0])}  # of each picture
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def task(group, method, seeds, chosen=None):
     return Task(group, method, seeds, lambda n: None, chosen or {})
 

@@ -30,13 +30,6 @@ SWAP = jnp.array([1, 0, 3, 2])
 SETTING = text_train.Setting(10, 3, batch=2, rate=1e-2, width=5, maps=4)
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 @pytest.fixture(scope="module")
 def model():
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):

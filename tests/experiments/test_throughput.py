@@ -4,7 +4,6 @@ import json
 import sys
 from types import SimpleNamespace
 
-import jax
 import numpy as np
 import pytest
 
@@ -19,13 +18,6 @@ pytestmark = pytest.mark.slow  # networks train here
 X = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), np.uint8)
 Y = np.arange(16, dtype=np.int32) % 10
 SMOKE = throughput.Config(smoke=True)
-
-
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 def test_the_goal_is_judged_against_the_faster_row_on_a_gpu():

@@ -23,13 +23,6 @@ MODEL = lambda rngs: MLP(64, 16, 10, rngs=rngs)
 SGD = optax.sgd(0.1)
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def quarter(key, x, y, **options):
     return jm.sample_mixup(key, y.shape, lam_law=jm.constant(0.25), **options)
 

@@ -21,12 +21,6 @@ pytestmark = pytest.mark.slow  # networks train here
 KEY = jax.random.key(0)
 
 
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
 def test_readme_ties_the_box_and_fades():
     clips = np.random.default_rng(0).integers(0, 256, (4, 5, 7, 6, 3)).astype(np.uint8)
     labels, motions = np.array([0, 3, 1, 2]), np.array([1, 0, 0, 1])

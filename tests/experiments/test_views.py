@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from experiments.core import classify
 from experiments.core.step import Task
@@ -13,13 +12,6 @@ from experiments.robustness import views
 
 KEY = jax.random.key(0)
 WEIGHTS = jax.random.normal(KEY, (64, 10))
-
-
-@pytest.fixture(autouse=True)
-def plain_promotion():
-    """Flax and optax promote; the library's own strictness is tested elsewhere."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 def batch(n=50):
