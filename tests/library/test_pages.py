@@ -163,7 +163,8 @@ def test_links_lead_to_files_and_headings():
             path, _, anchor = (own or link).partition("#")
             target = ROOT / path if own else (ROOT / name).parent / path
             target = target if path else ROOT / name
-            target = target / "README.md" if target.is_dir() and own else target
+            if target.is_dir() and anchor:
+                target /= "README.md"  # which GitHub shows with the folder
             assert target.exists(), (name, link)
             page = target.resolve().relative_to(ROOT.resolve()).as_posix()
             assert not anchor or anchor in headings[page], (name, link)
