@@ -64,10 +64,7 @@ def blend_moments(
     after the stem, and labels by its `lam`, which in their scripts is 0.9 on ImageNet and 0.5 on
     CIFAR.
     """
-    h = jnp.asarray(h)
-    if not jnp.issubdtype(h.dtype, jnp.floating):
-        raise TypeError(f"blend_moments got h of dtype {h.dtype}; it needs floats: cast it first.")
-    taken = _taken("blend_moments", mix, h, axes)
+    h, taken = _features("blend_moments", mix, h, axes)
     wide = h.astype(jnp.float64 if h.dtype == jnp.float64 else jnp.float32)
 
     def moments(x: Array) -> tuple[Array, Array]:
@@ -133,10 +130,7 @@ def blend_quantiles(
     half of the batches, after the first two stages of a ResNet.
     """
     name = "blend_quantiles"
-    h = checked_rows(name, layers_of(mix)[0], "h", h)
-    if not jnp.issubdtype(h.dtype, jnp.floating):
-        raise TypeError(f"{name} got h of dtype {h.dtype}; it needs floats: cast it first.")
-    taken = _taken(name, mix, h, axes)
+    h, taken = _features(name, mix, h, axes)
     one_mix(name, mix, other)
     moved = (*(axis for axis in range(h.ndim) if axis not in taken), *taken)
 
@@ -269,6 +263,16 @@ def _within(
         k = np.minimum(k, shape[axis] - k)
         inside = inside & (np.expand_dims(k, [i for i in range(len(shape)) if i != axis]) <= reach)
     return inside
+
+
+def _features(
+    function: str, mix: Mixes, h: ArrayLike, axes: Sequence[int]
+) -> tuple[Array, tuple[int, ...]]:
+    """Checked features, and the axes over which their style is measured."""
+    h = checked_rows(function, layers_of(mix)[0], "h", h)
+    if not jnp.issubdtype(h.dtype, jnp.floating):
+        raise TypeError(f"{function} got h of dtype {h.dtype}; it needs floats: cast it first.")
+    return h, _taken(function, mix, h, axes)
 
 
 def _taken(function: str, mix: Mixes, x: Array, axes: Sequence[int]) -> tuple[int, ...]:

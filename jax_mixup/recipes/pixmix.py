@@ -154,9 +154,7 @@ def _round(
     other = jnp.where(of_view, view, pictures.astype(mixed.dtype))
     added = (own * (2 * mixed - 1) + rest * (2 * other - 1) + 1) / 2
     # As logarithms, for the gradient: a power has none at 0, and none that is finite far above 1.
-    seen = mixed > 0
-    log = own * jnp.log(jnp.where(seen, 2 * mixed, 1)) + rest * jnp.log(
-        jnp.maximum(2 * other, 1e-37)
-    )
+    seen, base = mixed > 0, jnp.maximum(2 * other, 1e-37)
+    log = own * jnp.log(jnp.where(seen, 2 * mixed, 1)) + rest * jnp.log(base)
     multiplied = jnp.where(seen, jnp.exp(jnp.minimum(log, 1)) / 2, 0)
     return jnp.where(on, jnp.clip(jnp.where(is_sum, added, multiplied), 0, 1), mixed)

@@ -15,9 +15,9 @@ def checked_cloud(
     points, valid = jnp.asarray(points), jnp.asarray(valid)
     if points.ndim != 3 or points.shape[-1] < axes or 0 in points.shape:
         raise ValueError(
-            f"{function} got points of shape {points.shape}; it needs (B, N, {axes}), padded to N "
-            f"points each{', x, y and z first' if axes == 3 else ''}: write points[None] for one "
-            "cloud."
+            f"{function} got points of shape {points.shape}; it needs (B, N, {axes}), none of them "
+            f"0, padded to N points each{', x, y and z first' if axes == 3 else ''}: write "
+            "points[None] for one cloud."
         )
     if not jnp.issubdtype(points.dtype, jnp.floating):
         raise TypeError(

@@ -56,7 +56,7 @@ def sample_lasermix(
       TypeError: If `points` are not floating point.
       ValueError: If `points` are not [B, N, 3 or more], `valid` is not bool[B, N], `areas` is not a
         tuple of ints >= 1, `pitch` does not rise from -90 to 90, or `sectors` is neither 1 nor
-        even.
+        an even int >= 2.
 
     Example:
       >>> points = jnp.array([[[9.0, 0.0, -1.0], [9.0, 0.0, -3.0], [0.0, 0.0, 0.0]]] * 2)

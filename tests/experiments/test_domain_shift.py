@@ -25,9 +25,10 @@ from tests.experiments import pinned
 pytestmark = pytest.mark.slow  # networks train here
 
 KEY = jax.random.key(0)
-RNG = np.random.default_rng(0)
-DAY = RNG.uniform(90, 160, (4, 40, 56, 3)).astype(np.float32)  # so that no look leaves the range
-DUSK = RNG.uniform(60, 80, (4, 40, 56, 3)).astype(np.float32)
+DAY = (
+    np.random.default_rng(0).uniform(90, 160, (4, 40, 56, 3)).astype(np.float32)
+)  # so that no look leaves the range
+DUSK = np.random.default_rng(1).uniform(60, 80, (4, 40, 56, 3)).astype(np.float32)
 
 
 def numbered(count, first):

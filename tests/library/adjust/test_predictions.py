@@ -9,9 +9,7 @@ import pytest
 
 import jax_mixup as jm
 
-RNG = np.random.default_rng(1)
-CLEAN = (2 * RNG.normal(size=(6, 5))).astype(np.float32)
-MIXED = (2 * RNG.normal(size=(6, 5))).astype(np.float32)
+CLEAN, MIXED = (2 * np.random.default_rng(1).normal(size=(2, 6, 5))).astype(np.float32)
 PARTNER = np.array([1, 2, 2, 0, 5, 4])  # neither mutual nor one to one
 LABELS = np.array([0, 3, 3, 1, -1, 4])  # examples 1 and 2 of one class; 4 of none
 LAM = np.array([0.3, 0.0, 0.7, 1.0, 0.4, 0.6], np.float32)

@@ -11,9 +11,8 @@ import pytest
 import jax_mixup as jm
 from tests.library.adjust.test_predictions import CLEAN, LABELS, LAM, MIXED, PARTNER, distances
 
-RNG = np.random.default_rng(0)
-LOGITS = (3 * RNG.normal(size=(4, 6, 5))).astype(np.float32)
-SOFT = RNG.dirichlet(np.ones(5), (3, 6)).astype(np.float32)
+LOGITS = (3 * np.random.default_rng(0).normal(size=(4, 6, 5))).astype(np.float32)
+SOFT = np.random.default_rng(1).dirichlet(np.ones(5), (3, 6)).astype(np.float32)
 
 
 def softmax(x):
