@@ -40,9 +40,9 @@ def test_snapmix_weighs_by_what_each_box_holds():
 
 def test_the_boxes_of_snapmix():
     n = 4000
-    draw = jax.jit(lambda key, alpha: jm.sample_snapmix(key, jnp.ones((n, 64, 1)), alpha=alpha))
+    draw = jax.jit(lambda key, alpha: jm.sample_snapmix(key, jnp.ones((n, 1, 64)), alpha=alpha))
     mix, (start, stop), both = draw(seed(7), 1.0)
-    given = np.asarray((stop - start)[:, 0]) / 64  # an axis of one position is cut whole or not
+    given = np.asarray((stop - start)[:, 1]) / 64  # an axis of one position is cut whole or not
     cut = 1 - np.asarray(mix.mask).mean((1, 2))
     on = cut > 0
     np.testing.assert_allclose(both[on], 1 - cut[on] + given[on], atol=1e-5)
