@@ -25,10 +25,11 @@ from tests.experiments import pinned
 pytestmark = pytest.mark.slow  # networks train here
 
 KEY = jax.random.key(0)
-DAY = (
-    np.random.default_rng(0).uniform(90, 160, (4, 40, 56, 3)).astype(np.float32)
-)  # so that no look leaves the range
-DUSK = np.random.default_rng(1).uniform(60, 80, (4, 40, 56, 3)).astype(np.float32)
+# Far from 0 and 255, so that no look leaves the range of pixels.
+DAY, DUSK = (
+    np.random.default_rng(place).uniform(*ends, (4, 40, 56, 3)).astype(np.float32)
+    for place, ends in enumerate([(90, 160), (60, 80)])
+)
 
 
 def numbered(count, first):
