@@ -2,7 +2,7 @@
 
 import base64
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,10 @@ def overlay(image: UInt8[np.ndarray, "h w 3"], ids: Int[np.ndarray, "h w"]) -> n
     return np.where(ids[..., None] == VOID, 0, mixed).astype(np.uint8)
 
 
-def predictions(
-    path: Path, test: Frames, runs: Sequence[Run], jobs: Sequence[tuple[str, str]]
-) -> None:
-    """Rows: test frames. Columns: the frame, its truth, and each job's prediction by seed 0."""
-    said = {(run["group"], run["method"]): run["shown"] for run in runs if run["seed"] == 0}
-    columns = {f"{group}:\n{method}": said[group, method] for group, method in jobs}
+def predictions(path: Path, test: Frames, runs: Sequence[Run], methods: Iterable[str]) -> None:
+    """Rows: test frames. Columns: the frame, its truth, and each method's prediction by seed 0."""
+    said = {run["method"]: run["shown"] for run in runs if run["seed"] == 0}
+    columns = {method: said[method] for method in methods}
     rows = shown_of(len(test.images))
     images, truth = test.images[rows], test.masks[rows]
     figure = Figure(figsize=(2.1 * (2 + len(columns)), 1.75 * FRAMES + 1), layout="constrained")

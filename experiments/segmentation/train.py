@@ -50,7 +50,7 @@ class Batch(NamedTuple):
 class Numbers(NamedTuple):
     """Traced, so that one compiled program trains every method."""
 
-    mixing: float = 0.0  # which of the study's methods
+    mixing: float = 0.0  # which of NAMES
     weight_decay: float = 1e-3
 
 
@@ -81,6 +81,7 @@ TEACHER_SAMPLERS = {  # for unlabelled ones: half of each, as CutMix-Seg and Cla
     "CowMix": by_shape(jm.sample_cowmix, lam_law=HALF),
     "ClassMix": classmix,
 }
+NAMES = tuple(SAMPLERS)
 
 
 def chosen(
@@ -193,17 +194,11 @@ def score(model: Any, data: Data) -> dict[str, Array]:
 
 
 def study(
-    methods: Sequence[str],
-    *,
-    teacher: bool,
-    widths: Sequence[int],
-    steps: int,
-    batch: int,
-    crop: tuple[int, int],
+    *, teacher: bool, widths: Sequence[int], steps: int, batch: int, crop: tuple[int, int]
 ) -> SeedTrainer:
-    """Trainer for all seeds of a method."""
+    """Trains by any of the samplers, with a teacher or without."""
     known, loss = (TEACHER_SAMPLERS, taught) if teacher else (SAMPLERS, supervised)
-    samplers = [known[method] for method in methods]
+    samplers = [known[name] for name in NAMES]
 
     def recipe_of(numbers: Any) -> Recipe:
         mix_of = partial(chosen, samplers, numbers.mixing)
@@ -212,7 +207,8 @@ def study(
         make_model = lambda rngs: UNet(len(CLASSES), widths=widths, rngs=rngs)
         return Recipe(make_model, optimizer, partial(loss, mix_of), ema=0.99)
 
-    return batch_trainer(recipe_of, partial(batch_of, batch=batch, crop=crop), score)
+    draw = partial(batch_of, batch=batch, crop=crop)
+    return batch_trainer(recipe_of, draw, score, at_once=False)
 
 
 def data_of(scenes: camvid.Scenes, test: camvid.Frames, seeds: range, labelled: int) -> Data:
@@ -225,14 +221,15 @@ def data_of(scenes: camvid.Scenes, test: camvid.Frames, seeds: range, labelled: 
 
 
 def results(seeds: Sequence[int], scores: dict[str, np.ndarray]) -> list[dict]:
-    """A result for each seed, in percent: last scores, curve, and the first's predictions."""
+    """A result for each seed, in percent: last scores, curve, and seed 0's predictions."""
     last = {name: values[:, -1] for name, values in scores.items()}
     found = {name: 100 * last[name] for name in ("miou", "accuracy", "ious")}
     found |= {"rare": found["ious"][:, RARE].mean(1), "miss": 100 - found["miou"]}
-    found |= {"loss": last["train_loss"], "curve": 100 * scores["miou"]}
+    found |= {"loss": last["train_loss"], "curve": 100 - 100 * scores["miou"]}
     runs: list[dict] = [
         {"seed": seed} | {n: rounded(v[i], 3) for n, v in found.items()}
         for i, seed in enumerate(seeds)
     ]
-    runs[0]["shown"] = packed(last["shown"][0])
+    if seeds[0] == 0:
+        runs[0]["shown"] = packed(last["shown"][0])
     return runs

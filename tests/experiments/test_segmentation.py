@@ -2,7 +2,6 @@
 
 import io
 import json
-import types
 
 import jax
 import jax.numpy as jnp
@@ -328,32 +327,38 @@ def test_smoke_writes_runs_a_table_and_pictures(tmp_path):
     pinned.check("segmentation", tmp_path / "smoke")
     out = tmp_path / "smoke"
     files = {path.name for path in out.iterdir()}
-    assert files == {"runs.jsonl", "table.md", "plot.png", "predictions.png", "mixes.png"}
+    pictures = {"plot.png", "predictions.png", "mixes.png"}
+    assert files == {"runs.jsonl", "choose.jsonl", "table.md", *pictures}
     runs = [json.loads(line) for line in (out / "runs.jsonl").read_text().splitlines()]
-    assert len(runs) == 2 * 2 * len(segmentation.GROUPS)
-    first = {(run["group"], run["method"]): run for run in runs if run["seed"] == 0}
-    for group in segmentation.GROUPS:  # the method changes what is learned, not what it starts from
-        plain, cut = (first[group, method] for method in ("plain", "CutMix"))
-        assert plain["loss"] != cut["loss"] and len(plain["curve"]) == segmentation.CHECKS
-        assert 0 <= plain["miou"] <= 100 and plain["miss"] == pytest.approx(100 - plain["miou"])
+    assert len(runs) == 2 * len(segmentation.METHODS)
+    first = {line["method"]: line for line in runs if line["seed"] == 0}
+    losses = {found["loss"] for found in first.values()}
+    assert len(losses) == len(first)  # each learns something else
+    for found in first.values():
+        assert len(found["curve"]) == segmentation.CHECKS and found["chosen"] in segmentation.DECAYS
+        assert 0 <= found["miou"] <= 100 and found["miss"] == pytest.approx(100 - found["miou"])
+        assert found["curve"][-1] == pytest.approx(found["miss"])  # what is chosen by falls
     table = (out / "table.md").read_text()
-    assert all(group in table for group in segmentation.GROUPS) and "mIoU" in table
+    assert segmentation.GROUP in table and "mIoU" in table
     assert str(tmp_path) not in (out / "runs.jsonl").read_text()
-    for name in ("plot.png", "predictions.png", "mixes.png"):
+    for name in pictures:
         with Image.open(out / name) as picture:
             assert picture.size[0] > 500
 
 
 def test_the_verdict_is_the_rule():
-    group = "1/8 and a mean teacher"
+    group = segmentation.GROUP
 
-    def runs(*gains):
-        both = types.SimpleNamespace(plain=[70.0] * len(gains), CutMix=[70.0 - g for g in gains])
+    def runs(*gains, taught=58.0, rare=9.0):
+        misses = {"no teacher": 60.0, "teacher": taught}
         return [
-            {"group": group, "method": method, "seed": seed, "miss": miss}
-            for method, values in vars(both).items()
-            for seed, miss in enumerate(values)
+            {"group": group, "method": method, "seed": seed, "miss": miss, "rare": rare}
+            for seed, gain in enumerate(gains)
+            for method, miss in (misses | {"teacher, CutMix": taught - gain}).items()
         ]
 
     for gains, said in (((2, 2.1, 2.2), "PASS"), ((0.5, 0.6, 0.5), "FAIL"), ((-5, 8, 3), "FAIL")):
         assert segmentation.RULE(runs(*gains)).endswith(f"{said}.")
+    for missed in ({"taught": 60.5}, {"rare": 5.0}):  # nothing to learn from the teacher, or at all
+        found = segmentation.RULE(runs(2, 2.1, 2.2, **missed))
+        assert found.endswith("missed, so that there is no verdict.")

@@ -48,8 +48,7 @@ FULL = {  # the options that the committed runs were made with, where they are n
     "label_noise_pictures": {"data": "cifar10"},
     "few_pictures": {"data": "cifar10"},
 }
-CHOOSING = {"gan": {"seeds": 6}, "gan_images": {"seeds": 3, "steps": 1000}}
-CHOOSING |= {"rl": {"seeds": 5}, "segmentation": {"seeds": 2, "data": Path("data")}}
+CHOOSING = {"gan": {"seeds": 6}, "gan_images": {"seeds": 3, "steps": 1000}, "rl": {"seeds": 5}}
 
 
 def runs_of(errors):
