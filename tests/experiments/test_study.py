@@ -124,10 +124,10 @@ def no_data(monkeypatch):
     monkeypatch.setattr(images, "load", lambda *_, **__: cifar)
     monkeypatch.setattr(spoken, "load", lambda path, size: spoken.generated(size))
     monkeypatch.setattr(sentences, "read", lambda path: sentences.toy())
-    for name in {"text", "fine_tuning"} & {*COMMITTED}:
+    for name in {"text", "fine_tuning", "segmentation"} & {*COMMITTED}:
         known = first_run(name)["settings"]["data"]
         main = importlib.import_module(f"experiments.{name}.__main__")
-        monkeypatch.setattr(main, "checksum", lambda texts, known=known: known)
+        monkeypatch.setattr(main, "checksum", lambda given, known=known: known)
     if "embeddings" in COMMITTED:
         corpora = {corpus.name: corpus for corpus in named("embeddings", "data")}
         monkeypatch.setattr(embeddings, "read", lambda path: corpora)
