@@ -137,7 +137,8 @@ def no_data(monkeypatch):
     if "domain_shift" in COMMITTED:
         shift = first_run("domain_shift")["settings"]["data"]
         main = importlib.import_module("experiments.domain_shift.__main__")
-        monkeypatch.setattr(main.frames, "read", lambda path, factor: main.frames.generated())
+        made = main.frames.generated()
+        monkeypatch.setattr(main.frames, "read", lambda path, factor: made)
         monkeypatch.setattr(main, "checksum", lambda images: shift)
     groups = dict.fromkeys(run["group"] for run in lines_of("family"))
     monkeypatch.setattr(family_train, "pools", lambda data, smoke: groups)
