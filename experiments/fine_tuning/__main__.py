@@ -59,17 +59,17 @@ def mixed(name: str, across: float) -> dict[str, Method]:
     return {
         f"{name} α={a:g}, weight {w:g}": Method(w, a, across)
         for a in (0.5, 2.0)
-        for w in (0.2, 2.0)
+        for w in (2.0, 6.0)
     }
 
 
 METHODS: dict[str, dict[str, Method]] = {
     "plain": {"plain": Method()},
-    "fewer epochs": {f"{n} epochs": Method(stop=n / EPOCHS) for n in (4, 6, 8, 12)},
-    "dropout": {f"dropout {p}": Method(dropout=p) for p in (0.1, 0.2, 0.3, 0.5)},
+    "fewer epochs": {f"{n} epochs": Method(stop=n / EPOCHS) for n in (6, 8, 12, 16)},
+    "dropout": {f"dropout {p}": Method(dropout=p) for p in (0.3, 0.5, 0.6, 0.7)},
     "weight decay": {f"weight decay {w:g}": Method(weight_decay=w) for w in (0.3, 1.0, 3.0, 10.0)},
     "label smoothing": {
-        f"label smoothing {s}": Method(smoothing=s) for s in (0.02, 0.05, 0.1, 0.2)
+        f"label smoothing {s}": Method(smoothing=s) for s in (0.005, 0.01, 0.02, 0.05)
     },
     "random partners": mixed("random partners", 0.0),
     "SFTMix": mixed("SFTMix", 1.0),
