@@ -381,4 +381,4 @@ def test_choosing_sees_no_digit_that_a_result_tests_on():
     np.testing.assert_array_equal(again.train.images, choosing.train.images)
     assert (again.test.images != choosing.test.images).any()
     names = set(detection.OPEN["plain"]) | set(detection.OPEN["copy-paste"])
-    assert len(names) == 6 and set(detection.CANDIDATES) == names
+    assert len(names) == 8 and set(detection.CANDIDATES) == names
