@@ -1,4 +1,4 @@
-"""Run the authors' code of ζ-mixup, anchor data augmentation, similarity kernel mixup and LISA.
+"""Run the code of ζ-mixup, anchor data augmentation, similarity kernel mixup, LISA and MentorMix.
 
     python -m tests.library.parity.make_weights PATH_OF_CHECKOUTS
 
@@ -131,6 +131,47 @@ def lisa(root):
     save(checkout, "lisa", f"{path} mix_forward, mix_ratio = 1 and 0", **saved)
 
 
+def mentormix(root):
+    """By a port of it to PyTorch: what their two networks would say of each example is given."""
+    import torch
+    import torch.nn.functional as F
+    from torch.distributions import categorical, dirichlet
+
+    from tests.library.parity.make_verbs import Linear, last, tensors
+
+    checkout, seen = Checkout(root, "LJY-HY/MentorMix_pytorch"), {}
+
+    def spy(kind, name, read):
+        class Spied(kind):
+            def sample(self, shape):
+                drawn = super().sample(shape)
+                seen.update({name: drawn, **read(self)})
+                return drawn
+
+        return Spied
+
+    chosen = spy(categorical.Categorical, "index", lambda of: {"chances": of.probs})
+    names = checkout.names(
+        "utils/MentorMixLoss.py", "MentorMixLoss", torch=torch, F=F,
+        cat=SimpleNamespace(Categorical=chosen),
+        diri=SimpleNamespace(Dirichlet=spy(dirichlet.Dirichlet, "drawn", lambda _: {})),
+    )  # fmt: skip
+    generator = np.random.default_rng(6)
+    x, y = generator.random((8, 3, 2, 5), np.float32), generator.integers(0, 4, 8)
+    weight = generator.normal(size=(3, 4)).astype(np.float32)
+    trust, after = np.float32([[1, 0, 1, 1, 0, 0, 1, 1], [1, 1, 0, 1, 0, 1, 0, 1]])
+    said = iter(tensors(trust, after))
+    student = Linear(weight)
+    args = SimpleNamespace(device="cpu", ema=0.9, gamma_p=0.7, epoch=10, alpha=2.0)
+    torch.manual_seed(3)
+    loss = names["MentorMixLoss"](
+        args, lambda *_: next(said), student, *tensors(x, y, trust), 0.0, 0.0, 5
+    )[0]
+    saved = {"x": last(x), "y": y, "weight": weight, "trust": trust, "after": after}
+    saved |= {"mixed": last(student.inputs[1]), "loss": loss.detach(), **seen}
+    save(checkout, "mentormix", "utils/MentorMixLoss.py MentorMixLoss", **saved)
+
+
 if __name__ == "__main__":
-    for make in (zetamixup, anchor, simkernel, lisa):
+    for make in (zetamixup, anchor, simkernel, lisa, mentormix):
         make(sys.argv[1])

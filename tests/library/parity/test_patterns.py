@@ -7,7 +7,7 @@ import numpy as np
 import jax_mixup as jm
 from jax_mixup import _geometry
 from jax_mixup.samplers import noisymixup
-from tests.library.parity.cases import KEY, Case, f32, i32, mixup, run, same
+from tests.library.parity.cases import KEY, Case, cross_entropy, f32, i32, mixup, run, same
 
 
 def test_gridmixup(draw):
@@ -98,6 +98,22 @@ def test_cowmix(draw, monkeypatch):
     blurred, mask = run(ours, case.drawn[:, 0], case.mask.mean((1, 2)))
     np.testing.assert_array_equal(mask, case.mask)
     same(blurred[:, 9:-9, 9:-9], case.smooth[:, 9:-9, 9:-9], atol=1e-3)
+
+
+def test_fademix(draw):
+    case = Case("fademix")
+
+    def ours(index, drawn):
+        lam, sign, slope = drawn
+        draw(lam, (1 + sign * slope / jnp.minimum(lam, 1 - lam)) / 2)
+        mix = jm.sample_fademix(KEY, (4, 5, 3, 4), pairing=index.astype(jnp.int32))
+        mixed = jm.blend(mix, f32(case.x))
+        logits = mixed.mean((1, 2, 3)) @ f32(case.weight)
+        return mixed, jm.pair_loss(mix, cross_entropy, logits, i32(case.y)).mean()
+
+    mixed, loss = run(jax.vmap(ours), case.index, case.drawn)
+    same(mixed, case.mixed)
+    same(loss, case.loss)
 
 
 def test_maskmix(draw):

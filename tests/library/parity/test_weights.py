@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jax_mixup as jm
-from tests.library.parity.cases import KEY, Case, f32, i32, run, same
+from tests.library.parity.cases import KEY, Case, cross_entropy, f32, i32, run, same
 
 
 def test_zeta_mixup(monkeypatch):
@@ -77,6 +77,23 @@ def test_lisa(name, step):
     mixed, labels = run(ours, lam)
     same(mixed[first], case[f"{name}_mixed"])
     same(labels[first], case[f"{name}_labels"])
+
+
+def test_mentormix():
+    """The lines of HOWTO, with the partners and the λ that theirs drew."""
+    case = Case("mentormix")
+    same(jax.nn.softmax(case.trust), case.chances)
+
+    def ours(lam, trust, after):
+        lam = jnp.where(trust >= 0.5, lam, 1 - lam)
+        mix = jm.Mix(i32(case.index), lam, lam)
+        mixed = jm.blend(mix, f32(case.x))
+        logits = mixed.mean((1, 2)) @ f32(case.weight)
+        return mixed, (after * jm.pair_loss(mix, cross_entropy, logits, i32(case.y))).mean()
+
+    mixed, loss = run(ours, case.drawn.max(axis=1), case.trust, case.after)
+    same(mixed, case.mixed)
+    same(loss, case.loss)
 
 
 def test_their_published_setting_draws_by_tau():
