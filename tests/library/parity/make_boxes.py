@@ -2,7 +2,7 @@
 
     python -m tests.library.parity.make_boxes PATH_OF_CHECKOUTS
 
-It needs PyTorch, Pillow, and what make_features needs.
+It needs PyTorch and Pillow.
 """
 
 import math
@@ -16,11 +16,17 @@ from PIL import Image
 from torch import nn
 
 from tests.library.migrating.checkouts import Checkout
-from tests.library.parity.again import Given, first, numpy, write
 from tests.library.parity.cases import Case
-from tests.library.parity.make_features import torch_with
-from tests.library.parity.make_pairs import decimals
-from tests.library.parity.make_verbs import last, tensors
+from tests.library.parity.stand_ins import (
+    Given,
+    decimals,
+    first,
+    last,
+    numpy,
+    tensors,
+    torch_with,
+    write,
+)
 from tests.library.parity.test_boxes import ramps
 
 

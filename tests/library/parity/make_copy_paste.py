@@ -171,7 +171,7 @@ def slots(i, labels, boxes, masks):
     return there, found, seen
 
 
-def main(root, folder):
+def copypaste(root, folder):
     images, ids = scenes()
     arrays, sources = {"images": images, "ids": ids}, []
     package, detection = mmdetection(folder, images, ids)
@@ -195,4 +195,4 @@ def main(root, folder):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    copypaste(*sys.argv[1:])

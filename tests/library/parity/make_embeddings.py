@@ -20,15 +20,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.library.migrating.checkouts import Checkout
+from tests.library.parity.stand_ins import save
 
-FILES = Path(__file__).parent
 torch.Tensor.to = lambda self, *_, **__: self  # there may be no GPU
-
-
-def save(checkout, name, what, **arrays):
-    arrays = {key: np.asarray(value) for key, value in arrays.items()}
-    source = f"{checkout.repository}@{checkout.commit} {what}"
-    np.savez_compressed(FILES / f"{name}.npz", source=source, **arrays)
 
 
 def grids():

@@ -2,7 +2,7 @@
 
     python -m tests.library.parity.make_features PATH_OF_CHECKOUTS
 
-It needs PyTorch, and what make_pairs needs.
+It needs PyTorch.
 """
 
 import ast
@@ -15,15 +15,19 @@ import torch
 from torch import nn
 
 from tests.library.migrating.checkouts import Checkout
-from tests.library.parity.again import Given, first, numpy, write
 from tests.library.parity.cases import Case
-from tests.library.parity.make_pairs import decimals
-from tests.library.parity.make_verbs import TORCH, last, nothing, tensors
-
-
-def torch_with(**names):
-    """PyTorch, with these in place of its own."""
-    return SimpleNamespace(**{**vars(torch), **names})
+from tests.library.parity.stand_ins import (
+    TORCH,
+    Given,
+    decimals,
+    first,
+    last,
+    nothing,
+    numpy,
+    tensors,
+    torch_with,
+    write,
+)
 
 
 def mixstyle(root):

@@ -2,7 +2,7 @@
 
     python -m tests.library.parity.make_mixup PATH_OF_CHECKOUTS
 
-It needs PyTorch, and what make_pairs needs.
+It needs PyTorch.
 """
 
 import sys
@@ -13,11 +13,23 @@ import torch
 from torch import nn
 
 from tests.library.migrating.checkouts import Checkout
-from tests.library.parity.again import Given, first, numpy, write
 from tests.library.parity.cases import Case
-from tests.library.parity.make_features import torch_with
-from tests.library.parity.make_pairs import Mixed, decimals, stop
-from tests.library.parity.make_verbs import OPTIMIZER, TORCH, Loader, last, nothing, tensors
+from tests.library.parity.stand_ins import (
+    OPTIMIZER,
+    TORCH,
+    Given,
+    Loader,
+    Mixed,
+    decimals,
+    first,
+    last,
+    nothing,
+    numpy,
+    stop,
+    tensors,
+    torch_with,
+    write,
+)
 
 
 def drawn(case):

@@ -14,14 +14,22 @@ import torch
 from sklearn.neighbors import KernelDensity
 
 from tests.library.migrating.checkouts import Checkout
-from tests.library.parity.again import Given, first, numpy, write
 from tests.library.parity.cases import Case
-from tests.library.parity.make_verbs import OPTIMIZER, TORCH, Linear, last, nothing, tensors
-
-
-def decimals(numbers):
-    """0.1 where the file has the float32 next to it, as their code saw 0.1."""
-    return [float(str(number)) for number in np.ravel(numbers)]
+from tests.library.parity.stand_ins import (
+    OPTIMIZER,
+    TORCH,
+    Given,
+    Linear,
+    Mixed,
+    decimals,
+    first,
+    last,
+    nothing,
+    numpy,
+    stop,
+    tensors,
+    write,
+)
 
 
 def balancedmixup(root):
@@ -133,14 +141,6 @@ def mwh(root):
         names["train"](epoch)
         found.append(len(mixed) / batches)
     write(checkout, "mwh", probability=found)
-
-
-class Mixed(Exception):
-    """Raised after the mix, where their loss begins, with what their names stand for."""
-
-
-def stop(*_):
-    raise Mixed(sys._getframe(1).f_locals)
 
 
 def mixreg_weights(model, case):

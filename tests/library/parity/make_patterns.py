@@ -3,7 +3,7 @@
     pip download timm==1.0.31 --no-deps && unzip timm-1.0.31-py3-none-any.whl -d timm-1.0.31
     python -m tests.library.parity.make_patterns PATH_OF_CHECKOUTS timm-1.0.31
 
-It needs PyTorch and SciPy, and what make_pairs needs.
+It needs PyTorch and SciPy.
 """
 
 import enum
@@ -18,13 +18,22 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import erfinv
 
 from tests.library.migrating.checkouts import Checkout
-from tests.library.parity.again import Given, first, numpy, write
 from tests.library.parity.cases import Case
 from tests.library.parity.make_copy_paste import Package
-from tests.library.parity.make_features import torch_with
-from tests.library.parity.make_pairs import decimals
-from tests.library.parity.make_verbs import TORCH, Drawn, last, save, tensors
-from tests.library.parity.make_verbs import numpy as numpy_of
+from tests.library.parity.stand_ins import (
+    TORCH,
+    Drawn,
+    Given,
+    decimals,
+    first,
+    last,
+    numpy,
+    numpy_with,
+    save,
+    tensors,
+    torch_with,
+    write,
+)
 
 
 def cowmix(root):
@@ -230,10 +239,14 @@ def fademix(root):
             seen.append(last(x))
             return x.mean((2, 3, 4)) @ torch.from_numpy(weight)
 
-        names = checkout.names("utility.py", "mix_regularization", np=numpy_of(drawn), torch=torch)
+        names = checkout.names(
+            "utility.py", "mix_regularization", np=numpy_with(drawn), torch=torch
+        )
         torch.manual_seed(seed)
         mixing = names["mix_regularization"]
-        saved["loss"].append(mixing(*tensors(x, y), model, TORCH["F"].cross_entropy, "fademixup")[1])
+        saved["loss"].append(
+            mixing(*tensors(x, y), model, TORCH["F"].cross_entropy, "fademixup")[1]
+        )
         torch.manual_seed(seed)
         saved["index"].append(torch.randperm(4))
         saved["drawn"].append(drawn.numbers)  # λ, the sign of the slope, the slope

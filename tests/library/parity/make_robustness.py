@@ -9,7 +9,6 @@ goes to NAME.npz next to this.
 import ast
 import contextlib
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,15 +17,9 @@ from PIL import Image, ImageOps
 from torch.nn import functional
 
 from tests.library.migrating.checkouts import Checkout
+from tests.library.parity.stand_ins import save
 
-FILES = Path(__file__).parent
 TORCH = {"torch": torch, "nn": torch.nn, "F": functional, "np": np}
-
-
-def save(checkout, name, what, **arrays):
-    arrays = {key: np.asarray(value) for key, value in arrays.items()}
-    source = f"{checkout.repository}@{checkout.commit} {what}"
-    np.savez_compressed(FILES / f"{name}.npz", source=source, **arrays)
 
 
 def numbers(seed):

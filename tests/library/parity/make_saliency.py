@@ -2,7 +2,7 @@
 
     python -m tests.library.parity.make_saliency PATH_OF_CHECKOUTS
 
-It needs PyTorch, gco-wrapper (for puzzlemix alone), and what make_pairs needs.
+It needs PyTorch, and gco-wrapper for puzzlemix alone.
 """
 
 import contextlib
@@ -16,10 +16,20 @@ import torch
 from torch import nn
 
 from tests.library.migrating.checkouts import Checkout
-from tests.library.parity.again import Given, first, numpy, write
 from tests.library.parity.cases import Case
-from tests.library.parity.make_pairs import decimals
-from tests.library.parity.make_verbs import OPTIMIZER, TORCH, Meter, last, nothing, tensors
+from tests.library.parity.stand_ins import (
+    OPTIMIZER,
+    TORCH,
+    Given,
+    Meter,
+    decimals,
+    first,
+    last,
+    nothing,
+    numpy,
+    tensors,
+    write,
+)
 
 
 def alignmix(root):
@@ -279,11 +289,9 @@ def transmix(root):
     write(checkout, "transmix", lam=np.stack(found))
 
 
-MAKES = (
-    alignmix, classmix, gradientsaliency, guidedmixup, puzzlemix, puzzlemix_transport,
-    spectralresidual, ssmix, tlalign, transmix,
-)  # fmt: skip
-
 if __name__ == "__main__":
-    for make in MAKES:
+    for make in (
+        alignmix, classmix, gradientsaliency, guidedmixup, puzzlemix, puzzlemix_transport,
+        spectralresidual, ssmix, tlalign, transmix,
+    ):  # fmt: skip
         make(sys.argv[1])

@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.library.migrating.checkouts import Checkout
-from tests.library.parity.make_verbs import (
+from tests.library.parity.stand_ins import (
     OPTIMIZER,
     TORCH,
     Drawn,
     Meter,
     nothing,
-    numpy,
+    numpy_with,
     save,
     tensors,
 )
@@ -28,7 +28,9 @@ from tests.library.parity.make_verbs import (
 def featmix(root):
     checkout = Checkout(root, "WhatAShot/ExcelFormer")
     drawn, rng = Drawn(8), np.random.default_rng(6)
-    names = checkout.names("lib/aug_utils.py", "batch_feat_shuffle", np=numpy(drawn), torch=torch)
+    names = checkout.names(
+        "lib/aug_utils.py", "batch_feat_shuffle", np=numpy_with(drawn), torch=torch
+    )
     x, information = rng.normal(size=(6, 9)).astype(np.float32), rng.random(9)
     mixed, masks, _ = names["batch_feat_shuffle"](*tensors(x), beta=0.5)
     rates, u, index = drawn.numbers
@@ -42,7 +44,7 @@ def rmixup(root):
     drawn, rng = Drawn(25), np.random.default_rng(7)
     path = "source/utils/prepossess.py"
     wanted = "renn_mixup", "tensor_log", "tensor_exp"
-    names = checkout.names(path, *wanted, np=numpy(drawn), torch=torch)
+    names = checkout.names(path, *wanted, np=numpy_with(drawn), torch=torch)
     x = np.stack([np.corrcoef(rng.normal(size=(5, 12))) for _ in range(4)])
     torch.manual_seed(2)
     mixed, index = names["renn_mixup"](*tensors(x), torch.arange(4.0).double(), device="cpu")
@@ -73,7 +75,7 @@ def mixspeech(root):
     checkout = Checkout(root, "ZhengkunTian/OpenTransformer")
     drawn, rng = Drawn(18), np.random.default_rng(8)
     math = SimpleNamespace(isnan=np.isnan)
-    imports = {"np": numpy(drawn), "torch": torch, "time": SimpleNamespace(time=lambda: 0.0)}
+    imports = {"np": numpy_with(drawn), "torch": torch, "time": SimpleNamespace(time=lambda: 0.0)}
     imports |= {"AverageMeter": Meter, "AuxiliaryLossAverageMeter": Meter, "math": math}
     Meter.reset = nothing
     trainer = checkout.names("otrans/train/trainer.py", "Trainer", **imports)["Trainer"]

@@ -8,9 +8,7 @@ writers; what NumPy drew and what came out goes to NAME.npz next to this.
 
 import contextlib
 import sys
-from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -20,84 +18,20 @@ from scipy import ndimage
 from torch import nn
 
 from tests.library.migrating.checkouts import Checkout
-
-FILES = Path(__file__).parent
-TORCH = {"torch": torch, "nn": nn, "F": F}
-
-
-def nothing(*_, **__):
-    """In place of what writes, logs or moves."""
-
-
-torch.Tensor.cuda = lambda self, *_, **__: self  # there may be no GPU
-
-
-class Drawn:
-    """NumPy's generator, as they call it, which remembers what it drew."""
-
-    def __init__(self, seed):
-        self._generator, self.numbers = np.random.RandomState(seed), []
-
-    def __getattr__(self, name):
-        def call(*args, **options):
-            self.numbers.append(getattr(self._generator, name)(*args, **options))
-            return self.numbers[-1]
-
-        return call
-
-
-def numpy(random):
-    """NumPy with this generator, and with the name that older versions had."""
-    return SimpleNamespace(**{**vars(np), "random": random, "int": int})
-
-
-class Meter:
-    """In place of AverageMeter; the values of each name stay."""
-
-    seen: ClassVar[dict] = {}
-    val = avg = 0.0
-
-    def __init__(self, name="", *_):
-        self.name = name
-
-    def update(self, value, *_):
-        Meter.seen.setdefault(self.name, []).append(value)
-
-
-class Loader(list):
-    """Batches, and a data set that has a length."""
-
-    dataset = type("Data", (), {"__len__": lambda self: 7})()
-
-
-class Linear(nn.Module):
-    """Logits of pictures, from the mean of their channels; it remembers its inputs."""
-
-    def __init__(self, weight):
-        super().__init__()
-        self.weight, self.inputs = nn.Parameter(torch.from_numpy(weight)), []
-
-    def forward(self, x):
-        self.inputs.append(x.detach().clone())
-        return x.mean((2, 3)) @ self.weight
-
-
-def save(checkout, name, what, **arrays):
-    arrays = {key: np.asarray(value) for key, value in arrays.items()}
-    source = f"{checkout.repository}@{checkout.commit} {what}"
-    np.savez_compressed(FILES / f"{name}.npz", source=source, **arrays)
-
-
-def tensors(*arrays):
-    return [torch.from_numpy(np.array(x)) for x in arrays]
-
-
-def last(x):
-    """Channels last."""
-    return np.moveaxis(np.asarray(x), 1, -1)
-
-
-OPTIMIZER = SimpleNamespace(zero_grad=nothing, step=nothing, param_groups=[{"lr": 0.0}])
+from tests.library.parity.stand_ins import (
+    OPTIMIZER,
+    TORCH,
+    Drawn,
+    Linear,
+    Loader,
+    Meter,
+    last,
+    nothing,
+    numpy,
+    numpy_with,
+    save,
+    tensors,
+)
 
 
 def oacutmix(root):
@@ -110,7 +44,7 @@ def oacutmix(root):
         path,
         "cutmix_foreground_area",
         *helpers,
-        np=numpy(drawn),
+        np=numpy_with(drawn),
         torch=torch,
         plot_image_mask_pairs=0,
     )
@@ -135,7 +69,7 @@ def cmo(root):
     checkout = Checkout(root, "naver-ai/cmo")
     rng, drawn = np.random.default_rng(1), Drawn(5)
     imports = {"AverageMeter": Meter, "accuracy": lambda *_, **__: ([0], [0]), **TORCH}
-    imports |= {"time": SimpleNamespace(time=lambda: 0.0), "np": numpy(drawn)}
+    imports |= {"time": SimpleNamespace(time=lambda: 0.0), "np": numpy_with(drawn)}
     names = checkout.names("cifar_train.py", "train", "rand_bbox", **imports)
     x, x2 = rng.random((2, 4, 3, 8, 12), np.float32)
     y, y2 = np.array([[0, 1, 2, 3], [3, 2, 2, 0]])
@@ -175,7 +109,7 @@ def mixoe(root):
         drawn, model = Drawn(seed), Linear(weight)
         bar = type("tqdm", (), {"__new__": lambda _, x, **__: x, "write": nothing})
         names = checkout.names(
-            "train/train_mixoe.py", "train", "rand_bbox", "SoftCE", **TORCH, np=numpy(drawn),
+            "train/train_mixoe.py", "train", "rand_bbox", "SoftCE", **TORCH, np=numpy_with(drawn),
             tqdm=bar, AverageMeter=Meter, accuracy=lambda *_, **__: (0.0, 0.0), net=model,
             args=SimpleNamespace(alpha=1.0, beta=1.0, mix_op=operation), num_classes=10, epoch=1,
             train_loader=Loader([tensors(x, y)]), oe_loader=Loader([tensors(outliers, y)]),
@@ -234,10 +168,8 @@ def dacs(root):
 def bcp(root):
     """Their volumes have 112 x 112 x 80 positions, which the numbers of the place ask for."""
     checkout = Checkout(root, "DeepMed-Lab-ECNU/BCP")
-    places = iter([3, 1, 2])
-    stub = numpy(SimpleNamespace(randint=lambda *_: next(places)))
     names = checkout.names(
-        "code/utils/BCP_utils.py", "context_mask", "mix_loss", np=stub, torch=torch,
+        "code/utils/BCP_utils.py", "context_mask", "mix_loss", np=numpy(3, 1, 2), torch=torch,
         DICE=lambda *_: 0.0, CE=nn.CrossEntropyLoss(reduction="none"),
     )  # fmt: skip
     rng = np.random.default_rng(4)
@@ -267,7 +199,7 @@ def carvemix(root):
     drawn, rng = Drawn(7), np.random.default_rng(5)
     path = "Task100_ATLASwithCarveMix/Simple_CarveMix.py"
     names = checkout.names(
-        path, "generate_new_sample", "get_distance", np=numpy(drawn), ndimage=ndimage,
+        path, "generate_new_sample", "get_distance", np=numpy_with(drawn), ndimage=ndimage,
         nib=SimpleNamespace(load=lambda x: SimpleNamespace(get_fdata=lambda: x)),
         get_head=lambda _: ((1.0, 1.0), None, None), copy_head_and_right_xyz=lambda x, *_: x,
     )  # fmt: skip
@@ -306,7 +238,7 @@ def cutblur(root):
     x, low = rng.random((2, 2, 3, 19, 9), np.float32)
     for seed in range(4):
         drawn = Drawn(seed)
-        cut = checkout.names("augments.py", "cutblur", np=numpy(drawn))["cutblur"]
+        cut = checkout.names("augments.py", "cutblur", np=numpy_with(drawn))["cutblur"]
         mixed = last(cut(*tensors(x, low), prob=2.0, alpha=0.7)[1])
         name = "sharp" if drawn.numbers[4] > 0.5 else "blurred"  # what the box is
         saved |= {f"{name}_mixed": mixed, f"{name}_place": drawn.numbers[2:4]}
@@ -342,7 +274,7 @@ def noisecutmix(root):
     """Three steps; latents are as large as pictures, so that their mask is not shrunk."""
     checkout = Checkout(root, "shumpei-takezaki/NoiseCutMix")
     drawn, rng = Drawn(5), np.random.default_rng(11)
-    imports = {"np": numpy(drawn), "Image": Image, "Tuple": tuple}
+    imports = {"np": numpy_with(drawn), "Image": Image, "Tuple": tuple}
     make = checkout.names("utils.py", "make_mask_and_ratio", **imports)["make_mask_and_ratio"]
     masks, areas = zip(*(make((8, 12, 1), 1.0) for _ in range(3)), strict=True)
     masks = np.stack([np.asarray(mask) // 255 for mask in masks]).astype(np.float32)

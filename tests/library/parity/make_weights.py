@@ -7,21 +7,13 @@ what came out goes to NAME.npz next to this.
 """
 
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Optional, Union
 
 import numpy as np
 
 from tests.library.migrating.checkouts import Checkout
-
-FILES = Path(__file__).parent
-
-
-def save(checkout, name, what, **arrays):
-    arrays = {key: np.asarray(value) for key, value in arrays.items()}
-    source = f"{checkout.repository}@{checkout.commit} {what}"
-    np.savez_compressed(FILES / f"{name}.npz", source=source, **arrays)
+from tests.library.parity.stand_ins import Linear, last, save, tensors
 
 
 def zetamixup(root):
@@ -112,7 +104,6 @@ def lisa(root):
     """Four groups of three: two labels, each in two domains, as their loaders give them."""
     import torch
 
-    torch.Tensor.cuda = lambda self: self  # there may be no GPU
     checkout = Checkout(root, "huaxiuyao/LISA")
     path = "subpopulation_shifts/train.py"
     names = checkout.names(path, "mix_up", "mix_forward", np=np, torch=torch)
@@ -136,8 +127,6 @@ def mentormix(root):
     import torch
     import torch.nn.functional as F
     from torch.distributions import categorical, dirichlet
-
-    from tests.library.parity.make_verbs import Linear, last, tensors
 
     checkout, seen = Checkout(root, "LJY-HY/MentorMix_pytorch"), {}
 

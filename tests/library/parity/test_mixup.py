@@ -1,5 +1,7 @@
 """mixup, its partners, labels and losses, against the code of their authors."""
 
+import ast
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,6 +32,18 @@ def test_each_file_says_where_its_numbers_come_from():
         (repository, commit), what = source.split(" ", 1)[0].split("@"), source.split(" ", 1)[1]
         assert "/" in repository and ".py" in what
         assert len(commit) == 40 or commit.startswith(("timm-", "mmdet-"))  # a released wheel
+
+
+def test_each_file_has_the_function_that_made_it():
+    """NAME.npz is from NAME(root) of one script make_*.py."""
+    made = [
+        node.name
+        for path in FILES.glob("make_*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+    ]
+    for path in FILES.glob("*.npz"):
+        assert made.count(path.stem) == 1, f"{path.stem} is made by {made.count(path.stem)}"
 
 
 def test_the_pages_say_how_many_methods_are_compared():
