@@ -23,7 +23,7 @@ EXTRAS = {
     "experiments": ["experiments", "encode", "prepare", "bench", "rl"],
     "tests": ["test", "prepare", "bench"],  # the last two: skipped, or for making stored results
 }
-BY_HAND = {"einops"}  # for make_loaders.py alone, whose docstring asks for it
+BY_HAND = {"einops", "gco"}  # make_loaders.py and make_saliency.py alone ask for them
 
 
 def declared(extra):
