@@ -44,11 +44,11 @@ class Checkout:
         exec(compile(ast.Module(future + nodes, type_ignores=[]), path, "exec"), vars(module))
         return vars(module)
 
-    def save(self, name, what, **arrays):
-        """Write these arrays, and where they come from."""
+    def save(self, name, what, folder=FILES, **arrays):
+        """Write these arrays to NAME.npz, and where they come from."""
         source = f"{self.repository}@{self.commit} {what}"
         arrays = {key: np.asarray(value) for key, value in arrays.items()}
-        np.savez_compressed(FILES / f"{name}.npz", source=source, **arrays)
+        np.savez_compressed(folder / f"{name}.npz", source=source, **arrays)
 
 
 def name_of(node):

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.library.migrating.checkouts import Checkout
-from tests.library.parity.stand_ins import save
+from tests.library.parity.stand_ins import numpy_with, save
 
 torch.Tensor.to = lambda self, *_, **__: self  # there may be no GPU
 
@@ -144,7 +144,7 @@ def mochi(root):
 def metrix(root):
     """Their embedding level, with all pairs of a batch and distances of normalised embeddings."""
     checkout = Checkout(root, "billpsomas/Metrix_ICLR22")
-    numpy = SimpleNamespace(**{**vars(np), "random": np.random.RandomState(0)})
+    numpy = numpy_with(np.random.RandomState(0))
     wanted = "mixup_data", "embed_posneg_pair_mixup_for_pos_anchor"
     wanted = *wanted, "embed_neg_pair_mixup_without_posanchor"
     names = checkout.names("mixup/utils.py", *wanted, np=numpy, torch=torch, itertools=itertools)

@@ -28,6 +28,7 @@ from tests.library.parity.stand_ins import (
     numpy,
     stop,
     tensors,
+    torch_with,
     write,
 )
 
@@ -101,7 +102,7 @@ def imbalanced(root, name, lams, *wanted, **settings):
     for lam in decimals(lams):
         names = checkout.names(
             f"imbalanceddl/strategy/_{name}_drw.py", f"{name}_data", *wanted, np=numpy(lam),
-            torch=SimpleNamespace(**{**vars(torch), "randperm": lambda _: index}),
+            torch=torch_with(randperm=lambda _: index),
         )  # fmt: skip
         mixed, *_, lam_y = names[f"{name}_data"](*tensors(case.x, case.y), args)
         found["mixed"].append(mixed)

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from torch.nn import functional
 
 from tests.library.migrating.checkouts import Checkout
-from tests.library.parity.stand_ins import save
+from tests.library.parity.stand_ins import save, torch_with
 
 TORCH = {"torch": torch, "nn": torch.nn, "F": functional, "np": np}
 
@@ -86,8 +86,7 @@ def rankmixup(root):
 
 def sumix_head(checkout, path):
     """Their head, whose weights are on the CPU, and their cross-entropy."""
-    on_cpu = SimpleNamespace(**vars(torch))
-    on_cpu.ones = lambda shape, device: torch.ones(shape)
+    on_cpu = torch_with(ones=lambda shape, device: torch.ones(shape))
     names = checkout.names(
         path,
         "ClsUncertainMixupHead",
@@ -156,15 +155,12 @@ def mixupmp(root):
             drawn.append(super().sample(shape))
             return drawn[-1].clone()
 
-    recording = SimpleNamespace(**vars(torch))
-
     def randperm(*args, **options):
         permuted.append(torch.randperm(*args, **options))
         return permuted[-1]
 
-    recording.randperm = randperm
     wanted = "mixup_data", "mixup_criterion", "train"
-    libraries = {"torch": recording, "np": np, "Beta": Beta, "__DATA_AUG__": {}}
+    libraries = {"torch": torch_with(randperm=randperm), "np": np, "Beta": Beta, "__DATA_AUG__": {}}
     train = checkout.names("train.py", *wanted, **libraries)["train"]
     torch.manual_seed(0)
     draw, y = numbers(2), torch.tensor([0, 2, 1, 1, 3, 0, 2, 3])

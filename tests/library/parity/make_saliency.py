@@ -27,6 +27,7 @@ from tests.library.parity.stand_ins import (
     last,
     nothing,
     numpy,
+    numpy_with,
     tensors,
     write,
 )
@@ -101,7 +102,7 @@ def classmix_settings(case):
     random = SimpleNamespace(choice=choice)
     sampler = SimpleNamespace(SubsetRandomSampler=nothing)
     return dict(
-        np=SimpleNamespace(**{**vars(np), "random": random}), IMG_MEAN=np.zeros(3),
+        np=numpy_with(random), IMG_MEAN=np.zeros(3),
         data=SimpleNamespace(sampler=sampler, DataLoader=lambda *_, **__: [batch]),
         get_loader=lambda _: lambda *_, **__: batch, get_data_path=nothing,
         optim=SimpleNamespace(SGD=lambda *_, **__: OPTIMIZER), cudnn=SimpleNamespace(),

@@ -126,10 +126,8 @@ def decimals(numbers):
 
 
 def save(checkout, name, what, **arrays):
-    """Write these arrays to NAME.npz, and where they come from."""
-    arrays = {key: np.asarray(value) for key, value in arrays.items()}
-    source = f"{checkout.repository}@{checkout.commit} {what}"
-    np.savez_compressed(FILES / f"{name}.npz", source=source, **arrays)
+    """Write these arrays to NAME.npz of this folder, and where they come from."""
+    checkout.save(name, what, folder=FILES, **arrays)
 
 
 def write(checkout, name, **outputs):
